@@ -1,0 +1,48 @@
+# Mendline: what one types. Every target that needs the environment builds it first.
+# A target's help is the text after its two hashes; `make` alone prints it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Compiled modules are half of a cold start, so nothing here may switch them off.
+unexport PYTHONDONTWRITEBYTECODE
+# Another project's active environment must not be mistaken for ours.
+unexport VIRTUAL_ENV
+export UV_COMPILE_BYTECODE := 1
+
+# The first interpreter that is new enough; uv builds the environment with it.
+PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11 python; do \
+	"$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$candidate" && break; done)
+# A uv that answers, or one of our own in .uv/.
+UV ?= $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
+UV_NEEDED := $(filter .uv/bin/uv,$(UV))
+
+BIN := .venv/bin
+CHECKED := shared services mend benchmarks
+WORKERS ?= 2
+
+.PHONY: help
+help: ## Print this list.
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+.uv/bin/uv:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on PATH." >&2; exit 2; }
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet uv
+
+.venv/.ready: pyproject.toml uv.lock | $(UV_NEEDED)
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on PATH." >&2; exit 2; }
+	$(UV) sync --frozen --python "$(PYTHON)"
+	@touch $@
+
+.PHONY: setup
+setup: .venv/.ready ## Build the byte-compiled .venv from uv.lock (the other targets do it by themselves).
+
+.PHONY: demo
+demo: setup ## See it heal twelve months of real flights (about a minute; its store is ./demo-run).
+	$(BIN)/mend demo
+
+.PHONY: test
+test: lint types imports ## Check everything: lint, types, imports, all tests (minutes).
+	$(BIN)/python -m pytest -n $(WORKERS)
