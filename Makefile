@@ -19,7 +19,8 @@ UV ?= $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 UV_NEEDED := $(filter .uv/bin/uv,$(UV))
 
 BIN := .venv/bin
-CHECKED := shared services mend benchmarks
+# What the type checker reads.
+CHECKED := $(patsubst %/__init__.py,%,$(wildcard $(addsuffix /__init__.py,shared services mend benchmarks)))
 WORKERS ?= 2
 
 .PHONY: help
@@ -34,6 +35,7 @@ help: ## Print this list.
 .venv/.ready: pyproject.toml uv.lock | $(UV_NEEDED)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on PATH." >&2; exit 2; }
 	$(UV) sync --frozen --python "$(PYTHON)"
+	$(BIN)/python -m compileall -q shared services mend
 	@touch $@
 
 .PHONY: setup
@@ -44,5 +46,44 @@ demo: setup ## See it heal twelve months of real flights (about a minute; its st
 	$(BIN)/mend demo
 
 .PHONY: test
-test: lint types imports ## Check everything: lint, types, imports, all tests (minutes).
+test: setup lint types imports ## Check everything: lint, types, import rules and all tests, on two cores.
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+.PHONY: test-fast
+test-fast: setup ## Run the tests that need no environment, process or long simulation (seconds).
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+.PHONY: lint
+lint: setup ## Check lint rules and formatting (`make format` repairs what it can).
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: format
+format: setup ## Repair lint and formatting in place.
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+.PHONY: types
+types: setup ## Check types, strictly.
+	$(BIN)/mypy $(addprefix --package ,$(CHECKED))
+
+.PHONY: imports
+imports: setup ## Check who imports whom.
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: schemas
+schemas: setup ## Write schemas/events/*.avsc anew from the event models.
+	$(BIN)/python -m shared.events.schemas
+
+.PHONY: bench-env
+bench-env: setup ## Build the environments of the peers that we are measured against (once, minutes).
+	$(BIN)/python -m benchmarks.environments
+
+.PHONY: bench
+bench: bench-env ## Measure the whole pipeline against its peers, in one interleaved run.
+	$(BIN)/python -m benchmarks.pipeline
+
+.PHONY: clean
+clean: ## Remove caches, the demo's store and test environments (.venv stays).
+	rm -rf build demo-run .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find shared services mend tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
