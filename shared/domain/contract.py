@@ -1,0 +1,215 @@
+"""A contract: what the data of one table must be, read from and written as plain ODCS v3.
+
+``parse_contract`` is strict: an unknown key, a wrong type or a rule that contradicts itself is a ``DefinitionError`` with
+line and suggestion; a rule of the standard that Mendline does not check stands in ``Contract.unsupported``, never skipped
+in silence. Importing this module loads neither the standard's schema nor an engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Literal, TypeAlias, cast, get_args
+
+LogicalType: TypeAlias = Literal[
+    "string", "integer", "number", "boolean", "date", "timestamp", "time", "object", "array"
+]
+LOGICAL_TYPES: tuple[LogicalType, ...] = get_args(LogicalType)
+Scalar: TypeAlias = str | int | float | bool
+Bound: TypeAlias = int | float | str  # text for dates and times (ISO 8601)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftLimits:
+    """How far a column's profile may move from the pipeline's own before it is an incident; None = the default."""
+
+    enabled: bool = True
+    mean_shift_max: float | None = None  # in robust standard deviations
+    spread_ratio_max: float | None = None
+    null_share_change_max: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column and every check on it. Absent numbers are None, absent texts "", absent lists ()."""
+
+    name: str  # the name in the data and the table: physicalName, else name
+    logical_type: LogicalType = "string"
+    logical_name: str = ""  # the standard's `name` when it differs from `name` here
+    physical_type: str = ""
+    description: str = ""
+    required: bool = False
+    unique: bool = False
+    primary_key_position: int = 0  # 1 … n within the primary key, 0 outside it
+    enum: tuple[Scalar, ...] = ()  # in the column's own type; dates and times as ISO text
+    pattern: str = ""  # searched, not anchored
+    min_length: int | None = None
+    max_length: int | None = None
+    minimum: Bound | None = None
+    maximum: Bound | None = None
+    exclusive_minimum: Bound | None = None
+    exclusive_maximum: Bound | None = None
+    multiple_of: int | float | None = None
+    format: str = ""  # as written; see `strptime_format`
+    timezone: str = ""  # of timestamps written without one; "" = UTC
+    synonyms: tuple[str, ...] = ()
+    classification: str = ""
+    tags: tuple[str, ...] = ()
+    unit: str = ""  # customProperties from here on
+    null_values: tuple[str, ...] | None = None  # None: the pipeline's
+    allowed_repairs: tuple[str, ...] | None = None  # remedy names; None: all, (): none
+    drift_limits: DriftLimits | None = None
+    nested: str = ""  # JSON of properties, items, options … of an object or array: kept, not checked
+    custom: tuple[tuple[str, str], ...] = ()  # other customProperties: name, JSON
+
+    @property
+    def nullable(self) -> bool:
+        """True when a null is no violation: neither required nor part of the primary key."""
+        return not self.required and self.primary_key_position == 0
+
+    @property
+    def strptime_format(self) -> str:
+        """``format`` of a date, time or timestamp column as a strptime pattern, "" when none is declared."""
+        if not self.format or self.logical_type not in ("date", "timestamp", "time"):
+            return ""
+        from shared.domain.contract_formats import strptime_pattern
+
+        return strptime_pattern(self.format)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A foreign key: every non-null value of ``columns`` must stand in ``table``'s ``parent_columns``."""
+
+    columns: tuple[str, ...]
+    table: str
+    parent_columns: tuple[str, ...]
+
+    def qualified(self, dataset: str) -> str:
+        """The parent table with its dataset, which is ``dataset`` unless the contract names one."""
+        return self.table if "." in self.table else f"{dataset}.{self.table}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionalDependency:
+    """Rows that agree in ``determinants`` must agree in ``dependents``."""
+
+    determinants: tuple[str, ...]
+    dependents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowCountRule:
+    """How many rows a batch must have, inclusive."""
+
+    name: str = ""
+    minimum: int | None = None
+    maximum: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnsupportedRule:
+    """A rule of the standard that is kept and said, but not checked."""
+
+    column: str  # "" = the whole table
+    what: str  # one sentence for people
+    raw: str = ""  # JSON of a quality rule, so that writing the contract keeps it
+    line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlaProperty:
+    """One promise of ``slaProperties``, such as freshness."""
+
+    property: str
+    value: str
+    unit: str = ""
+    element: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What one table's data must be. Equality ignores ``digest``, ``logical_type`` defaults apply when parsing."""
+
+    id: str
+    version: str
+    table: str  # physicalName, else name, of the schema object
+    columns: tuple[Column, ...]
+    logical_table: str = ""  # the schema object's name when it differs from `table`
+    name: str = ""
+    status: str = ""
+    description: str = ""
+    unique_groups: tuple[tuple[str, ...], ...] = ()  # unique combinations of several columns besides the primary key
+    references: tuple[Reference, ...] = ()
+    row_counts: tuple[RowCountRule, ...] = ()
+    functional_dependencies: tuple[FunctionalDependency, ...] = ()
+    unsupported: tuple[UnsupportedRule, ...] = ()
+    sla: tuple[SlaProperty, ...] = ()
+    tags: tuple[str, ...] = ()
+    custom: tuple[tuple[str, str], ...] = ()
+    digest: str = field(default="", compare=False)  # SHA-256 of the text (and of columns accepted since)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names in contract order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """Columns of the primary key in its order; () without one."""
+        members = sorted((c.primary_key_position, c.name) for c in self.columns if c.primary_key_position)
+        return tuple(name for _, name in members)
+
+    @property
+    def unique_keys(self) -> tuple[tuple[str, ...], ...]:
+        """Every combination that must be unique: primary key, unique columns, composite groups; no repeats."""
+        keys = [self.primary_key, *((c.name,) for c in self.columns if c.unique), *self.unique_groups]
+        return tuple(dict.fromkeys(key for key in keys if key))
+
+    def column(self, name: str) -> Column | None:
+        """The column of that exact name."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    def with_columns(self, accepted: Iterable[str | Column]) -> Contract:
+        """The contract plus accepted new columns (``"name:logicalType"`` or ``Column``); known names are skipped."""
+        known = set(self.column_names)
+        added: list[Column] = []
+        for item in accepted:
+            column = item if isinstance(item, Column) else accepted_column(item)
+            if column.name not in known:
+                known.add(column.name)
+                added.append(column)
+        if not added:
+            return self
+        grown = "\n".join([self.digest, *(f"{column.name}:{column.logical_type}" for column in added)])
+        digest = hashlib.sha256(grown.encode()).hexdigest()
+        return replace(self, columns=(*self.columns, *added), digest=digest)
+
+
+def accepted_column(item: str) -> Column:
+    """A column from ``name:logicalType``; the name itself may contain colons."""
+    from shared.domain.checks import check
+
+    name, _, logical_type = item.rpartition(":")
+    check(bool(name) and logical_type in LOGICAL_TYPES, "an accepted column is written name:logicalType")
+    return Column(name=name, logical_type=cast(LogicalType, logical_type))
+
+
+@lru_cache(maxsize=32)
+def parse_contract(text: str, path: str, table: str = "") -> Contract:
+    """Read a contract strictly. Of several schema objects, ``table`` (a destination, ``dataset.table``) chooses one.
+
+    Raises ``DefinitionError`` with the position of the first wrong place.
+    """
+    from shared.domain.contract_reading import read_contract
+
+    return read_contract(text, path, table)
+
+
+def write_contract(contract: Contract) -> str:
+    """The contract as ODCS YAML, which parses back equal. Parts of a file that Mendline does not use are not kept."""
+    from shared.domain.contract_writing import contract_yaml
+
+    return contract_yaml(contract)
