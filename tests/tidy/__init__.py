@@ -1,0 +1,1 @@
+"""House rules: how code and text in this repository are written."""

@@ -1,0 +1,62 @@
+"""What a user or an engineer meets is written down: every event, every command, every service, every setting."""
+
+import re
+from importlib.util import find_spec
+
+import pytest
+
+from tests.tidy.tree import ROOT
+
+SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/__init__.py"))
+
+
+def _commands() -> list[str]:
+    """The names behind `mend`, with those of its groups ("quarantine list")."""
+    from typer.main import get_command
+
+    from mend.main import app
+
+    names: list[str] = []
+
+    def walk(command: object, prefix: tuple[str, ...]) -> None:
+        for name, inner in sorted(getattr(command, "commands", {}).items()):
+            names.append(" ".join((*prefix, name)))
+            walk(inner, (*prefix, name))
+
+    walk(get_command(app), ())
+    return names
+
+
+@pytest.mark.skipif(find_spec("shared.events.types") is None, reason="no events yet")
+def test_every_event_is_described() -> None:
+    from shared.events import types
+
+    models = [model for model in vars(types).values() if isinstance(model, type) and model.__module__ == types.__name__]
+    names = sorted(name for model in models if (name := getattr(model, "TYPE", "")))
+    assert names, "no event model has a TYPE; has shared/events/types.py changed its shape?"
+    text = (ROOT / "schemas/README.md").read_text() if (ROOT / "schemas/README.md").exists() else ""
+    missing = [name for name in names if f"`{name}`" not in text]
+    assert not missing, f"describe in schemas/README.md, as `type` with who sends it, who hears it and why: {missing}"
+
+
+@pytest.mark.skipif(find_spec("mend.main") is None, reason="no command line yet")
+def test_every_command_is_documented() -> None:
+    text = (ROOT / "docs/commands.md").read_text() if (ROOT / "docs/commands.md").exists() else ""
+    missing = [name for name in _commands() if not re.search(rf"`mend {re.escape(name)}\b", text)]
+    assert not missing, f"describe in docs/commands.md, as `mend name …` with an example and its exit codes: {missing}"
+
+
+@pytest.mark.skipif(find_spec("mend.main") is None, reason="no command line yet")
+def test_no_command_is_documented_that_is_not_there() -> None:
+    text = (ROOT / "docs/commands.md").read_text() if (ROOT / "docs/commands.md").exists() else ""
+    known = {name.split()[0] for name in _commands()}
+    gone = sorted(set(re.findall(r"^#+ .*`mend ([a-z-]+)", text, re.MULTILINE)) - known)
+    assert not gone, f"docs/commands.md describes commands that do not exist: {gone}"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_says_what_it_does(service: str) -> None:
+    readme = ROOT / "services" / service / "README.md"
+    assert readme.is_file(), (
+        f"write {readme.relative_to(ROOT)}: events in and out, collections owned, failures, how to run it alone"
+    )
