@@ -1,1 +1,1 @@
-"""The command line and the one-process runtime: the only package that may import every service."""
+"""The command line and the one-process runtime."""

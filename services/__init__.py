@@ -1,1 +1,1 @@
-"""The stages of the pipeline, one package each; none imports another."""
+"""The services: each stage of the loop, deployable alone."""

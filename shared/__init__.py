@@ -1,1 +1,1 @@
-"""The kernel every service stands on: runtime, adapters, ports, events, domain (each imports only those after it)."""
+"""The kernel that every service stands on: domain, events, ports, adapters and runtime."""

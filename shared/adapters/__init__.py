@@ -1,0 +1,1 @@
+"""Everything that names a vendor or a driver."""

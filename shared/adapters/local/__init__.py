@@ -1,0 +1,1 @@
+"""Adapters for one machine: SQLite, DuckDB and the file system."""

@@ -1,0 +1,1 @@
+"""What the services tell each other: event types, their codec and their catalogue."""

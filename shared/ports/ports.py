@@ -1,0 +1,47 @@
+"""Everything a handler may touch, handed to it as one argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from shared.ports.channel import Channel
+from shared.ports.clock import Clock
+from shared.ports.definitions import Definitions
+from shared.ports.ids import Ids
+from shared.ports.metrics import Metrics
+from shared.ports.object_store import ObjectStore
+from shared.ports.secrets import Secrets
+from shared.ports.source import Source
+from shared.ports.state import State
+from shared.ports.warehouse import Warehouse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of one deployment, from settings."""
+
+    rows_per_part: int = 131_072  # rows of a staged, passed, quarantined or loaded file
+    listing_page: int = 90  # deliveries announced per event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """One handler's ports; ``state`` belongs to the event being handled, the others to the process.
+
+    ``warehouse`` opens its connection at first use. ``progress`` shows long work to whoever watches (name of the
+    step, units done, units in all or 0); it does nothing in the cloud.
+    """
+
+    state: State
+    objects: ObjectStore
+    warehouse: Warehouse
+    definitions: Definitions
+    source: Callable[[str], Source]  # by source kind: "files", …
+    secrets: Secrets
+    channels: Mapping[str, Channel]
+    metrics: Metrics
+    clock: Clock
+    ids: Ids
+    limits: Limits
+    progress: Callable[[str, int, int], None]

@@ -1,0 +1,1 @@
+"""What turns plain handlers into services: settings, wiring, the handler loop, the HTTP shell, logs."""
