@@ -10,6 +10,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # Another project's active environment must not be mistaken for ours.
 unexport VIRTUAL_ENV
 export UV_COMPILE_BYTECODE := 1
+# Where the machine has its own list of certificates (a proxy's, say), uv should trust it as pip does.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export UV_SYSTEM_CERTS ?= 1
+endif
 
 # The first interpreter that is new enough; uv builds the environment with it.
 PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11 python; do \
