@@ -1,8 +1,8 @@
 """A contract: what the data of one table must be, read from and written as plain ODCS v3.
 
-``parse_contract`` is strict: an unknown key, a wrong type or a rule that contradicts itself is a ``DefinitionError`` with
-line and suggestion; a rule of the standard that Mendline does not check stands in ``Contract.unsupported``, never skipped
-in silence. Importing this module loads neither the standard's schema nor an engine.
+``parse_contract`` is strict: an unknown key, a wrong type or a rule that contradicts itself is a ``DefinitionError``
+with line and suggestion; a rule of the standard that Mendline does not check stands in ``Contract.unsupported``, never
+skipped in silence. Importing this module loads neither the standard's schema nor an engine.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class SlaProperty:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """What one table's data must be. Equality ignores ``digest``, ``logical_type`` defaults apply when parsing."""
+    """What one table's data must be. Equality ignores ``digest``."""
 
     id: str
     version: str

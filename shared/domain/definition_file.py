@@ -10,14 +10,11 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, NoReturn, TypeAlias
 
 import yaml
 
 from shared.domain.errors import DefinitionError
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel, ValidationError
 
 FILE_BYTES_MAX = 8 * 1024 * 1024  # a contract of 10,000 columns has about two
 NODES_MAX = 1_000_000
@@ -26,7 +23,6 @@ NUMBER_CHARACTERS_MAX = 60
 
 Scalar: TypeAlias = str | int | float | bool | None
 Path: TypeAlias = tuple[str | int, ...]
-ModelT = TypeVar("ModelT", bound="BaseModel")
 
 _NULL = re.compile(r"(?:~|null|Null|NULL|)\Z")
 _TRUE = re.compile(r"(?:true|True|TRUE)\Z")
@@ -71,7 +67,7 @@ class Document:
         """The deepest existing node on ``path``."""
         node = self.root
         for step in path:
-            below = _step(node, step)
+            below = step_into(node, step)
             if below is None:
                 return node
             node = below
@@ -81,7 +77,7 @@ class Document:
         """Line and column (from 1) of the key at ``path``, or of the deepest place on it that the file has."""
         node, place = self.root, (self.root.line, self.root.column)
         for step in path:
-            below = _step(node, step)
+            below = step_into(node, step)
             if below is None:
                 return place
             place = node.keys[step] if isinstance(step, str) and step in node.keys else (below.line, below.column)
@@ -107,16 +103,6 @@ def parse_document(text: str | bytes, path: str) -> Document:
             path, root.line, root.column, f"the file holds {shape(root)}, not keys and values", "write `key: value`"
         )
     return Document(path, root)
-
-
-def read_model(document: Document, model: type[ModelT]) -> ModelT:
-    """Validate a document against a pydantic model; the first wrong place is the error, with a suggestion."""
-    from pydantic import ValidationError
-
-    try:
-        return model.model_validate(document.root.plain())
-    except ValidationError as error:
-        raise _model_error(document, error, model) from None
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -179,7 +165,8 @@ def resolve(text: str) -> Scalar:
     return text
 
 
-def _step(node: Node, step: str | int) -> Node | None:
+def step_into(node: Node, step: str | int) -> Node | None:
+    """The node one key or index below, if there is one."""
     if isinstance(step, str):
         return None if node.entries is None else node.entries.get(step)
     return node.items[step] if node.items is not None and 0 <= step < len(node.items) else None
@@ -233,13 +220,14 @@ def _syntax_error(error: yaml.YAMLError, source: str, path: str) -> DefinitionEr
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
         problem = error.problem or error.context or "not YAML"
-        for part, (message, hint) in _PLAIN_PROBLEMS.items():
+        for part, (message, advice) in _PLAIN_PROBLEMS.items():
+            hint = advice
             if part in problem:
                 if "'\\t'" in problem:
                     return DefinitionError(path, line, column, "a tab in the indentation", "indent with spaces")
                 opened = error.context_mark
                 if opened is not None and opened.line + 1 < line and "inline" in message:
-                    message = f"{message} (opened on line {opened.line + 1})"
+                    hint = f"{hint}; opened on line {opened.line + 1}"
                 return DefinitionError(path, line, column, message, hint)
         return DefinitionError(path, line, column, f"not YAML: {problem}")
     position = getattr(error, "position", None)
@@ -278,7 +266,8 @@ class _Builder:
 
     def build(self, events: Iterator[yaml.Event]) -> Node | None:
         for event in events:
-            line, column = event.start_mark.line + 1, event.start_mark.column + 1
+            mark = event.start_mark
+            line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
             match event:
                 case yaml.DocumentStartEvent():
                     self._documents += 1
@@ -389,69 +378,3 @@ class _Builder:
 
     def _refuse(self, line: int, column: int, message: str, hint: str) -> NoReturn:
         raise DefinitionError(self._path, line, column, message, hint)
-
-
-def _model_error(document: Document, error: ValidationError, model: type[BaseModel]) -> DefinitionError:
-    found = error.errors(include_url=False, include_context=True)
-    located = sorted((document.position(_real_path(document, item["loc"])), index) for index, item in enumerate(found))
-    item = found[located[0][1]]
-    path = _real_path(document, item["loc"])
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    node = document.node(path)
-    name = str(item["loc"][-1]) if item["loc"] else "the file"
-    kind = item["type"]
-    if kind == "extra_forbidden":
-        return document.error(path, f'unknown key "{name}"{more}', suggestion(name, _fields(model, item["loc"][:-1])))
-    if kind == "missing":
-        return document.error(path, f'the key "{name}" is missing{more}', "add it")
-    if kind in ("bool_parsing", "bool_type"):
-        return document.error(path, f'"{name}" must be true or false, found {shape(node)}{more}', "write true or false")
-    if kind in ("literal_error", "enum"):
-        expected = re.findall(r"'([^']*)'", str(item.get("ctx", {}).get("expected", "")))
-        return document.error(path, f'"{name}" cannot be "{node.text}"{more}', suggestion(node.text, expected))
-    message = item["msg"].removeprefix("Value error, ")
-    sentence, _, hint = message.partition(" | ")
-    if kind == "string_type" and node.items is None and node.entries is None:
-        return document.error(path, f'"{name}" must be text, found {shape(node)}{more}', "quote it")
-    if kind.endswith("_type") or kind.endswith("_parsing"):
-        sentence = f'"{name}" is {shape(node)}: {sentence[0].lower()}{sentence[1:]}'
-    elif kind != "value_error":
-        sentence = f'"{name}": {sentence[0].lower()}{sentence[1:]}'
-    return document.error(path, sentence + more, hint)
-
-
-def _real_path(document: Document, loc: tuple[int | str, ...]) -> Path:
-    """A pydantic location without the steps that name a union's branch instead of a place in the file."""
-    node, path = document.root, []
-    for index, step in enumerate(loc):
-        below = _step(node, step)
-        if below is not None:
-            path.append(step)
-            node = below
-        elif index == len(loc) - 1 and not path:
-            break
-    return tuple(path)
-
-
-def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """Names of the fields that a model has at a location."""
-    from pydantic import BaseModel
-
-    current: object = model
-    for step in loc:
-        if isinstance(current, type) and issubclass(current, BaseModel) and step in current.model_fields:
-            current = _model_in(current.model_fields[str(step)].annotation)
-    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []
-
-
-def _model_in(annotation: object) -> object:
-    """The first model class inside an annotation such as ``X | None`` or ``tuple[X, ...]``."""
-    from pydantic import BaseModel
-
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for part in getattr(annotation, "__args__", ()):
-        found = _model_in(part)
-        if found is not None:
-            return found
-    return None
