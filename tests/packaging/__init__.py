@@ -1,0 +1,1 @@
+"""Each service alone, in an environment with only its own extra."""
