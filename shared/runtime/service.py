@@ -32,7 +32,9 @@ class Service:
     """A service; the runtime does everything that is not in its handlers.
 
     ``foreign_origin`` is the origin of incidents made from a ``ForeignFailure`` that a handler raises.
-    ``priority`` orders the local bus: lower is pulled first, so that a batch is finished before the next one starts.
+    ``timers`` are owned collections whose documents have a ``wake_at`` (microseconds, 0 = none): the runtime sends
+    ``clock.ticked`` when one is due. ``priority`` orders the local bus: lower is pulled first, so that a batch is
+    finished before the next one starts.
     """
 
     name: str
@@ -41,3 +43,4 @@ class Service:
     raw_handlers: Mapping[str, RawHandler] = field(default_factory=dict)
     foreign_origin: Origin = Origin.INTERNAL
     priority: int = 100
+    timers: Sequence[str] = ()

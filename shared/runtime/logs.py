@@ -1,0 +1,54 @@
+"""One structured line per handled event, and notes for what happens in between."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import NamedTuple, TextIO
+
+
+class LogLine(NamedTuple):
+    """What is said of one delivery; ``about`` is its batch or incident."""
+
+    service: str
+    event: str
+    event_id: str
+    about: str
+    correlation: str
+    outcome: str
+    milliseconds: float
+    attempt: int
+
+
+class EventLog:
+    """Writes log lines as JSON; ``listen`` lets a console show them as they come."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self._listeners: list[Callable[[LogLine], None]] = []
+
+    def listen(self, listener: Callable[[LogLine], None]) -> None:
+        """Call ``listener`` with every line from now on."""
+        self._listeners.append(listener)
+
+    def line(self, line: LogLine) -> None:
+        """One delivery was dealt with."""
+        severity = "INFO" if line.outcome in {"handled", "repeated", "ignored"} else "WARNING"
+        self._write({"severity": severity, **line._asdict()})
+        for listener in self._listeners:
+            listener(line)
+
+    def note(self, kind: str, service: str, message: str) -> None:
+        """Something worth a line of its own; ``message`` is masked."""
+        self._write({"severity": "WARNING", "service": service, "outcome": kind, "message": message})
+
+    def _write(self, entry: dict[str, object]) -> None:
+        if self._stream is not None:
+            self._stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            self._stream.flush()
+
+
+def stdout_log() -> EventLog:
+    """Lines on standard output, as Cloud Logging takes them."""
+    return EventLog(sys.stdout)

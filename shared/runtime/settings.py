@@ -1,0 +1,52 @@
+"""Every setting of a process: one frozen table, read from the environment once, here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.domain.errors import DefinitionError
+
+PREFIX = "MEND_"
+
+
+class Settings(BaseModel):
+    """``MEND_`` + the field's name in capitals sets it; no secret has a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backend: Literal["local"] = Field("local", description="which adapters: local (this machine)")
+    root: str = Field("mend-store", description="folder of the local store, warehouse and files")
+    project: str = Field(".", description="folder that holds pipelines/, contracts/ and policy.yaml")
+    rows_per_part: int = Field(131_072, ge=1, le=5_000_000, description="rows held in memory and per file")
+    lease_seconds: float = Field(
+        600.0, gt=0, description="how long one delivery may be worked on before it comes again"
+    )
+    lock_wait_seconds: float = Field(60.0, gt=0, description="how long to wait for the warehouse's lock")
+    warehouse_memory_mb: int = Field(512, ge=64, description="memory the local warehouse may use, MB")
+    source_timeout_seconds: float = Field(30.0, gt=0, description="how long a source may stay silent")
+    source_bytes_max: int = Field(50_000_000_000, ge=1, description="largest delivery that is fetched, bytes")
+    teams_webhook_secret: str = Field("teams-webhook", description="name of the secret with the Teams webhook URL")
+    project_url: str = Field("", description="link added to messages, such as a console's address")
+
+
+def environment() -> dict[str, str]:
+    """The process's environment, for adapters that look names up in it (secrets)."""
+    return dict(os.environ)
+
+
+def load(values: Mapping[str, str] | None = None, **given: object) -> Settings:
+    """Settings from the environment (or ``values``), with ``given`` winning. ``DefinitionError`` names what is wrong."""
+    source = os.environ if values is None else values
+    found: dict[str, object] = {
+        name: source[PREFIX + name.upper()] for name in Settings.model_fields if PREFIX + name.upper() in source
+    }
+    try:
+        return Settings.model_validate({**found, **given})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = PREFIX + ".".join(map(str, first["loc"])).upper()
+        raise DefinitionError("environment", 0, 0, f"{name}: {first['msg']}", "see docs/settings.md") from error

@@ -1,0 +1,113 @@
+"""Runs services against a bus that is pulled: one delivery at a time, until idle or stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from shared.domain.ids import derive
+from shared.events.types import ClockTicked
+from shared.ports.clock import Clock
+from shared.ports.event_bus import EventBus, Subscription
+from shared.ports.state_store import StateStore, Where
+from shared.runtime.handling import Runtime, messages_of, subscriptions_of
+from shared.runtime.service import Service
+
+
+class Worker:
+    """Hands each delivery to the runtime and acknowledges as it says.
+
+    ``step`` handles at most one delivery, so that a simulation can drive everything under one seed.
+    """
+
+    def __init__(
+        self,
+        *,
+        services: Sequence[Service],
+        runtime: Runtime,
+        bus: EventBus,
+        store: StateStore,
+        clock: Clock,
+        lease_seconds: float,
+    ) -> None:
+        self._services = {service.name: service for service in services}
+        self._runtime = runtime
+        self._bus = bus
+        self._store = store
+        self._clock = clock
+        self._lease_seconds = lease_seconds
+        self._subscriptions = [
+            Subscription(f"{service.name}.{topic}", topic, service.name, service.priority)
+            for service in services
+            for topic in subscriptions_of(service)
+        ]
+        self._names = [subscription.name for subscription in self._subscriptions]
+        self._last_tick = ""
+        bus.subscribe(self._subscriptions)
+
+    def step(self) -> bool:
+        """Handle one delivery if one is due; False when there was none."""
+        deliveries = self._bus.pull(self._names, 1, self._lease_seconds)
+        for delivery in deliveries:
+            outcome = self._runtime.deliver(
+                self._services[delivery.subscription.service],
+                delivery.subscription.topic,
+                delivery.data,
+                delivery.attributes,
+                delivery.attempt,
+            )
+            if outcome.acknowledge:
+                self._bus.ack(delivery)
+            else:
+                self._bus.nack(delivery, outcome.delay_seconds)
+        return bool(deliveries)
+
+    def next_due(self) -> int | None:
+        """When (microseconds) something is to be done next: a message or a timer; None when nothing is left."""
+        times = [time for time in (self._bus.next_due(self._names), self.next_timer()) if time is not None]
+        return min(times, default=None)
+
+    def next_timer(self) -> int | None:
+        """When the earliest timer of any service rings."""
+        rings = []
+        for service in self._services.values():
+            for collection in service.timers:
+                first = self._store.query(collection, [Where("wake_at", ">", 0)], order_by="wake_at", limit=1)
+                rings.extend(int(stored.data["wake_at"]) for stored in first)
+        return min(rings, default=None)
+
+    def tick(self) -> bool:
+        """Publish ``clock.ticked`` if a timer has rung; False when none has, or the last tick did not clear it."""
+        ring = self.next_timer()
+        now = self._clock.now()
+        if ring is None or ring > now:
+            return False
+        tick_id = derive("tick", ring, now // 1_000_000)
+        if tick_id == self._last_tick:
+            return False
+        self._last_tick = tick_id
+        tick = ClockTicked(id=tick_id, time=now, subject="clock", correlation_id=tick_id)
+        self._bus.publish(messages_of("clock", [tick]))
+        return True
+
+    def run_until_idle(self, wait_seconds_max: float, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Work until nothing is due within ``wait_seconds_max``; waits for timers and backoffs that are nearer."""
+        while not stopped():
+            if self.step() or self.tick():
+                continue
+            due = self.next_due()
+            if due is None:
+                return
+            wait = (due - self._clock.now()) / 1_000_000
+            if wait > wait_seconds_max:
+                return
+            self._clock.sleep(min(max(wait, 0.005), 1.0))
+
+    def run(self, stopped: Callable[[], bool], idle: Callable[[], None]) -> None:
+        """Work until ``stopped``; ``idle`` is called, at most about once a second, when nothing is due."""
+        while not stopped():
+            if self.step() or self.tick():
+                continue
+            idle()
+            due = self.next_due()
+            wait = 1.0 if due is None else (due - self._clock.now()) / 1_000_000
+            self._clock.sleep(min(max(wait, 0.01), 1.0))
