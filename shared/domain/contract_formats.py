@@ -1,0 +1,93 @@
+"""Date and time formats: the standard's letters (``yyyy-MM-dd``) as strptime patterns (``%Y-%m-%d``); ISO bounds."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time
+from functools import lru_cache
+
+# DateTimeFormatter letters that have one strptime meaning. Longest first.
+_LETTERS = {
+    "yyyy": "%Y",
+    "uuuu": "%Y",
+    "yy": "%y",
+    "MMMM": "%B",
+    "MMM": "%b",
+    "MM": "%m",
+    "M": "%m",
+    "dd": "%d",
+    "d": "%d",
+    "DDD": "%j",
+    "EEEE": "%A",
+    "EEE": "%a",
+    "HH": "%H",
+    "H": "%H",
+    "hh": "%I",
+    "h": "%I",
+    "mm": "%M",
+    "m": "%M",
+    "ss": "%S",
+    "s": "%S",
+    "a": "%p",
+    "XXX": "%:z",
+    "XX": "%z",
+    "X": "%#z",
+    "xxx": "%:z",
+    "xx": "%z",
+    "Z": "%z",
+    "ZZZZZ": "%:z",
+}
+_FRACTIONS = {"SSS": "3f", "SSSSSS": "6f", "SSSSSSSSS": "9f"}
+_TOKEN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|([^A-Za-z']+)", re.ASCII)
+_STRPTIME = re.compile(r"%(?:[YymdHIMSpjBbAaTFDRez%s]|\.?[369]?f|:z|#z|-[mdHIMSe])")
+
+
+@lru_cache(maxsize=256)
+def strptime_pattern(text: str) -> str:
+    """The strptime (chrono, as Polars takes it) pattern of a declared format; raises ``ValueError`` when there is none.
+
+    A format that contains ``%`` is taken as strptime already.
+    """
+    if "%" in text:
+        if "%" in _STRPTIME.sub("", text):
+            raise ValueError(f'"{text}" is no strptime pattern | write it like %Y-%m-%d %H:%M:%S')
+        return text
+    parts: list[str] = []
+    position = 0
+    for token in _TOKEN.finditer(text):
+        if token.start() != position:
+            break
+        position = token.end()
+        parts.append(_translated(token, text, parts))
+    if position != len(text) or not any("%" in part for part in parts):
+        raise ValueError(f'"{text}" is no date or time format | write it like yyyy-MM-dd HH:mm:ss')
+    return "".join(parts)
+
+
+def _translated(token: re.Match[str], text: str, before: list[str]) -> str:
+    quoted, letter, literal = token.groups()
+    if literal is not None:
+        return literal
+    if quoted is not None:
+        return quoted.replace("''", "'") or "'"
+    letters = token.group(0)
+    if letter == "T" and len(letters) == 1:
+        return "T"  # often left unquoted
+    if letters in _FRACTIONS:
+        if before and before[-1].endswith("."):
+            before[-1] = before[-1][:-1]
+            return f"%.{_FRACTIONS[letters]}"
+        return f"%{_FRACTIONS[letters]}"
+    if letters not in _LETTERS:
+        raise ValueError(f'"{letters}" in "{text}" is no part of a date or time | such as yyyy-MM-dd HH:mm:ss')
+    return _LETTERS[letters]
+
+
+def check_moment(text: str, logical_type: str) -> None:
+    """Raise ``ValueError`` unless a bound of a date, timestamp or time column is ISO 8601."""
+    readers = {"date": date.fromisoformat, "timestamp": datetime.fromisoformat, "time": time.fromisoformat}
+    examples = {"date": "2020-12-31", "timestamp": "2020-12-31T23:59:59Z", "time": "23:59:59"}
+    try:
+        readers[logical_type](text)
+    except ValueError:
+        raise ValueError(f'"{text}" is no {logical_type} | write it like {examples[logical_type]}') from None
