@@ -1,0 +1,199 @@
+"""The documents of the services in one SQLite file: atomic commits under preconditions, versions never used again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shared.adapters.local.store_file import StoreFile, next_numbers
+from shared.domain.checks import check
+from shared.domain.errors import Conflict, InvariantBroken, LimitExceeded
+from shared.ports.state_store import Delete, Expect, Put, Stored, StoreLimits, Where
+
+INDEXES_MAX = 64
+NESTING_MAX = 20  # as Firestore
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+_OPERATORS = {"==": "=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_UPSERT = """INSERT INTO documents VALUES (?, ?, ?, ?)
+    ON CONFLICT (collection, key) DO UPDATE SET version = excluded.version, data = excluded.data"""
+
+
+class SqliteStateStore:
+    """A ``StateStore`` in a ``StoreFile``.
+
+    A filter compares values of one type only (numbers with numbers, text with text by code point), as Firestore does.
+    A field of a collection gets an index when somebody filters or orders by it for the first time.
+    """
+
+    def __init__(self, store: StoreFile, limits: StoreLimits | None = None) -> None:
+        self.limits = limits or StoreLimits()
+        self._store = store
+        self._indexed: set[tuple[str, str]] = set()
+
+    def get(self, collection: str, key: str) -> Stored | None:
+        """The document, or None."""
+        with self._store.reading() as connection:
+            row = connection.execute(
+                "SELECT version, data FROM documents WHERE collection = ? AND key = ?", (collection, key)
+            ).fetchone()
+        return None if row is None else Stored(key, row[0], json.loads(row[1]))
+
+    def query(
+        self,
+        collection: str,
+        where: Sequence[Where] = (),
+        order_by: str = "",
+        descending: bool = False,
+        limit: int = 1_000,
+    ) -> list[Stored]:
+        """Documents that match all filters, by ``order_by`` (a field; "" = by key), then key; at most ``limit``."""
+        check(_NAME.fullmatch(collection) is not None, f"a collection is named with letters, not {collection!r}")
+        check(limit >= 0, "a limit is not negative")
+        for field in [each.field for each in where] + ([order_by] if order_by else []):
+            self._index(collection, field)
+        # The collection stands in the text, so that SQLite sees that the partial indexes fit.
+        conditions, values = [f"collection = '{collection}'"], []
+        for each in where:
+            condition, bound = _compiled(each)
+            conditions.append(condition)
+            values += bound
+        direction = "DESC" if descending else "ASC"
+        order = f"key {direction}"
+        if order_by:
+            conditions.append(f"{_kind(order_by)} IS NOT NULL")
+            order = f"{_value(order_by)} {direction}, {order}"
+        statement = (
+            f"SELECT key, version, data FROM documents WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?"
+        )
+        with self._store.reading() as connection:
+            rows = connection.execute(statement, (*values, limit)).fetchall()
+        return [Stored(key, version, json.loads(data)) for key, version, data in rows]
+
+    def commit(self, writes: Sequence[Put | Delete], expect: Sequence[Expect] = ()) -> None:
+        """Write all or nothing, durably, if every precondition holds; else ``Conflict``."""
+        texts = self._checked(writes)
+        with self._store.writing() as connection:
+            for expected in expect:
+                row = connection.execute(
+                    "SELECT version FROM documents WHERE collection = ? AND key = ?",
+                    (expected.collection, expected.key),
+                ).fetchone()
+                found = 0 if row is None else row[0]
+                if found != expected.version:
+                    raise Conflict(
+                        f"{expected.collection}/{expected.key} is at version {found}, not {expected.version}"
+                    )
+            if not writes:
+                return
+            version = next_numbers(connection, "version", 1)
+            for write, text in zip(writes, texts, strict=True):
+                if isinstance(write, Put):
+                    connection.execute(_UPSERT, (write.collection, write.key, version, text))
+                else:
+                    connection.execute(
+                        "DELETE FROM documents WHERE collection = ? AND key = ?", (write.collection, write.key)
+                    )
+
+    def _checked(self, writes: Sequence[Put | Delete]) -> list[str]:
+        """The documents as JSON text ("" for a deletion), all within the limits."""
+        limits = self.limits
+        if len(writes) > limits.writes_per_commit_max:
+            raise LimitExceeded(f"a commit has {len(writes)} writes; at most {limits.writes_per_commit_max}")
+        texts, total = [], 0
+        for write in writes:
+            place = f"{write.collection}/{write.key}"[:200]
+            check(_NAME.fullmatch(write.collection) is not None, f"{place}: a collection is named with letters")
+            check(write.key != "", f"{place}: a document has a key")
+            if len(write.key.encode()) > limits.key_bytes_max:
+                raise LimitExceeded(f"{place}…: the key has more than {limits.key_bytes_max} bytes")
+            text = _encoded(write.data, place) if isinstance(write, Put) else ""
+            size = len(text.encode())
+            if size > limits.document_bytes_max:
+                raise LimitExceeded(f"{place}: the document has {size} bytes; at most {limits.document_bytes_max}")
+            total += size
+            texts.append(text)
+        if total > limits.commit_bytes_max:
+            raise LimitExceeded(f"a commit has {total} bytes; at most {limits.commit_bytes_max}")
+        return texts
+
+    def _index(self, collection: str, field: str) -> None:
+        """Index the field, unless that was done before or there are already too many."""
+        check(_NAME.fullmatch(field) is not None, f"a field to filter or order by is a plain name, not {field!r}")
+        if (collection, field) in self._indexed:
+            return
+        name = f"documents_{collection}_{field}"
+        with self._store.reading() as connection:
+            present = connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'documents'"
+            ).fetchall()
+        if (name,) not in present and len(present) < INDEXES_MAX:
+            with self._store.writing(durable=False) as connection:
+                connection.execute(
+                    f'CREATE INDEX IF NOT EXISTS "{name}" ON documents ({_value(field)}, key)'
+                    f" WHERE collection = '{collection}'"
+                )
+        self._indexed.add((collection, field))
+
+
+def _value(field: str) -> str:
+    return f"json_extract(data, '$.{field}')"
+
+
+def _kind(field: str) -> str:
+    return f"json_type(data, '$.{field}')"
+
+
+def _compiled(where: Where) -> tuple[str, list[Any]]:
+    """The filter as SQL with its bound values."""
+    if where.op == "in":
+        parts = [_compiled(Where(where.field, "==", value)) for value in where.value]
+        if not parts:
+            return "0", []
+        return f"({' OR '.join(text for text, _ in parts)})", [value for _, values in parts for value in values]
+    check(where.op in _OPERATORS, f"{where.op!r} is no operator of a filter")
+    kind, value = _kind(where.field), where.value
+    if value is None:
+        return (f"{kind} = 'null'" if where.op in ("==", "<=", ">=") else "0"), []
+    if isinstance(value, bool):
+        kinds = "('true', 'false')"
+    elif isinstance(value, int | float):
+        kinds = "('integer', 'real')"
+    elif isinstance(value, str):
+        kinds = "('text')"
+    else:
+        raise InvariantBroken(f"a filter compares with text, a number, a bool or None, not {type(value).__name__}")
+    return f"({_value(where.field)} {_OPERATORS[where.op]} ? AND {kind} IN {kinds})", [value]
+
+
+def _encoded(document: Mapping[str, Any], place: str) -> str:
+    """The document as JSON text that reads back as the same document."""
+    _check_value(dict(document), place, 0)
+    try:
+        text = json.dumps(dict(document), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvariantBroken(f"{place}: text with half a surrogate pair; clean it before it becomes state") from error
+    return text
+
+
+def _check_value(value: Any, place: str, depth: int) -> None:
+    if value is None or isinstance(value, str | bool):
+        return
+    if isinstance(value, int):
+        check(-(2**63) <= value < 2**63, f"{place}: a whole number has at most 64 bits")
+    elif isinstance(value, float):
+        check(value - value == 0.0, f"{place}: a number is finite")
+    elif isinstance(value, dict):
+        check(depth < NESTING_MAX, f"{place}: at most {NESTING_MAX} levels of nesting")
+        for key, each in value.items():
+            check(isinstance(key, str), f"{place}: a field's name is text")
+            _check_value(each, place, depth + 1)
+    elif isinstance(value, list | tuple):
+        check(depth < NESTING_MAX, f"{place}: at most {NESTING_MAX} levels of nesting")
+        for each in value:
+            _check_value(each, place, depth + 1)
+    else:
+        check(False, f"{place}: {type(value).__name__} cannot be stored; give text, a number, a list or a mapping")
