@@ -54,6 +54,17 @@ def test_no_command_is_documented_that_is_not_there() -> None:
     assert not gone, f"docs/commands.md describes commands that do not exist: {gone}"
 
 
+@pytest.mark.skipif(find_spec("shared.runtime.settings") is None, reason="no settings yet")
+def test_every_setting_is_documented() -> None:
+    from shared.runtime.settings import PREFIX, Settings
+
+    text = (ROOT / "docs/settings.md").read_text() if (ROOT / "docs/settings.md").exists() else ""
+    missing = [name for name in Settings.model_fields if f"`{PREFIX}{name.upper()}`" not in text]
+    assert not missing, f"describe in docs/settings.md, as `{PREFIX}NAME` with default, unit and a sentence: {missing}"
+    unexplained = [name for name, field in Settings.model_fields.items() if not field.description]
+    assert not unexplained, f"give each setting a description with its unit: {unexplained}"
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_says_what_it_does(service: str) -> None:
     readme = ROOT / "services" / service / "README.md"

@@ -39,6 +39,12 @@ CASES = [
     (rules.finished, "docs/commands.md", "TO" + "DO: write this\n", "To do this, type\n"),
     (rules.no_machine_path, "docs/commands.md", "see /" + "work/main\n", "see /network/main and work/main\n"),
     (rules.no_machine_path, "tests/unit/x.py", "open('/" + "root/x')\n", "open(root / 'x')\n"),
+    (
+        rules.links_lead_somewhere,
+        "docs/x.md",
+        "[a](gone.md)\n",
+        "[a](../README.md#top) [b](https://x.org) [c](#here)\n",
+    ),
     (rules.targets_have_help, "Makefile", ".PHONY: demo\ndemo: setup\n\tmend demo\n", "demo: setup ## See it.\n"),
     (rules.targets_have_help, "Makefile", "demo: setup\n\tmend demo\n", "UV := uv\n.venv/bin: x\n"),
 ]

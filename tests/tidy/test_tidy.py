@@ -23,7 +23,7 @@ EVERY_PRODUCT_MODULE = [
     rules.no_assert,
     rules.no_clock_no_chance,
 ]
-EVERY_TEXT = [rules.finished, rules.no_machine_path]
+EVERY_TEXT = [rules.finished, rules.no_machine_path, rules.links_lead_somewhere]
 
 Rule = Callable[[Source], list[str]]
 
