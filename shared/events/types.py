@@ -74,6 +74,7 @@ class DeliveryArrived(Event):
     name: Text
     generation: Text
     bytes: Count = 0
+    arrived: Count = 0  # nanoseconds: when the source got it
     remedy_id: Text = ""  # the refetch that asked for it
 
 

@@ -39,7 +39,7 @@ def environment() -> dict[str, str]:
 
 
 def load(values: Mapping[str, str] | None = None, **given: object) -> Settings:
-    """Settings from the environment (or ``values``), with ``given`` winning. ``DefinitionError`` names what is wrong."""
+    """Settings from the environment (or ``values``), with ``given`` winning; ``DefinitionError`` if one is wrong."""
     source = os.environ if values is None else values
     found: dict[str, object] = {
         name: source[PREFIX + name.upper()] for name in Settings.model_fields if PREFIX + name.upper() in source

@@ -1,0 +1,126 @@
+"""One delivery: its bytes brought to safety, hashed, registered, and judged new or repeated."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+
+from services.ingest.order import Neighbour, duplicate_of, seq_of
+from shared.domain import ids, paths
+from shared.domain.errors import ForeignFailure
+from shared.domain.pipeline import PipelineDefinition
+from shared.events.types import DeliveryArrived
+from shared.ports.ports import Ports
+from shared.ports.state import State
+from shared.ports.state_store import Document, Where
+
+DELIVERIES = "deliveries"
+POSITIONS = "positions"
+_CHUNK_BYTES = 4 << 20
+
+
+class Kept(NamedTuple):
+    """The delivered bytes, safe under ``raw_path``."""
+
+    raw_path: str
+    sha256: str
+    bytes: int
+
+
+def keep_bytes(event: DeliveryArrived, pipeline: PipelineDefinition, ports: Ports) -> Kept:
+    """Copy the object to ``raw/``, whole or not at all; a source that gives fewer bytes than it said has failed."""
+    key = ids.derive(event.pipeline, event.uri, event.generation, length=20)
+    raw_path = paths.raw(event.pipeline, key, event.name)
+    digest = hashlib.sha256()
+    count = 0
+    source = ports.source(pipeline.source.kind)
+    with source.open(event.uri) as stream, ports.objects.write(raw_path) as target:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            target.write(chunk)
+            count += len(chunk)
+            ports.progress(f"fetching {paths.safe_name(event.name)}", count, event.bytes)
+        if event.bytes and count < event.bytes:
+            raise ForeignFailure(
+                f"the source ended after {count:,} of {event.bytes:,} bytes",
+                system=pipeline.source.kind,
+                exception_type="ShortRead",
+                reason="short_read",
+            )
+    return Kept(raw_path, digest.hexdigest(), count)
+
+
+def of_object(state: State, pipeline: str, uri: str, generation: str) -> Document | None:
+    """The delivery that this object already became, or None."""
+    position = state.get(POSITIONS, object_key(pipeline, uri, generation))
+    return state.get(DELIVERIES, str(position["batch_id"])) if position else None
+
+
+def known_objects(state: State, pipeline: str) -> set[tuple[str, str]]:
+    """(uri, generation) of every delivery of the pipeline."""
+    known: set[tuple[str, str]] = set()
+    after = ""
+    while True:
+        page = state.query(
+            DELIVERIES, [Where("pipeline", "==", pipeline), Where("seq", ">", after)], order_by="seq", limit=1_000
+        )
+        known.update((stored.data["uri"], stored.data["generation"]) for stored in page)
+        if len(page) < 1_000:
+            return known
+        after = page[-1].data["seq"]
+
+
+def register(event: DeliveryArrived, kept: Kept, pipeline: PipelineDefinition, ports: Ports) -> Document:
+    """The delivery's document, its duplicate rule applied; not yet put."""
+    batch = ids.batch_id(event.pipeline, event.uri, event.generation, kept.sha256)
+    seq = seq_of(pipeline.source.order, event.name, event.arrived, event.uri, event.generation)
+    return {
+        "batch_id": batch,
+        "pipeline": event.pipeline,
+        "uri": event.uri,
+        "name": event.name,
+        "generation": event.generation,
+        "sha256": kept.sha256,
+        "bytes": kept.bytes,
+        "seq": seq,
+        "raw_path": kept.raw_path,
+        "duplicate_of": repeated(batch, kept, seq, pipeline, ports.state),
+        "reading": 0,
+        "readings": [],
+        "registered_at": ports.clock.now(),
+    }
+
+
+def repeated(batch: str, kept: Kept, seq: str, pipeline: PipelineDefinition, state: State) -> str:
+    """The batch that this one repeats under the pipeline's duplicate rule, or ""."""
+    if pipeline.source.duplicates == "load":
+        return ""
+    before = neighbour(state, pipeline.pipeline, seq, later=False)
+    position = state.get(POSITIONS, content_key(pipeline.pipeline, kept.sha256))
+    first = Neighbour(str(position["batch_id"]), kept.sha256) if position else None
+    if first is not None and first.batch_id == batch:
+        first = None
+    known = Neighbour(before["batch_id"], before["sha256"]) if before else None
+    return duplicate_of(pipeline.destination.mode, kept.sha256, kept.bytes, first, known)
+
+
+def neighbour(state: State, pipeline: str, seq: str, *, later: bool) -> dict[str, Any] | None:
+    """The delivery just before (or after) an order key."""
+    found = state.query(
+        DELIVERIES,
+        [Where("pipeline", "==", pipeline), Where("seq", ">" if later else "<", seq)],
+        order_by="seq",
+        descending=not later,
+        limit=1,
+    )
+    return found[0].data if found else None
+
+
+def content_key(pipeline: str, sha256: str) -> str:
+    """Key of the document that remembers which batch first had this content."""
+    return f"{pipeline}:content:{sha256}"
+
+
+def object_key(pipeline: str, uri: str, generation: str) -> str:
+    """Key of the document that remembers which batch an object became."""
+    return f"{pipeline}:object:{ids.derive(uri, generation)}"

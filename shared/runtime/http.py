@@ -1,0 +1,75 @@
+"""The HTTP shell of a service: a Pub/Sub push or a CloudEvent comes in, acknowledge or deliver-again goes out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from shared.events.codec import topic_of
+from shared.runtime.service import Service
+
+if TYPE_CHECKING:
+    from flask import Request
+
+    from shared.runtime.handling import Runtime
+
+REQUEST_BYTES_MAX = 15_000_000  # a 10 MB message in base64, and its envelope
+ACKNOWLEDGED = 204
+DELIVER_AGAIN = 503
+_PUBSUB = "x-goog-pubsub-"
+
+
+class Pushed(NamedTuple):
+    """A message as it was pushed, whatever the wrapping."""
+
+    topic: str
+    data: bytes
+    attributes: dict[str, str]
+    attempt: int
+
+
+def answer(service: Service, runtime: Runtime, request: Request) -> tuple[str, int]:
+    """Handle one push. 204 acknowledges, 503 asks for redelivery; what is malformed is acknowledged as an incident."""
+    if (request.content_length or 0) > REQUEST_BYTES_MAX:
+        return "request too large", 413
+    body = request.get_data(cache=False)
+    pushed = unwrap(body, {name.lower(): value for name, value in request.headers.items()})
+    outcome = runtime.deliver(service, pushed.topic, pushed.data, pushed.attributes, pushed.attempt)
+    return "", ACKNOWLEDGED if outcome.acknowledge else DELIVER_AGAIN
+
+
+def unwrap(body: bytes, headers: dict[str, str]) -> Pushed:
+    """The message in a push: unwrapped (CloudEvents headers), structured, or wrapped in Pub/Sub's JSON.
+
+    Never raises: what cannot be unwrapped becomes a message without ``ce-type``, which the runtime reports.
+    """
+    content_type = headers.get("content-type", "")
+    if "ce-type" in headers or content_type.startswith("application/cloudevents"):
+        attributes = {name: value for name, value in headers.items() if name.startswith("ce-")}
+        attributes["content-type"] = content_type
+        subscription = headers.get(f"{_PUBSUB}subscription-name", "")
+        attempt = _attempt(headers.get(f"{_PUBSUB}delivery-attempt"))
+        return Pushed(_topic(attributes, subscription), body, attributes, attempt)
+    try:
+        wrapped = json.loads(body)
+        message = wrapped["message"]
+        data = base64.b64decode(message.get("data", ""), validate=True)
+        attributes = {str(name): str(value) for name, value in (message.get("attributes") or {}).items()}
+        subscription = str(wrapped.get("subscription", ""))
+        return Pushed(_topic(attributes, subscription), data, attributes, _attempt(wrapped.get("deliveryAttempt")))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
+        return Pushed("", body, {}, 1)
+
+
+def _topic(attributes: dict[str, str], subscription: str) -> str:
+    lowered = {name.lower(): value for name, value in attributes.items()}
+    if lowered.get("ce-type"):
+        return topic_of(lowered["ce-type"])
+    return subscription.rsplit("/", 1)[-1].partition(".")[2]  # subscriptions are named SERVICE.TOPIC
+
+
+def _attempt(value: object) -> int:
+    text = str(value or "")
+    return int(text) if text.isdecimal() and len(text) < 6 else 1

@@ -1,0 +1,97 @@
+"""The only place that names an adapter: one process's ports, built lazily from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from shared.ports.channel import Channel
+from shared.ports.clock import Clock
+from shared.ports.definitions import Definitions
+from shared.ports.event_bus import EventBus
+from shared.ports.ids import Ids
+from shared.ports.metrics import Metrics
+from shared.ports.object_store import ObjectStore
+from shared.ports.ports import Limits, Ports
+from shared.ports.secrets import Secrets
+from shared.ports.source import Source
+from shared.ports.state_store import StateStore
+from shared.ports.warehouse import Warehouse
+from shared.runtime.handling import Runtime, with_state
+from shared.runtime.logs import EventLog, stdout_log
+from shared.runtime.service import Service
+from shared.runtime.settings import Settings, environment, load
+from shared.runtime.unit_of_work import UnitOfWork
+from shared.runtime.worker import Worker
+
+Progress = Callable[[str, int, int], None]
+
+
+def _silent(step: str, done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """Everything one process works with."""
+
+    settings: Settings
+    store: StateStore
+    bus: EventBus
+    objects: ObjectStore
+    warehouse: Warehouse
+    definitions: Definitions
+    source: Callable[[str], Source]
+    secrets: Secrets
+    channels: Mapping[str, Channel]
+    metrics: Metrics
+    clock: Clock
+    ids: Ids
+    log: EventLog
+    progress: Progress
+
+    def ports(self, service: Service, state: UnitOfWork) -> Ports:
+        """The ports a handler of ``service`` gets for one event."""
+        base = Ports(
+            state=state,
+            objects=self.objects,
+            warehouse=self.warehouse,
+            definitions=self.definitions,
+            source=self.source,
+            secrets=self.secrets,
+            channels=self.channels,
+            metrics=self.metrics,
+            clock=self.clock,
+            ids=self.ids,
+            limits=Limits(rows_per_part=self.settings.rows_per_part),
+            progress=self.progress,
+        )
+        return with_state(base, state)
+
+    def runtime(self) -> Runtime:
+        """What handles deliveries."""
+        return Runtime(
+            store=self.store,
+            bus=self.bus,
+            ports=self.ports,
+            log=self.log,
+            clock_now=self.clock.now,
+            monotonic=self.clock.monotonic,
+        )
+
+    def worker(self, services: Sequence[Service]) -> Worker:
+        """What pulls deliveries for ``services`` from the bus."""
+        return Worker(
+            services=services,
+            runtime=self.runtime(),
+            bus=self.bus,
+            store=self.store,
+            clock=self.clock,
+            lease_seconds=self.settings.lease_seconds,
+        )
+
+    def close(self) -> None:
+        """Give up locks and connections."""
+        self.warehouse.close()
