@@ -6,7 +6,6 @@ The release is only unpacked, never installed: its one dependency is pandas, whi
 from __future__ import annotations
 
 import io
-import os
 import tarfile
 import tempfile
 import zipfile
@@ -54,7 +53,7 @@ class Dataset:
     def extract(self, folder: Path) -> dict[str, Path]:
         """Write all tables as CSV files into the folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        paths = {table: folder / f"{table}.csv" for table in TABLES}
+        paths: dict[str, Path] = {table: folder / f"{table}.csv" for table in TABLES}
         for table in TABLES:
             paths[table].write_bytes(self.csv(table))
         return paths
@@ -113,7 +112,7 @@ def _keep(content: bytes, wanted: Path) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
                 file.write(content)
-            os.replace(file.name, path)
+            Path(file.name).replace(path)
         except OSError:
             continue
         return path

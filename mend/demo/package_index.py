@@ -60,6 +60,7 @@ def fetch(pinned: PinnedFile, environment: Mapping[str, str], progress: Progress
     reasons: list[str] = []
     authority = certificates(environment)
     for index in index_urls(environment):
+        reason = ""
         for _ in range(TRIES_PER_ADDRESS):
             try:
                 return _from_index(index, pinned, authority, progress)

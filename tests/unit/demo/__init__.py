@@ -1,0 +1,1 @@
+"""The demonstration's input: where it comes from, how it is broken, and what is true."""
