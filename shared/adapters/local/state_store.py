@@ -162,6 +162,7 @@ def _compiled(where: Where) -> tuple[str, list[Any]]:
     elif isinstance(value, int | float):
         kinds = "('integer', 'real')"
     elif isinstance(value, str):
+        check("\0" not in value, "SQLite cannot look for text with a NUL character")
         kinds = "('text')"
     else:
         raise InvariantBroken(f"a filter compares with text, a number, a bool or None, not {type(value).__name__}")

@@ -1,0 +1,1 @@
+"""Adapters for services that are spoken to over HTTP."""

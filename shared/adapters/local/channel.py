@@ -1,0 +1,75 @@
+"""Notices on the console, and as JSON lines in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from shared.adapters.notice_text import bounded
+from shared.domain.errors import ForeignFailure
+from shared.ports.channel import Notice
+
+_STYLES = {"info": "bold cyan", "warning": "bold yellow", "error": "bold red"}
+
+
+class ConsoleChannel:
+    """Notices for whoever watches; on standard error unless another stream is given."""
+
+    def __init__(self, stream: TextIO | None = None, *, name: str = "console") -> None:
+        self.name = name
+        self._stream = stream
+
+    def send(self, notice: Notice) -> None:
+        """Print the notice; nothing in it is taken as markup."""
+        from rich.console import Console
+        from rich.text import Text
+
+        shown = bounded(notice)
+        lines = [Text(shown.title, style=_STYLES.get(shown.severity, "bold"))]
+        if shown.summary:
+            lines.append(Text(shown.summary))
+        lines += [Text(f"  {title}: ", style="dim") + Text(value, style="not dim") for title, value in shown.facts]
+        if shown.command:
+            lines.append(Text("  → ", style="dim") + Text(shown.command, style="not dim bold"))
+        if shown.link:
+            lines.append(Text(f"  {shown.link}", style="dim"))
+        try:
+            console = Console(file=self._stream or sys.stderr, highlight=False, soft_wrap=True)
+            console.print(Text("\n").join(lines))
+        except (OSError, ValueError) as error:  # ValueError: the stream was closed
+            raise ForeignFailure(
+                "the console does not take the notice", system=self.name, exception_type=type(error).__name__
+            ) from error
+
+
+class JsonLinesChannel:
+    """Notices for other programs: one JSON object a line, appended whole."""
+
+    def __init__(self, path: Path, *, name: str = "jsonl") -> None:
+        self.name = name
+        self._path = path
+
+    def send(self, notice: Notice) -> None:
+        """Append the notice; a line that a crash cut short is left alone on its line."""
+        shown = bounded(notice)._asdict() | {"facts": dict(bounded(notice).facts)}
+        line = json.dumps(shown, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                size = os.fstat(descriptor).st_size
+                if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                    line = b"\n" + line
+                while line:
+                    line = line[os.write(descriptor, line) :]
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise ForeignFailure(
+                f"{self._path} does not take the notice: {error.strerror}",
+                system=self.name,
+                exception_type=type(error).__name__,
+            ) from error
