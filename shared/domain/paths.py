@@ -39,8 +39,18 @@ def quarantine(batch: str, attempt: int) -> str:
 
 
 def loaded(batch: str, attempt: int) -> str:
-    """Folder of the table-shaped rows that were given to the warehouse."""
+    """Folder of the table-shaped rows that a transform made; without one, the passed rows are loaded as they are."""
     return _attempt("loaded", batch, attempt)
+
+
+def manifest(table: str, batch: str, attempt: int) -> str:
+    """File that says which rows an attempt gives to a table; written before the warehouse is touched."""
+    return f"{manifests(table)}{batch}.a{attempt:04d}.json"
+
+
+def manifests(table: str) -> str:
+    """Folder of a table's manifests."""
+    return f"manifests/{safe_name(table)}/"
 
 
 def discarded(batch: str, attempt: int, service: str) -> str:
@@ -51,6 +61,11 @@ def discarded(batch: str, attempt: int, service: str) -> str:
 def before(batch: str, attempt: int) -> str:
     """File of the warehouse rows that a load replaced."""
     return f"{_attempt('before', batch, attempt)}rows.parquet"
+
+
+def before_foreign(batch: str, attempt: int) -> str:
+    """File of those replaced rows that Mendline had not loaded, and so has nowhere else."""
+    return f"{_attempt('before', batch, attempt)}foreign.parquet"
 
 
 def repairs(batch: str, attempt: int) -> str:

@@ -13,6 +13,7 @@ from shared.ports.metrics import Metrics
 from shared.ports.object_store import ObjectStore
 from shared.ports.secrets import Secrets
 from shared.ports.source import Source
+from shared.ports.sql_engine import SqlEngine
 from shared.ports.state import State
 from shared.ports.warehouse import Warehouse
 
@@ -36,6 +37,7 @@ class Ports:
     state: State
     objects: ObjectStore
     warehouse: Warehouse
+    sql: SqlEngine
     definitions: Definitions
     source: Callable[[str], Source]  # by source kind: "files", …
     secrets: Secrets

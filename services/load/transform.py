@@ -1,0 +1,117 @@
+"""A pipeline's optional SQL: checked to be row-wise and harmless before it is run.
+
+One output row per input row: a WHERE may drop rows, nothing may merge or multiply them. The SQL sees one table,
+``batch``; it may use the operators and functions listed here and nothing else.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from shared.domain.errors import DefinitionError
+from shared.domain.masking import clean
+from shared.ports.warehouse import ROW_COLUMN
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+SQL_CHARACTERS_MAX = 20_000
+NODES_MAX = 5_000
+
+FUNCTIONS = frozenset(
+    ["abs", "and", "array_length", "between", "bit_length", "byte_length", "cast", "ceil", "ceiling", "char_length", "character_length", "chr", "coalesce", "concat", "contains_substr", "date", "date_add", "date_diff", "date_sub", "date_trunc", "datetime", "datetime_add", "datetime_diff", "datetime_sub", "datetime_trunc", "div", "ends_with", "exp", "extract", "farm_fingerprint", "floor", "format_date", "format_timestamp", "greatest", "if", "ifnull", "initcap", "instr", "is_inf", "is_nan", "json_extract_scalar", "json_value", "least", "left", "length", "like", "ln", "log", "log10", "lower", "lpad", "ltrim", "md5", "mod", "normalize", "nullif", "or", "parse_date", "parse_datetime", "parse_timestamp", "pow", "power", "regexp_contains", "regexp_extract", "regexp_replace", "repeat", "replace", "reverse", "right", "round", "rpad", "rtrim", "safe_cast", "safe_divide", "sha256", "sha512", "sign", "split", "sqrt", "starts_with", "strpos", "substr", "substring", "time", "time_add", "time_diff", "time_sub", "time_trunc", "timestamp", "timestamp_add", "timestamp_diff", "timestamp_micros", "timestamp_millis", "timestamp_seconds", "timestamp_sub", "timestamp_trunc", "to_base64", "to_hex", "translate", "trim", "trunc", "unix_date", "unix_micros", "unix_millis", "unix_seconds", "upper", "xor"]
+)
+"""GoogleSQL's scalar functions that a transform may call; those that depend on the moment or the session are out."""
+
+_STRUCTURE = frozenset(
+    ["Select", "From", "Where", "Table", "Identifier", "Column", "Alias", "Star", "Paren", "Literal", "Boolean", "Null", "Neg", "Not", "And", "Or", "EQ", "NEQ", "GT", "GTE", "LT", "LTE", "Is", "In", "Between", "Like", "ILike", "Add", "Sub", "Mul", "Div", "IntDiv", "Mod", "Case", "If", "Cast", "TryCast", "DataType", "DataTypeParam", "Interval", "Var", "Except", "Extract", "Bracket", "Tuple", "DPipe", "Concat", "Coalesce", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "TableAlias", "Escape", "RawString", "ByteString", "TimeUnit", "Anonymous", "IntervalSpan"]
+)
+
+
+@lru_cache(maxsize=64)
+def prepare(sql: str, path: str) -> str:
+    """The SQL, checked, with the row number added to what it selects.
+
+    Raises ``DefinitionError`` with the reason and what to do.
+    """
+    import sqlglot
+    from sqlglot.errors import SqlglotError
+
+    if len(sql) > SQL_CHARACTERS_MAX:
+        raise _refused(path, f"the transform is longer than {SQL_CHARACTERS_MAX:,} characters", "shorten it")
+    try:
+        statements = sqlglot.parse(sql, read="bigquery")
+    except (SqlglotError, RecursionError) as error:
+        place = getattr(error, "errors", [{}])[:1] or [{}]
+        line, column = int(place[0].get("line") or 0), int(place[0].get("col") or 0)
+        what = clean(str(place[0].get("description") or "it cannot be read"), 200)
+        raise DefinitionError(path, line, column, f"the transform is no GoogleSQL: {what}", "correct it") from error
+    if len(statements) != 1 or statements[0] is None:
+        raise _refused(path, "the transform must be one statement", "write SELECT … FROM batch [WHERE …]")
+    tree = statements[0]
+    _check_shape(tree, path)
+    _check_nodes(tree, path)
+    return _with_row_number(tree)
+
+
+def _check_shape(tree: exp.Expression, path: str) -> None:
+    from sqlglot import exp
+
+    if not isinstance(tree, exp.Select):
+        raise _refused(path, "the transform must be a SELECT", "write SELECT … FROM batch [WHERE …]")
+    tables = list(tree.find_all(exp.Table))
+    source = tree.args.get("from_") or tree.args.get("from")
+    only = source.this if source is not None else None
+    if len(tables) != 1 or tables[0] is not only or tables[0].sql().split(" ")[0] != "batch":
+        raise _refused(path, "the transform must read from batch, and from nothing else", "write FROM batch")
+    allowed = {"expressions", "from", "from_", "where", "kind", "hint", "operation_modifiers"}
+    extra = sorted(name for name, value in tree.args.items() if value and name not in allowed)
+    if extra:
+        words = ", ".join(name.rstrip("s").upper() for name in extra)
+        raise _refused(path, f"the transform must be row-wise; it uses {words}", "keep to SELECT, FROM and WHERE")
+
+
+def _check_nodes(tree: exp.Expression, path: str) -> None:
+    from sqlglot import exp
+
+    for number, node in enumerate(tree.walk()):
+        if number > NODES_MAX:
+            raise _refused(path, "the transform is too large", "shorten it")
+        kind = type(node).__name__
+        if isinstance(node, exp.Select) and node is not tree:
+            raise _refused(path, "the transform has a subquery", "use columns of batch only")
+        if isinstance(node, exp.AggFunc | exp.Window):
+            raise _refused(path, f"{kind} looks at several rows", "a transform sees one row at a time")
+        if kind in _STRUCTURE and not isinstance(node, exp.Anonymous):
+            continue
+        if isinstance(node, exp.Func) and _function_name(node) in FUNCTIONS:
+            continue
+        name = _function_name(node) if isinstance(node, exp.Func) else kind
+        raise _refused(path, f"{clean(name, 60)} is not allowed in a transform", "see docs/transforms.md for what is")
+
+
+def _function_name(node: exp.Func) -> str:
+    from sqlglot import exp
+
+    if isinstance(node, exp.Anonymous):
+        return str(node.this).lower()
+    rendered = node.sql(dialect="bigquery")
+    written = rendered.partition("(")[0].strip().lower()
+    names = {name.lower() for name in node.sql_names()}
+    return written if written in FUNCTIONS else next(iter(sorted(names & FUNCTIONS)), written)
+
+
+def _with_row_number(tree: exp.Expression) -> str:
+    from sqlglot import exp
+
+    selected = [each for each in tree.expressions if each.alias_or_name != ROW_COLUMN and not each.is_star]
+    stars = [each for each in tree.expressions if each.is_star]
+    if not stars:
+        selected.append(exp.column(ROW_COLUMN))
+    tree.set("expressions", [*stars, *selected])
+    return tree.sql(dialect="bigquery")
+
+
+def _refused(path: str, message: str, hint: str) -> DefinitionError:
+    return DefinitionError(path, 0, 0, message, hint)
