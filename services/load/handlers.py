@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 from services.load import manifest, transform, withdrawn
@@ -184,7 +185,6 @@ def _restorable(gone: list[Manifest], target: Target, ports: Ports) -> tuple[str
 
 def _write_before(event: BatchValidated, target: Target, rows: TableRows, ports: Ports) -> None:
     """Keep the rows that this load replaces, once: a repeated load would find its own rows."""
-    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
@@ -195,17 +195,19 @@ def _write_before(event: BatchValidated, target: Target, rows: TableRows, ports:
         replaced = ports.warehouse.rows_with_keys(target.table, rows.files, target.keys)
     else:
         replaced = ports.warehouse.dump(target.table)
-    first = next(iter(replaced), None)
+    first = next(replaced, None)
     if first is None:
         return
     foreign_path = paths.before_foreign(event.batch_id, event.attempt)
-    with ports.objects.write(foreign_path) as strange, pq.ParquetWriter(strange, first.schema) as foreign:
-        with ports.objects.write(path) as stream, pq.ParquetWriter(stream, first.schema) as writer:
-            batch: pa.RecordBatch | None = first
-            while batch is not None:
-                writer.write_batch(batch)
-                foreign.write_batch(batch.filter(pc.is_null(batch.column(BATCH_COLUMN))))
-                batch = next(iter(replaced), None)
+    with (
+        ports.objects.write(foreign_path) as foreign_stream,
+        pq.ParquetWriter(foreign_stream, first.schema) as foreign,
+        ports.objects.write(path) as stream,
+        pq.ParquetWriter(stream, first.schema) as writer,
+    ):
+        for batch in itertools.chain([first], replaced):
+            writer.write_batch(batch)
+            foreign.write_batch(batch.filter(pc.is_null(batch.column(BATCH_COLUMN))))
 
 
 def _manifest(event: BatchValidated, target: Target, rows: TableRows) -> Manifest:
