@@ -63,7 +63,12 @@ def contract_yaml(contract: Contract) -> str:
         ],
     }
     return yaml.dump(
-        _filled(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False
+        _filled(document, ("id", "version")),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=120,
+        default_flow_style=False,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
+from shared.domain.reading import ReadingOptions
 from shared.domain.remedy import Mode
 
 BATCH_ROWS_MAX = 50_000_000
@@ -35,7 +36,7 @@ def duration_seconds(text: str) -> int:
 
 def _listed(value: Any) -> Any:
     """A single text where a list may stand is a list of one."""
-    return [value] if isinstance(value, str) else value
+    return (value,) if isinstance(value, str) else value
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
@@ -55,30 +56,6 @@ class Definition(BaseModel):
         return value
 
 
-class DeclaredFormat(Definition):
-    """How delivered bytes are to be read; what is absent is found out from the content."""
-
-    format: Literal["csv", "jsonl", "parquet"] | None = None
-    compression: Literal["none", "gzip"] | None = None
-    encoding: str | None = Field(default=None, min_length=1, max_length=40)
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    quote: str | None = Field(default=None, max_length=1, description='one character; "" for none')
-    header: bool | None = Field(default=None, description="true when the first record names the columns")
-    decimal: Literal[".", ","] | None = None
-
-    @field_validator("encoding")
-    @classmethod
-    def _known_encoding(cls, value: str | None) -> str | None:
-        if value is not None:
-            import codecs
-
-            try:
-                codecs.lookup(value)
-            except (LookupError, ValueError):
-                raise ValueError(f'"{value}" is no encoding Python knows | such as utf-8 or latin-1') from None
-        return value
-
-
 def _named_format(value: Any) -> Any:
     """``format: csv`` is short for ``format: {format: csv}``."""
     return {"format": value} if isinstance(value, str) and value != "auto" else value
@@ -91,7 +68,7 @@ class Source(Definition):
     uri: str = Field(default="", description="path or glob for kind files: landing/flights/*.csv, gs://bucket/x/*.gz")
     order: Literal["name", "arrival"] = Field(default="name", description="what decides which delivery is newer")
     format: Annotated[
-        Annotated[Literal["auto"], Tag("auto")] | Annotated[DeclaredFormat, Tag("dialect")],
+        Annotated[Literal["auto"], Tag("auto")] | Annotated[ReadingOptions, Tag("dialect")],
         Discriminator(lambda value: "auto" if value == "auto" else "dialect"),
         BeforeValidator(_named_format),
     ] = Field(default="auto", description="auto, csv, jsonl, parquet, or the dialect")
@@ -107,9 +84,9 @@ class Source(Definition):
         return self
 
     @property
-    def declared(self) -> DeclaredFormat:
-        """The dialect as declared; all absent for ``auto``."""
-        return DeclaredFormat() if self.format == "auto" else self.format
+    def declared(self) -> ReadingOptions | None:
+        """The declared reading (``model_fields_set`` says which keys were written); None for ``auto``."""
+        return None if self.format == "auto" else self.format
 
 
 class Destination(Definition):
