@@ -11,6 +11,7 @@ from shared.domain.ids import derive
 from shared.domain.incident import Origin
 from shared.domain.masking import clean, mask
 from shared.domain.pipeline import PipelineDefinition, parse_pipeline
+from shared.domain.reading import ReadingOptions, ReadingUnknown
 from shared.events.types import (
     DeliveryArrived,
     DeliveryRegistered,
@@ -108,10 +109,10 @@ def on_source_reread(event: SourceReread, ports: Ports) -> list[Event]:
     if any(made["attempt"] == event.attempt for made in document["readings"]):
         return []
     try:
-        options = reading.parse_options(event.reading_options_json)
-    except MalformedEvent as error:
+        options = ReadingOptions.from_json(event.reading_options_json)
+    except ReadingUnknown as error:
         return [_reread_failed(event, mask(str(error)), ports)]
-    staged = reading.make(event, document, pipeline, options, event.attempt, ports, "")
+    staged = reading.make(event, document, pipeline, options, event.attempt, ports, "", event.remedy_id)
     ports.state.put(delivery.DELIVERIES, event.batch_id, document)
     return [staged]
 
@@ -146,7 +147,8 @@ def on_request(message: RawMessage, ports: Ports) -> Sequence[Event]:
 
 def on_signal(message: RawMessage, ports: Ports) -> Sequence[Event]:
     """Another system reports a failure."""
-    return [signals.incident_of(signals.parse(message.data), message.event, ports.clock.now())]
+    signal = signals.parse(message.data)
+    return [signals.incident_of(signal, message.attributes.get("kind", ""), message.event, ports.clock.now())]
 
 
 def on_dead_letter(message: RawMessage, ports: Ports) -> Sequence[Event]:

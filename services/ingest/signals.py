@@ -30,17 +30,17 @@ def parse(data: bytes) -> dict[str, Any]:
     return found
 
 
-def kind_of(signal: dict[str, Any]) -> str:
-    """``kind`` if given, else guessed from the keys that only one sender uses."""
-    given = str(signal.get("kind", ""))
+def kind_of(signal: dict[str, Any], address: str = "") -> str:
+    """``kind`` if given (in the signal, or by the address it came to), else guessed from keys only one sender uses."""
+    given = str(signal.get("kind") or address)
     if given in _KINDS:
         return given
     return "airflow" if "dag_id" in signal or isinstance(signal.get("task_instance"), dict) else "generic"
 
 
-def incident_of(signal: dict[str, Any], cause: Event, now: int) -> IncidentOpened:
+def incident_of(signal: dict[str, Any], address: str, cause: Event, now: int) -> IncidentOpened:
     """The incident that a signal reports; the same failure reported again has the same fingerprint."""
-    fields = _airflow(signal) if kind_of(signal) == "airflow" else _generic(signal)
+    fields = _airflow(signal) if kind_of(signal, address) == "airflow" else _generic(signal)
     where = fields.pop("where")
     fields["evidence_json"] = json.dumps(fields["evidence_json"], ensure_ascii=False)[:20_000]
     marks = (fields["exception_type"], fields["reason"], str(fields["http_status"]), fields["sqlstate"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -59,21 +60,31 @@ class Runtime:
         self._monotonic = monotonic
 
     def deliver(
-        self, service: Service, topic: str, data: bytes, attributes: Mapping[str, str], attempt: int
+        self,
+        service: Service,
+        topic: str,
+        data: bytes,
+        attributes: Mapping[str, str],
+        *,
+        attempt: int = 1,
+        message_id: str = "",
     ) -> Outcome:
-        """Handle one delivered message of a topic, the ``attempt``-th time (from 1)."""
+        """Handle one delivered message of a topic, the ``attempt``-th time (from 1).
+
+        ``message_id`` tells two equal messages of a topic without schema apart; an event has an id of its own.
+        """
         started = self._monotonic()
         event: Event | None = None
         try:
             if topic in service.raw_handlers:
-                raw = raw_message(topic, data, attributes, self._now())
+                raw = raw_message(topic, data, attributes, message_id, self._now())
                 event = raw.event
                 outcome = self._settle(service, raw.event, raw)
             else:
                 event = decode(data, attributes)
                 outcome = self._settle(service, event, None)
         except MalformedEvent as error:
-            envelope = _envelope(topic, data, attributes, self._now())
+            envelope = _envelope(topic, data, attributes, "", self._now())
             event = envelope
             outcome = self._fail(service, envelope, error, "malformed")
         except TransientError as error:
@@ -185,11 +196,10 @@ def messages_of(service: str, events: Sequence[Event]) -> list[Message]:
     return [Message(each.topic, each.data, each.attributes) for each in encoded]
 
 
-def raw_message(topic: str, data: bytes, attributes: Mapping[str, str], now: int) -> RawMessage:
-    """A message of a topic without schema. The same bytes with the same attributes are the same message."""
-    return RawMessage(
-        event=_envelope(topic, data, attributes, now), topic=topic, data=data, attributes=dict(attributes)
-    )
+def raw_message(topic: str, data: bytes, attributes: Mapping[str, str], message_id: str, now: int) -> RawMessage:
+    """A message of a topic without schema; redelivered, it is the same message."""
+    envelope = _envelope(topic, data, attributes, message_id, now)
+    return RawMessage(event=envelope, topic=topic, data=data, attributes=dict(attributes))
 
 
 def backoff_seconds(attempt: int) -> float:
@@ -203,8 +213,13 @@ class RawEnvelope(Event):
     TYPE = "raw.message"
 
 
-def _envelope(topic: str, data: bytes, attributes: Mapping[str, str], now: int) -> Event:
-    about = derive(topic, data.hex(), *(f"{name}={attributes[name]}" for name in sorted(attributes)))
+def _envelope(topic: str, data: bytes, attributes: Mapping[str, str], message_id: str, now: int) -> Event:
+    about = derive(
+        topic,
+        message_id,
+        hashlib.sha256(data).hexdigest(),
+        *(f"{name}={attributes[name]}" for name in sorted(attributes)),
+    )
     return RawEnvelope(id=about, time=now, subject=topic, correlation_id=about)
 
 

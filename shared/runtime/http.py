@@ -28,6 +28,7 @@ class Pushed(NamedTuple):
     data: bytes
     attributes: dict[str, str]
     attempt: int
+    message_id: str
 
 
 def answer(service: Service, runtime: Runtime, request: Request) -> tuple[str, int]:
@@ -36,8 +37,38 @@ def answer(service: Service, runtime: Runtime, request: Request) -> tuple[str, i
         return "request too large", 413
     body = request.get_data(cache=False)
     pushed = unwrap(body, {name.lower(): value for name, value in request.headers.items()})
-    outcome = runtime.deliver(service, pushed.topic, pushed.data, pushed.attributes, pushed.attempt)
+    outcome = runtime.deliver(
+        service,
+        pushed.topic,
+        pushed.data,
+        pushed.attributes,
+        attempt=pushed.attempt,
+        message_id=pushed.message_id,
+    )
     return "", ACKNOWLEDGED if outcome.acknowledge else DELIVER_AGAIN
+
+
+def take_in(service: Service, runtime: Runtime, topic: str, request: Request, new_id: str) -> tuple[str, int]:
+    """A stranger's message over plain HTTP: answered only when what it causes is on the bus.
+
+    202 when it was taken in (a repetition included), 400 with the reason when it is malformed, 503 to try again.
+    The last segment of the path is the message's ``kind``; ``new_id`` is one that nobody else has.
+    """
+    if request.method != "POST":
+        return "use POST", 405
+    if (request.content_length or 0) > REQUEST_BYTES_MAX:
+        return "request too large", 413
+    kind = request.path.rstrip("/").rsplit("/", 1)[-1]
+    # A retry that names itself is the same message; otherwise every request is one, and repeating one is harmless.
+    named = request.headers.get("x-request-id") or request.headers.get("x-cloudscheduler-scheduletime")
+    outcome = runtime.deliver(
+        service, topic, request.get_data(cache=False), {"kind": kind[:100]}, message_id=(named or new_id)[:200]
+    )
+    if not outcome.acknowledge:
+        return "not now; send it again", DELIVER_AGAIN
+    if outcome.outcome in {"handled", "repeated"}:
+        return "taken in", 202
+    return "malformed; an incident says what is wrong", 400
 
 
 def unwrap(body: bytes, headers: dict[str, str]) -> Pushed:
@@ -51,16 +82,19 @@ def unwrap(body: bytes, headers: dict[str, str]) -> Pushed:
         attributes["content-type"] = content_type
         subscription = headers.get(f"{_PUBSUB}subscription-name", "")
         attempt = _attempt(headers.get(f"{_PUBSUB}delivery-attempt"))
-        return Pushed(_topic(attributes, subscription), body, attributes, attempt)
+        message_id = headers.get(f"{_PUBSUB}message-id", "")
+        return Pushed(_topic(attributes, subscription), body, attributes, attempt, message_id)
     try:
         wrapped = json.loads(body)
         message = wrapped["message"]
         data = base64.b64decode(message.get("data", ""), validate=True)
         attributes = {str(name): str(value) for name, value in (message.get("attributes") or {}).items()}
         subscription = str(wrapped.get("subscription", ""))
-        return Pushed(_topic(attributes, subscription), data, attributes, _attempt(wrapped.get("deliveryAttempt")))
+        attempt = _attempt(wrapped.get("deliveryAttempt"))
+        message_id = str(message.get("messageId", ""))
+        return Pushed(_topic(attributes, subscription), data, attributes, attempt, message_id)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
-        return Pushed("", body, {}, 1)
+        return Pushed("", body, {}, 1, "")
 
 
 def _topic(attributes: dict[str, str], subscription: str) -> str:

@@ -17,6 +17,7 @@ from shared.ports.object_store import ObjectStore
 from shared.ports.ports import Limits, Ports
 from shared.ports.secrets import Secrets
 from shared.ports.source import Source
+from shared.ports.sql_engine import SqlEngine
 from shared.ports.state_store import StateStore
 from shared.ports.warehouse import Warehouse
 from shared.runtime.handling import Runtime, with_state
@@ -42,6 +43,7 @@ class Process:
     bus: EventBus
     objects: ObjectStore
     warehouse: Warehouse
+    sql: SqlEngine
     definitions: Definitions
     source: Callable[[str], Source]
     secrets: Secrets
@@ -58,6 +60,7 @@ class Process:
             state=state,
             objects=self.objects,
             warehouse=self.warehouse,
+            sql=self.sql,
             definitions=self.definitions,
             source=self.source,
             secrets=self.secrets,
@@ -95,3 +98,61 @@ class Process:
     def close(self) -> None:
         """Give up locks and connections."""
         self.warehouse.close()
+
+
+def build(
+    settings: Settings,
+    *,
+    log: EventLog | None = None,
+    progress: Progress = _silent,
+    clock: Clock | None = None,
+    definition_files: Mapping[str, Path] | None = None,
+) -> Process:
+    """A process's ports from its settings. ``definition_files`` puts single files in the place of named ones."""
+    from shared.adapters.http.channel import TeamsChannel
+    from shared.adapters.http.source import HttpSource
+    from shared.adapters.local.channel import ConsoleChannel, JsonLinesChannel
+    from shared.adapters.local.clock import SystemClock
+    from shared.adapters.local.definitions import FolderDefinitions
+    from shared.adapters.local.event_bus import SqliteEventBus
+    from shared.adapters.local.ids import SystemIds
+    from shared.adapters.local.metrics import JsonLinesMetrics
+    from shared.adapters.local.object_store import FolderObjectStore
+    from shared.adapters.local.secrets import LocalSecrets
+    from shared.adapters.local.source import FilesSource, UriSource
+    from shared.adapters.local.sql_engine import DuckDbSqlEngine
+    from shared.adapters.local.state_store import SqliteStateStore
+    from shared.adapters.local.store_file import StoreFile
+    from shared.adapters.local.warehouse import DuckDbWarehouse
+
+    clock = clock or SystemClock()
+    root = Path(settings.root)
+    store_file = StoreFile(root)
+    objects = FolderObjectStore(root / "objects")
+    secrets = LocalSecrets(root, environment())
+    teams = TeamsChannel(lambda: secrets.get(settings.teams_webhook_secret))
+    channels: list[Channel] = [ConsoleChannel(), JsonLinesChannel(root / "notices.jsonl"), teams]
+    source = UriSource(FilesSource(Path(settings.project)), HttpSource(settings.source_timeout_seconds))
+    return Process(
+        settings=settings,
+        store=SqliteStateStore(store_file),
+        bus=SqliteEventBus(store_file, clock),
+        objects=objects,
+        warehouse=DuckDbWarehouse(root / "warehouse.duckdb", root / "objects", clock),
+        sql=DuckDbSqlEngine(settings.warehouse_memory_mb),
+        definitions=FolderDefinitions(Path(settings.project), definition_files or {}),
+        source=lambda kind: source,
+        secrets=secrets,
+        channels={channel.name: channel for channel in channels},
+        metrics=JsonLinesMetrics(root / "metrics.jsonl", clock),
+        clock=clock,
+        ids=SystemIds(),
+        log=log or EventLog(),
+        progress=progress,
+    )
+
+
+@cache
+def process() -> Process:
+    """The process behind a function's entry point, built at its first request."""
+    return build(load(), log=stdout_log())

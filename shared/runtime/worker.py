@@ -53,7 +53,8 @@ class Worker:
                 delivery.subscription.topic,
                 delivery.data,
                 delivery.attributes,
-                delivery.attempt,
+                attempt=delivery.attempt,
+                message_id=delivery.message_id,
             )
             if outcome.acknowledge:
                 self._bus.ack(delivery)
