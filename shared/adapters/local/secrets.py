@@ -15,8 +15,8 @@ ENVIRONMENT_PREFIX = "MEND_SECRET_"
 class LocalSecrets:
     """``teams-webhook`` is ``MEND_SECRET_TEAMS_WEBHOOK`` in the environment, else a line of ``<root>/.mend/secrets``.
 
-    Such a line is ``teams-webhook=…``. The file is read anew each time, so that a secret can be changed while Mendline runs. In it, empty lines and lines
-    that begin with ``#`` say nothing; spaces around name and value do not count.
+    Such a line is ``teams-webhook=…``. The file is read anew each time, so that a secret can be changed while Mendline
+    runs. In it, empty lines and lines that begin with ``#`` say nothing; spaces around name and value do not count.
     """
 
     def __init__(self, root: Path, environment: Mapping[str, str]) -> None:

@@ -131,8 +131,9 @@ class SqliteStateStore:
             ).fetchall()
         if (name,) not in present and len(present) < INDEXES_MAX:
             with self._store.writing(durable=False) as connection:
+                # The collection leads, although it is always the same: else SQLite takes the index of the keys.
                 connection.execute(
-                    f'CREATE INDEX IF NOT EXISTS "{name}" ON documents ({_value(field)}, key)'
+                    f'CREATE INDEX IF NOT EXISTS "{name}" ON documents (collection, {_value(field)}, key)'
                     f" WHERE collection = '{collection}'"
                 )
         self._indexed.add((collection, field))
