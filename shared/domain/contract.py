@@ -139,7 +139,7 @@ class Contract:
     columns: tuple[Column, ...]
     logical_table: str = ""  # the schema object's name when it differs from `table`
     name: str = ""
-    status: str = ""
+    status: str = "active"
     description: str = ""
     unique_groups: tuple[tuple[str, ...], ...] = ()  # unique combinations of several columns besides the primary key
     references: tuple[Reference, ...] = ()

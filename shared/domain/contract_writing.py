@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import yaml
-
 from shared.domain.contract import Column, Contract, DriftLimits, Reference, RowCountRule
-from shared.domain.definition_file import resolve
+from shared.domain.definition_writing import yaml_text
 
 _BOUNDS = (
     ("minLength", "min_length"),
@@ -19,27 +17,6 @@ _BOUNDS = (
     ("exclusiveMaximum", "exclusive_maximum"),
     ("multipleOf", "multiple_of"),
 )
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes whatever either YAML version would not read back as text, and never writes aliases."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)
-
-
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    try:
-        plain = isinstance(resolve(value), str)
-    except ValueError:
-        plain = False
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain and value.isascii() else '"')
-
-
-_Dumper.add_representer(str, _text)
 
 
 def contract_yaml(contract: Contract) -> str:
@@ -62,14 +39,7 @@ def contract_yaml(contract: Contract) -> str:
             for p in contract.sla
         ],
     }
-    return yaml.dump(
-        _filled(document, ("id", "version")),
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        width=120,
-        default_flow_style=False,
-    )
+    return yaml_text(_filled(document, ("id", "version")))
 
 
 def _filled(mapping: dict[str, Any], always: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -16,7 +16,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join(['*' + before] * 10)}]\n" for before, name in zip("abcdefg", "bcdefgh", strict=True)
 )
 
-MALFORMED = [
+MALFORMED: list[tuple[str | bytes, int, int, str, str]] = [
     # text, line, column, part of the message, part of the hint
     ("a: 1\nb: [1, 2\nc: 3", 3, 2, "inline list is not closed", "opened on line 2"),
     ("a: {b: 1\nc", 2, 2, "inline mapping is not closed", "}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.domain.definition_writing import write_pipeline
 from shared.domain.errors import DefinitionError
 from shared.domain.pipeline import check_cron, duration_seconds, parse_pipeline
 from shared.domain.remedy import Mode
@@ -118,3 +119,11 @@ def test_no_cron_lines(line: str) -> None:
 
 def test_durations() -> None:
     assert [duration_seconds(text) for text in ("90s", "30m", "2h", "7d", "1w")] == [90, 1800, 7200, 604_800, 604_800]
+
+
+def test_a_written_pipeline_reads_back_equal() -> None:
+    text = GOOD.replace("order: name", 'format: {delimiter: "\\t"}, null_values: ["", NA, "no"]') + (
+        "transform: |\n  SELECT *\n  FROM batch\n"
+    )
+    pipeline = parse_pipeline(text, "p.yaml")
+    assert parse_pipeline(write_pipeline(pipeline), "q.yaml") == pipeline

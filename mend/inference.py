@@ -1,0 +1,325 @@
+"""Infers a contract from a sample of staged text, prudently: what a small sample cannot support is not claimed.
+
+A contract inferred from few rows must not raise alarms on tomorrow's ordinary data, so lists of allowed values, least
+values, keys and ``required`` need enough rows behind them; the column decides its type together.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from shared.domain.contract import Column, Contract, LogicalType, parse_contract, write_contract
+
+if TYPE_CHECKING:
+    import polars as pl
+
+REQUIRED_ROWS_MIN = 100  # no null in so many rows: nulls are no ordinary thing here
+RANGE_ROWS_MIN = 100
+KEY_ROWS_MIN = 10
+COMPOSITE_ROWS_MIN = 200
+ENUM_ROWS_MIN = 200
+ENUM_VALUES_MAX = 20
+ENUM_TIMES_MIN = 5  # a value seen less often says that there are values not seen yet
+KEY_COLUMNS_MAX = 3
+KEY_CANDIDATES_MAX = 12
+PROBE_ROWS = 5_000
+
+SURE_NULLS = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "\\N", "(null)", "<NA>")
+MAYBE_NULLS = ("-", "--", "?", ".", "None", "none", "nil", "missing", "n.a.", "n.d.", "nd")
+
+_INTEGER = r"^[+-]?(?:0|[1-9]\d{0,17})$"
+_NUMBER = r"^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?$"
+_BOOLEAN = r"^(?:true|false|True|False|TRUE|FALSE)$"
+_ISO_DATE = r"^\d{4}-\d{2}-\d{2}$"
+_ISO_TIMESTAMP = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?$"
+_TIME = r"^\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?$"
+_KEY_NAME = re.compile(r"(?:^|_)(?:id|key|code|uuid|guid|nr|no|number|sku|isbn|iata|icao|codice)$", re.IGNORECASE)
+_CODE = r"^[A-Z]{2,3}$"
+_FLOOR = r"^[01]$"
+_ZERO = r"^0(?:[.,]0*)?$"
+_MOMENT = re.compile(r"\d[/:.-]\d")
+
+# Written formats besides ISO 8601, as clock × day: the standard's letters, a shape, the strptime pattern to try.
+_CLOCKS: tuple[tuple[LogicalType, str, str, str], ...] = (
+    ("date", "", "", ""),
+    ("timestamp", " HH:mm", r" \d{1,2}:\d{2}", " %H:%M"),
+    ("timestamp", " HH:mm:ss", r" \d{1,2}:\d{2}:\d{2}", " %H:%M:%S"),
+)
+_DAYS = (
+    ("dd/MM/yyyy", r"\d{1,2}/\d{1,2}/\d{4}", "%d/%m/%Y"),
+    ("MM/dd/yyyy", r"\d{1,2}/\d{1,2}/\d{4}", "%m/%d/%Y"),
+    ("dd.MM.yyyy", r"\d{1,2}\.\d{1,2}\.\d{4}", "%d.%m.%Y"),
+    ("dd-MM-yyyy", r"\d{1,2}-\d{1,2}-\d{4}", "%d-%m-%Y"),
+    ("MM-dd-yyyy", r"\d{1,2}-\d{1,2}-\d{4}", "%m-%d-%Y"),
+    ("yyyy/MM/dd", r"\d{4}/\d{1,2}/\d{1,2}", "%Y/%m/%d"),
+    ("dd/MM/yy", r"\d{1,2}/\d{1,2}/\d{2}", "%d/%m/%y"),
+    ("MM/dd/yy", r"\d{1,2}/\d{1,2}/\d{2}", "%m/%d/%y"),
+    ("dd MMM yyyy", r"\d{1,2} [A-Za-z]{3} \d{4}", "%d %b %Y"),
+    ("dd-MMM-yyyy", r"\d{1,2}-[A-Za-z]{3}-\d{4}", "%d-%b-%Y"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inferred:
+    """What a sample says: the contract, and what the pipeline file needs to read the same data."""
+
+    contract: Contract
+    text: str  # the contract as YAML
+    null_values: tuple[str, ...]
+    rows: int
+    notes: tuple[str, ...]  # sentences for the person who is asked, without cell values
+
+
+@dataclass(slots=True)
+class _Sample:
+    """One column's values, nulls taken out, and what was found about it."""
+
+    name: str
+    position: int
+    values: pl.Series  # as delivered
+    rows: int
+    logical_type: LogicalType = "string"
+    format: str = ""
+    nulls: set[str] = field(default_factory=set)  # tokens that mean null here
+    known: pl.Series | None = None  # values that are not null
+
+    @property
+    def full(self) -> bool:
+        return self.known is not None and len(self.known) == self.rows > 0
+
+
+def infer(
+    frames: pl.DataFrame | Sequence[pl.DataFrame],
+    *,
+    name: str,
+    table: str,
+    null_candidates: Sequence[str] = (*SURE_NULLS, *MAYBE_NULLS),
+    decimal: str = ".",
+) -> Inferred:
+    """Infer from staged text, one frame per delivery: the header most deliveries share (of equals the last) decides
+    the columns, and every delivery that has a column decides about it. ``_mend_`` columns and misfits are left out.
+    """
+    import polars as pl
+
+    staged = [_delivered(frame) for frame in ([frames] if isinstance(frames, pl.DataFrame) else frames)]
+    notes: list[str] = []
+    header = _shared_header(staged, notes)
+    samples = []
+    for position, column in enumerate(header):
+        values = pl.concat([_text(frame.get_column(column)) for frame in staged if column in frame.columns])
+        samples.append(_Sample(name=column, position=position, values=values, rows=len(values)))
+    null_values = _type_all(samples, tuple(null_candidates), decimal, notes)
+    rows = max((sample.rows for sample in samples), default=0)
+    same = [frame.select(header) for frame in staged if set(header) <= set(frame.columns)]
+    key = _primary_key(samples, pl.concat(same) if same else pl.DataFrame(), null_values, notes)
+    columns = tuple(_column(sample, key, null_values) for sample in samples)
+    if rows < REQUIRED_ROWS_MIN:
+        notes.append(f"only {rows} rows were seen, so types are all that is claimed; add rules you know to be true")
+    text = write_contract(Contract(id=name, name=name, version="1.0.0", table=table, columns=columns))
+    contract = parse_contract(text, f"{name}.odcs.yaml")
+    return Inferred(contract=contract, text=text, null_values=null_values, rows=rows, notes=tuple(notes))
+
+
+def _text(values: pl.Series) -> pl.Series:
+    """Cells as text; what Parquet nests is only told by its brackets."""
+    import polars as pl
+
+    if not values.dtype.is_nested():
+        return values.cast(pl.String)
+    shown = "{}" if isinstance(values.dtype, pl.Struct) else "[]"
+    filled = values.is_not_null()
+    return pl.select(pl.when(filled).then(pl.lit(shown)).alias(values.name)).to_series()
+
+
+def _delivered(frame: pl.DataFrame) -> pl.DataFrame:
+    import polars as pl
+
+    fitting = frame.filter(pl.col("_mend_misfit").is_null()) if "_mend_misfit" in frame.columns else frame
+    return fitting.select([column for column in fitting.columns if not column.startswith("_mend_")])
+
+
+def _shared_header(frames: list[pl.DataFrame], notes: list[str]) -> list[str]:
+    counts = Counter(tuple(frame.columns) for frame in frames)
+    if not counts:
+        return []
+    best = max(counts.values())
+    header = next(tuple(frame.columns) for frame in reversed(frames) if counts[tuple(frame.columns)] == best)
+    if len(counts) > 1:
+        notes.append(
+            f"{len(frames) - best} of {len(frames)} deliveries have other columns; the contract has those of most"
+        )
+    kept: dict[str, str] = {}
+    for column in header:
+        if column.strip() and column.casefold() not in kept:
+            kept[column.casefold()] = column
+    if len(kept) < len(header):
+        notes.append(
+            f"{len(header) - len(kept)} columns are left out: without a name, or named like another but for capitals"
+        )
+    return list(kept.values())
+
+
+def _type_all(samples: list[_Sample], candidates: tuple[str, ...], decimal: str, notes: list[str]) -> tuple[str, ...]:
+    """Decide nulls and types of all columns, and return the texts that mean null everywhere."""
+    found: set[str] = set()
+    for sample in samples:
+        tokens = ["", *candidates]
+        sample.known = sample.values.filter(~sample.values.is_in(tokens) & sample.values.is_not_null())
+        seen = set(sample.values.filter(sample.values.is_in(candidates)).unique().to_list())
+        sample.logical_type, sample.format = _type_of(sample.known, decimal, sample.name, notes)
+        if sample.logical_type != "string" and len(sample.known):
+            found |= seen
+        elif not _is_codes(sample.known):
+            found |= seen & set(SURE_NULLS)
+    null_values = ("", *sorted(found))
+    for sample in samples:
+        if sample.logical_type == "string":
+            mine = [""] if _is_codes(sample.known) and len(sample.known) else list(null_values)  # type: ignore[arg-type]
+            sample.nulls = set(mine)
+            sample.known = sample.values.filter(~sample.values.is_in(mine) & sample.values.is_not_null())
+        else:
+            sample.nulls = set(null_values)
+    return null_values
+
+
+def _is_codes(known: pl.Series | None) -> bool:
+    """Short capitals throughout, among which NA may well be a value (Namibia, North America)."""
+    return known is not None and len(known) > 0 and bool(known.str.contains(_CODE).all())
+
+
+def _type_of(known: pl.Series, decimal: str, name: str, notes: list[str]) -> tuple[LogicalType, str]:
+    if not len(known):
+        return "string", ""
+    number = _NUMBER if decimal == "." else _NUMBER.replace(r"\.", ",")
+    shapes: tuple[tuple[LogicalType, str], ...] = (
+        ("integer", _INTEGER),
+        ("number", number),
+        ("boolean", _BOOLEAN),
+        ("date", _ISO_DATE),
+        ("timestamp", _ISO_TIMESTAMP),
+        ("time", _TIME),
+        ("object", r"(?s)^\{.*\}$"),
+        ("array", r"(?s)^\[.*\]$"),
+    )
+    for kind, shape in shapes:
+        if bool(known.str.contains(shape).all()):
+            if kind in ("date", "timestamp") and not _is_real_date(known):
+                continue
+            return kind, ""
+    return _written_format(known, name, notes)
+
+
+def _is_real_date(known: pl.Series) -> bool:
+    return bool(known.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).is_not_null().all())
+
+
+def _written_format(known: pl.Series, name: str, notes: list[str]) -> tuple[LogicalType, str]:
+    """The one written date format that reads every value; two that do cannot be told apart."""
+    import polars as pl
+
+    fitting: list[tuple[LogicalType, str]] = []
+    for (kind, clock, clock_shape, clock_pattern), (day, shape, pattern) in itertools.product(_CLOCKS, _DAYS):
+        if bool(known.str.contains(f"^{shape}{clock_shape}$").all()):
+            dtype = pl.Date() if kind == "date" else pl.Datetime("us")
+            if known.str.strptime(dtype, pattern + clock_pattern, strict=False).is_not_null().all():
+                fitting.append((kind, day + clock))
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        notes.append(f'column "{name}" holds dates whose day and month cannot be told apart yet: kept as text')
+    return "string", ""
+
+
+def _column(sample: _Sample, key: tuple[str, ...], null_values: tuple[str, ...]) -> Column:
+    in_key = sample.name in key
+    moment = sample.logical_type in ("date", "timestamp")
+    keylike = in_key or bool(_KEY_NAME.search(sample.name)) or moment
+    enough = sample.rows >= REQUIRED_ROWS_MIN
+    own_nulls = sample.logical_type == "string" and sample.nulls != set(null_values)
+    return Column(
+        name=sample.name,
+        logical_type=sample.logical_type,
+        format=sample.format,
+        required=sample.full and (enough or (keylike and sample.rows >= 2)),
+        primary_key_position=key.index(sample.name) + 1 if in_key else 0,
+        enum=_enum(sample),
+        minimum=_minimum(sample),
+        null_values=tuple(sorted(sample.nulls)) if own_nulls else None,
+    )
+
+
+def _minimum(sample: _Sample) -> int | None:
+    """Zero, when many rows come down to it and none goes below; latitudes or summer's degrees claim nothing."""
+    known = sample.known
+    if sample.logical_type not in ("integer", "number") or known is None or len(known) < RANGE_ROWS_MIN:
+        return None
+    touched = known.str.contains(_FLOOR if sample.logical_type == "integer" else _ZERO).any()
+    return 0 if touched and not known.str.starts_with("-").any() else None
+
+
+def _enum(sample: _Sample) -> tuple[str, ...]:
+    known = sample.known
+    if sample.logical_type != "string" or known is None or len(known) < ENUM_ROWS_MIN:
+        return ()
+    counts = known.alias("value").value_counts(name="times").sort("value")
+    values: list[str] = counts.get_column("value").to_list()
+    if not 2 <= len(values) <= ENUM_VALUES_MAX or any(len(v) > 40 or _MOMENT.search(v) for v in values):
+        return ()
+    return tuple(values) if bool((counts.get_column("times") >= ENUM_TIMES_MIN).all()) else ()
+
+
+def _primary_key(
+    samples: list[_Sample], frame: pl.DataFrame, null_values: tuple[str, ...], notes: list[str]
+) -> tuple[str, ...]:
+    """A column, or up to three, that no two rows share: named like a key before leftmost, and never by a measure."""
+    rows = frame.height
+    usable = [s for s in samples if s.full and s.logical_type in ("string", "integer", "date", "timestamp")]
+    distinct = {sample.name: frame.get_column(sample.name).n_unique() for sample in usable}
+    for sample in sorted(usable, key=lambda s: (not _KEY_NAME.search(s.name), s.position)):
+        named = bool(_KEY_NAME.search(sample.name))
+        first = sample.position == 0 and rows >= KEY_ROWS_MIN
+        if distinct[sample.name] == rows and rows >= 2 and (named or first):
+            return (sample.name,)
+    if rows < COMPOSITE_ROWS_MIN:
+        return ()
+    found = _composite(usable, distinct, frame)
+    if found:
+        notes.append(f"no column is unique; together {', '.join(found)} are: please check that they are the key")
+    return found
+
+
+def _composite(usable: list[_Sample], distinct: dict[str, int], frame: pl.DataFrame) -> tuple[str, ...]:
+    """The most plausible smallest unique combination: with a time, then codes before numbers, then leftmost."""
+    rows = frame.height
+    members = [s for s in usable if 1 < distinct[s.name] <= rows / 2 and not _is_measure(s)]
+    members = sorted(members, key=lambda s: (-_plausible(s), s.position))[:KEY_CANDIDATES_MAX]
+    probe = frame.head(PROBE_ROWS)
+    for size in range(2, KEY_COLUMNS_MAX + 1):
+        groups = [
+            group
+            for group in itertools.combinations(sorted(members, key=lambda s: s.position), size)
+            if math.prod(distinct[s.name] for s in group) >= rows
+        ]
+        groups.sort(key=lambda group: (-sum(_plausible(s) for s in group), [s.position for s in group]))
+        for group in groups:
+            names = [sample.name for sample in group]
+            if probe.select(names).n_unique() == probe.height and frame.select(names).n_unique() == rows:
+                return tuple(names)
+    return ()
+
+
+def _plausible(sample: _Sample) -> int:
+    if _KEY_NAME.search(sample.name):
+        return 3
+    return {"timestamp": 3, "date": 3, "string": 2}.get(sample.logical_type, 1)
+
+
+def _is_measure(sample: _Sample) -> bool:
+    """Numbers below zero are measured, not given."""
+    return sample.logical_type == "integer" and bool(sample.values.str.starts_with("-").any())
