@@ -1,0 +1,69 @@
+"""What can be found wrong with a cell, a row or a whole attempt, and how it is named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Dimension = Literal["completeness", "validity", "uniqueness", "consistency"]
+Severity = Literal["error", "warning"]
+
+DIMENSION_OF: dict[str, Dimension] = {
+    "well_formed": "validity",
+    "type": "validity",
+    "required": "completeness",
+    "enum": "validity",
+    "pattern": "validity",
+    "length": "validity",
+    "range": "validity",
+    "multiple_of": "validity",
+    "unique": "uniqueness",
+    "primary_key": "uniqueness",
+    "relationship": "consistency",
+    "functional_dependency": "consistency",
+}
+
+
+class Rule(NamedTuple):
+    """One check on one or several columns."""
+
+    check: str
+    columns: tuple[str, ...]
+    explanation: str  # for people, in quarantine; says what would have been right
+    severity: Severity = "error"
+
+    @property
+    def column(self) -> str:
+        """The columns as one name."""
+        return ",".join(self.columns)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What distinguishes findings of one attempt."""
+        return self.check, self.column
+
+    @property
+    def dimension(self) -> Dimension:
+        """The quality dimension it measures."""
+        return DIMENSION_OF[self.check]
+
+
+class Failure(NamedTuple):
+    """The rows of a chunk that break a rule: ``mask`` has one entry per row of the chunk, never null."""
+
+    rule: Rule
+    mask: pl.Series
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetFinding:
+    """Something wrong with the attempt as a whole."""
+
+    check: str
+    column: str = ""
+    message: str  # one sentence without values
+    holds: bool = True
+    evidence: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,99 @@
+"""Casts of columns that a delivery already typed (Parquet) to the contract's types, without loss or as a violation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from shared.domain.contract import Column
+
+_INTEGER_LIMIT = 2.0**63
+
+
+def cast_native(cells: pl.Series, column: Column, wanted: pl.DataType) -> pl.Series:
+    """The cells in ``wanted`` type, null where that would lose something."""
+    import polars as pl
+
+    have, name = cells.dtype, column.name
+    cell = pl.col(name)
+    frame = cells.alias(name).to_frame()
+    expression: pl.Expr | None = None
+    if have == pl.Null:
+        expression = cell.cast(wanted)
+    elif isinstance(have, (pl.Categorical, pl.Enum)):
+        from services.validate.casting import TextRules, cast_texts
+
+        return cast_texts(cells.cast(pl.String), column, TextRules(null_values=()))
+    elif wanted == pl.Int64:
+        expression = _to_integer(cell, have)
+    elif wanted == pl.Float64:
+        expression = _to_number(cell, have)
+    elif column.logical_type in ("date", "timestamp", "time"):
+        expression = _to_moment(cell, have, column)
+    elif wanted == pl.Boolean:
+        expression = cell if have == pl.Boolean else None
+    elif column.logical_type == "string":
+        whole = have.is_integer() or have in (pl.Boolean, pl.Date, pl.Binary)
+        expression = cell.cast(pl.String, strict=False) if whole else None
+    elif column.logical_type == "object" and isinstance(have, pl.Struct):
+        expression = cell.struct.json_encode()
+    elif column.logical_type == "array" and isinstance(have, (pl.List, pl.Array)):
+        wrapped = pl.struct(cell.alias("x")).struct.json_encode()
+        expression = pl.when(cell.is_not_null()).then(wrapped.str.slice(5).str.strip_suffix("}"))
+    if expression is None:
+        return pl.Series(name, [], dtype=wanted).extend_constant(None, cells.len())
+    return frame.select(expression.alias(name)).to_series()
+
+
+def _to_integer(cell: pl.Expr, have: pl.DataType) -> pl.Expr | None:
+    import polars as pl
+
+    if have.is_integer():
+        return cell.cast(pl.Int64, strict=False)
+    if have.is_float():
+        whole = cell.is_finite() & (cell == cell.floor()) & (cell >= -_INTEGER_LIMIT) & (cell < _INTEGER_LIMIT)
+        return pl.when(whole).then(cell).cast(pl.Int64, strict=False)
+    if have.is_decimal():
+        whole = cell.cast(pl.Int64, strict=False)
+        return pl.when(whole.cast(have, strict=False) == cell).then(whole)
+    return None
+
+
+def _to_number(cell: pl.Expr, have: pl.DataType) -> pl.Expr | None:
+    import polars as pl
+
+    if have.is_float():
+        return pl.when(cell.is_finite()).then(cell.cast(pl.Float64))
+    number = cell.cast(pl.Float64, strict=False)
+    if have.is_integer():
+        return pl.when(number.cast(pl.Int128, strict=False) == cell.cast(pl.Int128, strict=False)).then(number)
+    return number if have.is_decimal() else None
+
+
+def _to_moment(cell: pl.Expr, have: pl.DataType, column: Column) -> pl.Expr | None:
+    import polars as pl
+
+    kind = column.logical_type
+    if isinstance(have, pl.Datetime):
+        exact = cell if have.time_unit != "ns" else pl.when(cell.dt.nanosecond() % 1000 == 0).then(cell)
+        fine = exact.dt.cast_time_unit("us")
+        if kind == "timestamp":
+            if have.time_zone:
+                return fine.dt.convert_time_zone("UTC")
+            zone = column.timezone or "UTC"
+            return fine.dt.replace_time_zone(zone, ambiguous="null", non_existent="null").dt.convert_time_zone("UTC")
+        if kind == "date":
+            return pl.when(fine.dt.time() == pl.time(0, 0)).then(fine.dt.date())
+        return None
+    if have == pl.Date:
+        if kind == "date":
+            return cell
+        if kind == "timestamp":
+            zone = column.timezone or "UTC"
+            start = cell.cast(pl.Datetime("us")).dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
+            return start.dt.convert_time_zone("UTC")
+    if have == pl.Time and kind == "time":
+        return pl.when(cell.cast(pl.Int64) % 1000 == 0).then(cell)
+    return None

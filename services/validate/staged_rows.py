@@ -1,0 +1,89 @@
+"""Reads an attempt's staged rows in pieces whose rows and cells are bounded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import polars as pl
+
+    from shared.ports.object_store import ObjectStore
+
+CELLS_MAX = 16_000_000  # of one chunk, so that wide deliveries come in shorter pieces
+OWN_COLUMNS = ("_mend_row", "_mend_raw", "_mend_misfit")
+
+
+class Chunk(NamedTuple):
+    """Some consecutive staged rows; ``number`` counts from 0 and names the chunk's output parts."""
+
+    number: int
+    rows: pl.DataFrame
+
+    @property
+    def raw(self) -> pl.Series:
+        """True for records that did not fit; their cells are all null."""
+        return self.rows["_mend_misfit"].is_not_null() | self.rows["_mend_raw"].is_not_null()
+
+
+def staged_columns(objects: ObjectStore, parts: Sequence[str]) -> list[str]:
+    """Names of the delivered columns; [] without parts."""
+    import polars as pl
+
+    if not parts:
+        return []
+    with objects.read(parts[0]) as stream:
+        return [name for name in pl.read_parquet_schema(stream) if name not in OWN_COLUMNS]
+
+
+def read_chunks(
+    objects: ObjectStore, parts: Sequence[str], rows_max: int, columns: Sequence[str] | None = None
+) -> Iterator[Chunk]:
+    """All rows of ``parts`` in order; the same parts always give the same chunks, whatever ``columns`` are asked for."""
+    number = 0
+    for path in parts:
+        for rows in _read_part(objects, path, rows_max, columns):
+            yield Chunk(number, rows)
+            number += 1
+
+
+def _read_part(
+    objects: ObjectStore, path: str, rows_max: int, columns: Sequence[str] | None
+) -> Iterator[pl.DataFrame]:
+    import polars as pl
+
+    with objects.read(path) as stream:
+        width = max(1, len(pl.read_parquet_schema(stream)))
+        stream.seek(0)
+        rows_at_once = max(1, min(rows_max, CELLS_MAX // width))
+        wanted = list(columns) if columns is not None else None
+        if rows_at_once == rows_max:
+            whole = pl.read_parquet(stream, columns=wanted)
+            for start in range(0, max(whole.height, 1), rows_max):
+                yield whole.slice(start, rows_max)
+            return
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        file = pq.ParquetFile(stream)
+        held: list[pa.RecordBatch] = []
+        # Batches end at row groups, so pieces of the wanted size are put together here.
+        for batch in file.iter_batches(batch_size=rows_at_once, columns=wanted):
+            held.append(batch)
+            while sum(piece.num_rows for piece in held) >= rows_at_once:
+                table = pa.Table.from_batches(held)
+                yield _frame(table.slice(0, rows_at_once))
+                held = table.slice(rows_at_once).to_batches()
+        if held or file.metadata.num_rows == 0:
+            yield _frame(pa.Table.from_batches(held, schema=None if held else file.schema_arrow))
+
+
+def _frame(table: object) -> pl.DataFrame:
+    import polars as pl
+
+    from shared.domain.checks import check
+
+    frame = pl.from_arrow(table)
+    check(isinstance(frame, pl.DataFrame), "a table becomes a frame")
+    return frame  # type: ignore[return-value]
