@@ -1,0 +1,62 @@
+"""``mend run``: one pipeline, once, to its end."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mend.output import Exit, console, print_json, print_table, progress_bar
+
+RootOption = Annotated[Path | None, typer.Option("--root", help="Folder of the store (default: mend-store).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def run(
+    pipeline: Annotated[Path, typer.Argument(help="Pipeline file (YAML).")],
+    root: RootOption = None,
+    uri: Annotated[str, typer.Option("--uri", help="Only this file, glob or address.")] = "",
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for retries that are due later.")] = 30.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Check, load and heal what the pipeline's source has, then say where every row is."""
+    from mend import project, report, runner
+
+    found, definition = project.of_pipeline(pipeline, root)
+    started = time.monotonic()
+    with progress_bar(quiet=as_json) as progress:
+        process = project.open_process(found, progress=progress)
+        runner.run_pipeline(process, definition.pipeline, uri, wait)
+    result = runner.summary(process, definition.pipeline, time.monotonic() - started)
+    if as_json:
+        print_json(result)
+    else:
+        show(result, found.root)
+    raise typer.Exit(Exit.WAITING if report.waits_for_person(result["incidents"]) else Exit.DONE)
+
+
+def show(result: dict[str, Any], root: Path) -> None:
+    """The run's account as tables."""
+    columns = ("batch", "input", "state", "attempts", "read", "loaded", "quarantined", "discarded", "in flight")
+    names = ("batch_id", "input", "state", "attempts", "rows_read", "rows_loaded", "rows_quarantined")
+    names += ("rows_discarded", "rows_in_flight")
+    shown = [entry for entry in result["batches"] if entry["rows_read"] != entry["rows_loaded"] or entry["incidents"]]
+    rest = len(result["batches"]) - len(shown)
+    rows = [[str(entry[name]) if name in names[:3] else entry[name] for name in names] for entry in shown[:50]]
+    if shown:
+        print_table(f"{result['pipeline']}: batches that were not simply loaded", columns, rows)
+    sums = result["totals"]
+    out = console()
+    if len(shown) > 50:
+        out.print(f"… and {len(shown) - 50:,} more: mend status --root {root}")
+    out.print(f"{rest:,} batches loaded as they came" if rest else "")
+    out.print(
+        f"{sums['batches']:,} batches · {sums['rows_read']:,} rows read = {sums['rows_loaded']:,} loaded"
+        f" + {sums['rows_quarantined']:,} quarantined + {sums['rows_discarded']:,} discarded"
+        f" + {sums['rows_in_flight']:,} in flight · {result['seconds']:.1f} s"
+    )
+    opened = [entry for entry in result["incidents"] if entry["state"] not in {"healed", "dismissed"}]
+    if opened:
+        out.print(f"{len(opened):,} incidents wait for a person: mend incidents --root {root}")

@@ -1,0 +1,169 @@
+"""What stands in the store, for people and programs: batches with the place of their rows, incidents, remedies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from shared.domain.batch import LoadState, derive_state
+from shared.domain.incident import CLOSED, IncidentState
+from shared.ports.object_store import ObjectStore
+from shared.ports.state_store import StateStore, Where
+
+_PAGE = 1_000
+COUNTS = ("rows_read", "rows_loaded", "rows_quarantined", "rows_discarded", "rows_in_flight")
+
+
+class Store(NamedTuple):
+    """Where a report reads from."""
+
+    state: StateStore
+    objects: ObjectStore
+
+
+def documents(state: StateStore, collection: str, *where: Where) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every (key, document) of a collection that matches, by key, however many there are."""
+    seen: set[str] = set()
+    field = "batch_id" if collection in {"deliveries", "verdicts", "loads"} else ""
+    if not field:
+        yield from ((stored.key, stored.data) for stored in state.query(collection, where, limit=1_000_000))
+        return
+    after = ""
+    while True:
+        page = state.query(collection, [*where, Where(field, ">=", after)], order_by=field, limit=_PAGE)
+        fresh = [stored for stored in page if stored.key not in seen]
+        yield from ((stored.key, stored.data) for stored in fresh)
+        if not fresh or len(page) < _PAGE:
+            return
+        seen = {stored.key for stored in page}
+        after = page[-1].data[field]
+
+
+def batches(store: Store, pipeline: str = "") -> list[dict[str, Any]]:
+    """One entry a batch, in order of delivery, with the place of its rows."""
+    chosen = [Where("pipeline", "==", pipeline)] if pipeline else []
+    verdicts = _by_batch(documents(store.state, "verdicts", *chosen))
+    loads = _by_batch(documents(store.state, "loads", Where("kind", "==", "load"), *chosen))
+    healings = {key: data for key, data in documents(store.state, "healings") if data.get("kind") == "batch"}
+    incidents: dict[str, list[str]] = {}
+    for key, data in documents(store.state, "incidents"):
+        if data.get("batch_id"):
+            incidents.setdefault(data["batch_id"], []).append(key)
+    found = []
+    for key, delivery in documents(store.state, "deliveries", *chosen):
+        entry = _batch(store, key, delivery, verdicts.get(key, []), loads.get(key, []), healings.get(key))
+        found.append({**entry, "incidents": sorted(incidents.get(key, []))})
+    return sorted(found, key=lambda entry: (entry["pipeline"], entry["seq"]))
+
+
+def _by_batch(found: Iterator[tuple[str, dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for _, data in found:
+        grouped.setdefault(data["batch_id"], []).append(data)
+    return {key: sorted(group, key=lambda data: int(data["attempt"])) for key, group in grouped.items()}
+
+
+def _batch(
+    store: Store,
+    key: str,
+    delivery: dict[str, Any],
+    verdicts: list[dict[str, Any]],
+    loads: list[dict[str, Any]],
+    healing: dict[str, Any] | None,
+) -> dict[str, Any]:
+    duplicate = bool(delivery["duplicate_of"]) and not delivery["readings"]
+    current = [each for each in delivery["readings"] if each["number"] == delivery["reading"]]
+    rows = int(current[0]["rows"]) if current else 0
+    kept = [each for each in loads if each["state"] == LoadState.LOADED]
+    loaded = sum(int(each["rows_loaded"]) for each in kept)
+    discarded = sum(int(each["rows_discarded"]) for each in kept) + _discarded_by_remedies(healing)
+    quarantined = _quarantined(store, key, verdicts, healing)
+    return {
+        "batch_id": key,
+        "pipeline": delivery["pipeline"],
+        "input": delivery["uri"],
+        "seq": delivery["seq"],
+        "state": derive_state(
+            duplicate=duplicate,
+            staged=bool(delivery["readings"]),
+            verdicts=[str(each["state"]) for each in verdicts],
+            loads=[str(each["state"]) for each in loads],
+        ),
+        "attempts": max((int(each["attempt"]) for each in verdicts), default=0),
+        "rows_read": rows,
+        "rows_loaded": loaded,
+        "rows_quarantined": quarantined,
+        "rows_discarded": discarded,
+        "rows_in_flight": max(rows - loaded - quarantined - discarded, 0),
+        "duplicate_of": delivery["duplicate_of"],
+        "score": float(verdicts[0]["score"]) if verdicts else 0.0,
+    }
+
+
+def _discarded_by_remedies(healing: dict[str, Any] | None) -> int:
+    attempts = healing.get("attempts", []) if healing else []
+    return sum(int(each["rows_discarded"]) for each in attempts if each["state"] != "withdrawn")
+
+
+def _quarantined(store: Store, key: str, verdicts: list[dict[str, Any]], healing: dict[str, Any] | None) -> int:
+    """From the only verdict, or, once a batch was healed, from the rows that lie in quarantine."""
+    if healing is None or len(healing.get("attempts", [])) < 2:
+        return int(verdicts[-1]["rows_quarantined"]) if verdicts else 0
+    from mend.places import quarantined_rows
+
+    return quarantined_rows(store.objects, key, healing)
+
+
+def incidents(store: Store, pipeline: str = "", *, open_only: bool = False) -> list[dict[str, Any]]:
+    """One entry an incident, newest first; its state is that of whoever deals with it."""
+    healings = dict(documents(store.state, "healings"))
+    remedies: dict[str, list[dict[str, Any]]] = {}
+    for key, data in documents(store.state, "remedies"):
+        short = {name: data[name] for name in ("remedy", "tier", "state", "plan_text", "reason") if name in data}
+        for incident in data.get("incident_ids") or [data["incident_id"]]:
+            remedies.setdefault(incident, []).append({"id": key, **short})
+    found = []
+    for key, data in documents(store.state, "incidents"):
+        if "fingerprint" not in data or "failure_class" not in data or (pipeline and data["pipeline"] != pipeline):
+            continue
+        state = _incident_state(data, healings.get(key))
+        if open_only and state in CLOSED - {IncidentState.ESCALATED}:
+            continue
+        names = (
+            "pipeline",
+            "batch_id",
+            "origin",
+            "check",
+            "column",
+            "cause",
+            "confidence",
+            "explanation",
+            "rows_failed",
+        )
+        entry = {"id": key, "class": data["failure_class"], **{name: data.get(name, "") for name in names}}
+        entry |= {"state": state, "remedies": remedies.get(key, []), "first_seen": data.get("first_seen", 0)}
+        found.append(entry)
+    return sorted(found, key=lambda entry: (-int(entry["first_seen"]), str(entry["id"])))
+
+
+def _incident_state(data: dict[str, Any], healing: dict[str, Any] | None) -> str:
+    if healing and healing.get("state"):
+        return str(healing["state"])
+    return str(data.get("state", IncidentState.OPEN))
+
+
+def totals(found: list[dict[str, Any]]) -> dict[str, int]:
+    """The counts of all batches together."""
+    sums = {name: sum(int(entry[name]) for entry in found) for name in COUNTS}
+    return {"batches": len(found), **sums}
+
+
+def states(found: list[dict[str, Any]]) -> dict[str, int]:
+    """How many entries are in each state."""
+    return dict(sorted(Counter(str(entry["state"]) for entry in found).items()))
+
+
+def waits_for_person(found: list[dict[str, Any]]) -> bool:
+    """True when some incident is open, waiting or escalated: a person has something to decide or to look at."""
+    return any(entry["state"] not in {IncidentState.HEALED, IncidentState.DISMISSED} for entry in found)

@@ -1,0 +1,56 @@
+"""Runs all services in this process until nothing is left to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mend import report
+from mend.services import every_service
+from shared.events.types import Event, SourceDue
+from shared.runtime.handling import messages_of
+from shared.runtime.wiring import Process
+
+WAIT_SECONDS_MAX = 30.0  # timers further away are left to a later run
+
+
+def run_pipeline(process: Process, pipeline: str, uri: str = "", wait_seconds_max: float = WAIT_SECONDS_MAX) -> None:
+    """Look at a pipeline's source and deal with everything that follows, and with what an earlier run left over."""
+    request = process.ids.new()
+    due = SourceDue(
+        id=request,
+        time=process.clock.now(),
+        subject=pipeline,
+        correlation_id=request,
+        pipeline=pipeline,
+        uri=uri,
+        requested_by="mend run",
+    )
+    run_events(process, [due], wait_seconds_max)
+
+
+def run_events(process: Process, events: list[Event], wait_seconds_max: float = WAIT_SECONDS_MAX) -> None:
+    """Publish the events and deal with everything that follows."""
+    worker = process.worker(every_service())
+    if events:
+        process.bus.publish(messages_of("mend", events))
+    try:
+        worker.run_until_idle(wait_seconds_max)
+    finally:
+        process.close()
+
+
+def summary(process: Process, pipeline: str, seconds: float) -> dict[str, Any]:
+    """The machine-readable account of a pipeline after a run."""
+    store = report.Store(process.store, process.objects)
+    found = report.batches(store, pipeline)
+    names = ("batch_id", "input", "state", "attempts", *report.COUNTS, "incidents")
+    return {
+        "pipeline": pipeline,
+        "batches": [{name: entry[name] for name in names} for entry in found],
+        "totals": report.totals(found),
+        "incidents": [
+            {name: entry[name] for name in ("id", "class", "cause", "confidence", "state", "remedies")}
+            for entry in report.incidents(store, pipeline)
+        ],
+        "seconds": round(seconds, 3),
+    }
