@@ -112,7 +112,7 @@ def _quarantined(store: Store, key: str, verdicts: list[dict[str, Any]], healing
         return int(verdicts[-1]["rows_quarantined"]) if verdicts else 0
     from mend.places import quarantined_rows
 
-    return quarantined_rows(store.objects, key, healing)
+    return int(quarantined_rows(store.objects, key, healing))
 
 
 def incidents(store: Store, pipeline: str = "", *, open_only: bool = False) -> list[dict[str, Any]]:
@@ -120,7 +120,8 @@ def incidents(store: Store, pipeline: str = "", *, open_only: bool = False) -> l
     healings = dict(documents(store.state, "healings"))
     remedies: dict[str, list[dict[str, Any]]] = {}
     for key, data in documents(store.state, "remedies"):
-        short = {name: data[name] for name in ("remedy", "tier", "state", "plan_text", "reason") if name in data}
+        names = ("remedy", "tier", "state", "plan_text", "reason")
+        short: dict[str, Any] = {name: data[name] for name in names if name in data}
         for incident in data.get("incident_ids") or [data["incident_id"]]:
             remedies.setdefault(incident, []).append({"id": key, **short})
     found = []
@@ -141,7 +142,7 @@ def incidents(store: Store, pipeline: str = "", *, open_only: bool = False) -> l
             "explanation",
             "rows_failed",
         )
-        entry = {"id": key, "class": data["failure_class"], **{name: data.get(name, "") for name in names}}
+        entry = {"id": key, "class": data["failure_class"], **{name: data.get(name, "") for name in shown}}
         entry |= {"state": state, "remedies": remedies.get(key, []), "first_seen": data.get("first_seen", 0)}
         found.append(entry)
     return sorted(found, key=lambda entry: (-int(entry["first_seen"]), str(entry["id"])))

@@ -39,9 +39,10 @@ def run(
 
 def show(result: dict[str, Any], root: Path) -> None:
     """The run's account as tables."""
+    from mend import report
+
     columns = ("batch", "input", "state", "attempts", "read", "loaded", "quarantined", "discarded", "in flight")
-    names = ("batch_id", "input", "state", "attempts", "rows_read", "rows_loaded", "rows_quarantined")
-    names += ("rows_discarded", "rows_in_flight")
+    names = ("batch_id", "input", "state", "attempts", *report.COUNTS)
     shown = [entry for entry in result["batches"] if entry["rows_read"] != entry["rows_loaded"] or entry["incidents"]]
     rest = len(result["batches"]) - len(shown)
     rows = [[str(entry[name]) if name in names[:3] else entry[name] for name in names] for entry in shown[:50]]

@@ -1,0 +1,62 @@
+"""The ``mend`` command: commands by name, and one way to end with an error."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from mend.commands.run import run
+from mend.output import Exit, console
+from shared.domain.errors import DefinitionError, DefinitionMissing, MendError
+from shared.domain.masking import clean
+
+app = typer.Typer(
+    name="mend",
+    help="A data pipeline that mends itself: every row is accounted for, and every failure is healed or explained.",
+    epilog="Exit codes: 0 ended as asked and nothing open · 3 something waits for a person · 1 failed · 2 wrong usage.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"mend {version('mendline')}\n")
+        raise typer.Exit(Exit.DONE)
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """A data pipeline that mends itself: every row is accounted for, and every failure is healed or explained."""
+
+
+app.command()(run)
+
+
+def main() -> None:
+    """Run the command line; errors raised on purpose end with one clear message."""
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(Exit.USAGE)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except KeyboardInterrupt:
+        console(stderr=True).print("stopped; what was under way goes on with the next run")
+        sys.exit(130)
+    except MendError as error:
+        console(stderr=True).print(f"mend: {clean(str(error), 2_000)}")
+        sys.exit(Exit.USAGE if isinstance(error, DefinitionError | DefinitionMissing) else Exit.FAILED)
+    sys.exit(int(code or 0))
