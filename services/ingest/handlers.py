@@ -59,7 +59,7 @@ def on_delivery_arrived(event: DeliveryArrived, ports: Ports) -> list[Event]:
             return []
         position = delivery.object_key(event.pipeline, event.uri, event.generation)
         ports.state.put(delivery.POSITIONS, position, {"batch_id": document["batch_id"]})
-        emitted = [_registered(event, document, ports)]
+        emitted: list[Event] = [_registered(event, document, ports)]
     elif document["reading"] or not document["duplicate_of"]:
         return []
     else:

@@ -69,10 +69,7 @@ def make(
 
 def declared(pipeline: PipelineDefinition) -> ReadingOptions | None:
     """The reading that the pipeline declares; None for ``format: auto``."""
-    if pipeline.source.format == "auto":
-        return None
-    given = pipeline.source.declared.model_dump(exclude_none=True)
-    return ReadingOptions.model_validate(given)
+    return pipeline.source.declared
 
 
 def _with_compression(options: ReadingOptions, sniffed: ReadingOptions) -> ReadingOptions:

@@ -104,7 +104,7 @@ def build(
     settings: Settings,
     *,
     log: EventLog | None = None,
-    progress: Progress = _silent,
+    progress: Progress | None = None,
     clock: Clock | None = None,
     definition_files: Mapping[str, Path] | None = None,
 ) -> Process:
@@ -148,7 +148,7 @@ def build(
         clock=clock,
         ids=SystemIds(),
         log=log or EventLog(),
-        progress=progress,
+        progress=progress or _silent,
     )
 
 

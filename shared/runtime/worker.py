@@ -69,7 +69,7 @@ class Worker:
 
     def next_timer(self) -> int | None:
         """When the earliest timer of any service rings."""
-        rings = []
+        rings: list[int] = []
         for service in self._services.values():
             for collection in service.timers:
                 first = self._store.query(collection, [Where("wake_at", ">", 0)], order_by="wake_at", limit=1)
