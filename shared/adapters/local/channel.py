@@ -54,8 +54,7 @@ class JsonLinesChannel:
 
     def send(self, notice: Notice) -> None:
         """Append the notice; a line that a crash cut short is left alone on its line."""
-        shown = bounded(notice)._asdict() | {"facts": dict(bounded(notice).facts)}
-        line = json.dumps(shown, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        line = json.dumps(bounded(notice)._asdict(), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)

@@ -108,8 +108,11 @@ class FolderObjectStore:
 
     def delete(self, path: str) -> None:
         """Remove the object; harmless when it is not there."""
+        place = self.local_path(path)
+        if place.is_dir():
+            return
         with self._translated(path), suppress(FileNotFoundError, NotADirectoryError):
-            self.local_path(path).unlink()
+            place.unlink()
 
     def uri(self, path: str) -> str:
         """The absolute path of the file."""
@@ -124,8 +127,8 @@ class FolderObjectStore:
         )
         check(segments[0] != UNFINISHED_FOLDER, f"{UNFINISHED_FOLDER} holds what is not an object yet")
         place = self._root.joinpath(*segments)
-        real = os.path.realpath(place.parent)
-        check(real == str(self._root) or real.startswith(f"{self._root}{os.sep}"), "a link leads out of the store")
+        real = os.path.realpath(place)
+        check(real.startswith(f"{self._root}{os.sep}"), "a link leads out of the store")
         return place
 
     def _list(self, folder: str, prefix: str) -> Iterator[ObjectInfo]:
@@ -143,7 +146,7 @@ class FolderObjectStore:
             if path.endswith("/"):
                 if path.startswith(prefix) or prefix.startswith(path):
                     yield from self._list(path, prefix)
-            elif path.startswith(prefix):
+            elif path.startswith(prefix) and entry.is_file():
                 with suppress(FileNotFoundError), self._translated(path):
                     yield _info(path, entry.stat())
 
