@@ -8,7 +8,10 @@ from typing import Annotated
 import click
 import typer
 
+from mend.commands.decide import approve, reject, undo
+from mend.commands.publish import publish, signal
 from mend.commands.run import run
+from mend.commands.status import incidents, status
 from mend.output import Exit, console
 from shared.domain.errors import DefinitionError, DefinitionMissing, MendError
 from shared.domain.masking import clean
@@ -41,7 +44,8 @@ def options(
     """A data pipeline that mends itself: every row is accounted for, and every failure is healed or explained."""
 
 
-app.command()(run)
+for command in (run, publish, signal, status, incidents, approve, reject, undo):
+    app.command()(command)
 
 
 def main() -> None:

@@ -12,6 +12,10 @@ from shared.ports.object_store import ObjectStore
 from shared.ports.state_store import StateStore, Where
 
 _PAGE = 1_000
+INCIDENT_FIELDS = (
+    *("pipeline", "batch_id", "uri", "origin", "check", "column"),
+    *("cause", "confidence", "explanation", "rows_failed"),
+)
 COUNTS = ("rows_read", "rows_loaded", "rows_quarantined", "rows_discarded", "rows_in_flight")
 
 
@@ -131,18 +135,7 @@ def incidents(store: Store, pipeline: str = "", *, open_only: bool = False) -> l
         state = _incident_state(data, healings.get(key))
         if open_only and state in CLOSED - {IncidentState.ESCALATED}:
             continue
-        names = (
-            "pipeline",
-            "batch_id",
-            "origin",
-            "check",
-            "column",
-            "cause",
-            "confidence",
-            "explanation",
-            "rows_failed",
-        )
-        entry = {"id": key, "class": data["failure_class"], **{name: data.get(name, "") for name in shown}}
+        entry = {"id": key, "class": data["failure_class"], **{name: data.get(name, "") for name in INCIDENT_FIELDS}}
         entry |= {"state": state, "remedies": remedies.get(key, []), "first_seen": data.get("first_seen", 0)}
         found.append(entry)
     return sorted(found, key=lambda entry: (-int(entry["first_seen"]), str(entry["id"])))

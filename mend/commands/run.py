@@ -8,18 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
+from mend.commands.options import Json, Root
 from mend.output import Exit, console, print_json, print_table, progress_bar
-
-RootOption = Annotated[Path | None, typer.Option("--root", help="Folder of the store (default: mend-store).")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def run(
     pipeline: Annotated[Path, typer.Argument(help="Pipeline file (YAML).")],
-    root: RootOption = None,
+    root: Root = None,
     uri: Annotated[str, typer.Option("--uri", help="Only this file, glob or address.")] = "",
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for retries that are due later.")] = 30.0,
-    as_json: JsonOption = False,
+    as_json: Json = False,
 ) -> None:
     """Check, load and heal what the pipeline's source has, then say where every row is."""
     from mend import project, report, runner

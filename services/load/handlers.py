@@ -245,7 +245,7 @@ def _target(name: str, ports: Ports) -> Target:
     keys = tuple(destination.key)
     if destination.mode == "upsert" and not keys:
         contract = ports.definitions.read(pipeline.contract)
-        keys = parse_contract(contract.text, contract.path).primary_key
+        keys = parse_contract(contract.text, contract.path, destination.table).primary_key
     layout = Layout(destination.partition_by, tuple(destination.cluster_by))
     return Target(destination.table, destination.mode, keys, layout, _transform(pipeline, ports))
 
