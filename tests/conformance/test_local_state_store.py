@@ -44,11 +44,11 @@ def _count(root: Path, times: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["spawn", "fork"])
-def test_processes_lose_no_update(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize("forked", [False, True])
+def test_processes_lose_no_update(tmp_path: Path, forked: bool) -> None:
     """They also race to create the file."""
-    context = multiprocessing.get_context(method)
-    if method == "fork":  # the parent's open connection must not harm the children
+    context = multiprocessing.get_context("fork") if forked else multiprocessing.get_context("spawn")
+    if forked:  # the parent's open connection must not harm the children
         SqliteStateStore(StoreFile(tmp_path)).get("things", "counter")
     processes = [context.Process(target=_count, args=(tmp_path, 60)) for _ in range(4)]
     for process in processes:
