@@ -147,7 +147,7 @@ def write_attempt(
     *,
     whole: bool,
 ) -> Written:
-    """Write attempt ``number`` from the current quarantine; ``whole`` takes all rows, else only those that are ready."""
+    """Write attempt ``number`` from the current quarantine: all rows (``whole``), or those that are ready."""
     import polars as pl
 
     quarantine = Quarantine(objects, healing)

@@ -1,0 +1,56 @@
+"""The table of remedies, and which of them fit a cause in which order."""
+
+from __future__ import annotations
+
+from services.remediate.plans import Fit, RemedyKind
+from services.remediate.playbook.add_column import ADD_COLUMN
+from services.remediate.playbook.convert_unit import CONVERT_UNIT
+from services.remediate.playbook.deduplicate import DEDUPLICATE
+from services.remediate.playbook.deliveries import OTHER_READING, REFETCH
+from services.remediate.playbook.normalise_text import NORMALISE_TEXT
+from services.remediate.playbook.parse_dates import PARSE_DATES
+from services.remediate.playbook.parse_numbers import PARSE_NUMBERS
+from services.remediate.playbook.rename_columns import RENAME_COLUMNS
+from services.remediate.playbook.snap_to_allowed import SNAP_TO_ALLOWED
+from services.remediate.playbook.waiting import AWAIT_PARENT, HOLD_FOR_PERSON, RELEASE, RETRY_WITH_BACKOFF
+from services.remediate.posterior import Beta
+from shared.domain.policy import Policy
+
+# Whole deliveries, then columns, then rows, then the batch as it is; within a stage, the surer first.
+REMEDIES: tuple[RemedyKind, ...] = (
+    RETRY_WITH_BACKOFF,
+    OTHER_READING,
+    REFETCH,
+    RENAME_COLUMNS,
+    ADD_COLUMN,
+    NORMALISE_TEXT,
+    PARSE_DATES,
+    PARSE_NUMBERS,
+    SNAP_TO_ALLOWED,
+    DEDUPLICATE,
+    AWAIT_PARENT,
+    CONVERT_UNIT,
+    RELEASE,
+    HOLD_FOR_PERSON,
+)
+
+_BY_NAME = {remedy.name: remedy for remedy in REMEDIES}
+
+
+def remedy_named(name: str) -> RemedyKind | None:
+    """The remedy of that name."""
+    return _BY_NAME.get(name)
+
+
+def candidates(cause: str) -> list[RemedyKind]:
+    """Remedies that fit the cause, in the order in which they are tried; a person is always the last."""
+    return [remedy for remedy in REMEDIES if cause in remedy.fits or "" in remedy.fits]
+
+
+def prior_of(remedy: RemedyKind, cause: str, policy: Policy) -> Beta:
+    """The written prior: the policy's, else the remedy's own, else the policy's default."""
+    written = policy.prior(remedy.name, cause)
+    if written is not None:
+        return Beta(*written)
+    fit: Fit | None = remedy.fits.get(cause)
+    return Beta(fit.successes, fit.failures) if fit is not None else Beta(*policy.prior_default)
