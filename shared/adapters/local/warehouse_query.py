@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.adapters.local.warehouse_errors import refused
@@ -21,6 +22,9 @@ _PLAIN_FUNCTIONS: Final = frozenset(
 )
 
 
+_NAME: Final = re.compile(r"\w+")
+
+
 class Query(NamedTuple):
     """A query for DuckDB, and the names of the parameters that it takes."""
 
@@ -28,8 +32,11 @@ class Query(NamedTuple):
     parameters: frozenset[str]
 
 
-def to_duckdb(sql: str, catalog: str) -> Query:
-    """The query transpiled; ``ForeignFailure`` (invalidQuery, accessDenied) unless it is one harmless SELECT."""
+def to_duckdb(sql: str, catalog: str, dataset: str = "") -> Query:
+    """The query transpiled, names without a dataset taken to be in ``dataset``.
+
+    ``ForeignFailure`` (invalidQuery, accessDenied, notFound) unless it is one harmless SELECT.
+    """
     import sqlglot
     from sqlglot import errors, exp
 
@@ -41,7 +48,7 @@ def to_duckdb(sql: str, catalog: str) -> Query:
         raise refused("invalidQuery", "a query is one SELECT statement")
     statement = statements[0]
     _harmless(statement)
-    _qualify(statement, catalog)
+    _qualify(statement, catalog, dataset)
     parameters = frozenset(found.name for found in statement.find_all(exp.Parameter))
     return Query(statement.sql(dialect="duckdb"), parameters)
 
@@ -61,16 +68,20 @@ def _harmless(statement: exp.Expr) -> None:
             raise refused("accessDenied", f"function {node.name.lower()} is not allowed in a query")
 
 
-def _qualify(statement: exp.Expr, catalog: str) -> None:
+def _qualify(statement: exp.Expr, catalog: str, dataset: str) -> None:
     """Let every table be a table of ours: DuckDB takes an unknown name in FROM for a file."""
     from sqlglot import exp
 
     local = {cte.alias.casefold() for cte in statement.find_all(exp.CTE)}
+    if not all(_NAME.fullmatch(name) for name in local):
+        raise refused("invalidQuery", "a name in WITH has letters, digits and _ only")
     for table in statement.find_all(exp.Table):
         if not isinstance(table.this, exp.Identifier):
             raise refused("accessDenied", "a query reads tables, not functions")
         if table.catalog or table.db.casefold() == "_mend":
             raise refused("accessDenied", "a query names tables as dataset.table")
+        if not table.db and dataset and table.name.casefold() not in local:
+            table.set("db", exp.to_identifier(dataset, quoted=True))
         if table.db:
             table.set("catalog", exp.to_identifier(catalog, quoted=True))
         elif table.name.casefold() not in local:
@@ -88,4 +99,9 @@ def limited(batches: pa.RecordBatchReader, rows_max: int) -> pa.Table:
         if rows > rows_max:
             raise LimitExceeded(f"the query has more than {rows_max} rows; add a LIMIT")
         taken.append(batch)
-    return pa.Table.from_batches(taken, schema=batches.schema)
+    table = pa.Table.from_batches(taken, schema=batches.schema)
+    for index, field in enumerate(table.schema):
+        if pa.types.is_decimal(field.type) and field.type.precision == 38 and field.type.scale == 0:
+            # DuckDB's SUM of integers; GoogleSQL's is an INT64.
+            table = table.set_column(index, field.name, table.column(index).cast(pa.int64()))
+    return table
