@@ -32,6 +32,7 @@ class World:
         self.settings = {"MEND_ROOT": str(folder / "store"), "MEND_PROJECT": str(write_project(folder / "project"))}
         self.told: list[Event] = [FIRST_EVENT]
         self.done: dict[str, dict[str, Any]] = {}
+        self.broken = ""
         self.bus = _bus(self.settings)
         topics = [topic_of(event_type) for event_type in EVENT_TYPES]
         self.subscriptions = [Subscription(f"witness.{topic}", topic, "witness") for topic in topics]
@@ -54,7 +55,10 @@ class World:
         """What ``service`` did, after all before it did their part."""
         for part in CHAIN:
             if part.service not in self.done:
+                assert not self.broken, f"{self.broken} could not do its part before"
+                self.broken = part.service
                 self.done[part.service] = self._run(part.service, part.hears)
+                self.broken = ""
             if part.service == service:
                 break
         return self.done[service]
