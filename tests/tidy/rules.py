@@ -55,7 +55,7 @@ def short_functions(source: Source) -> list[str]:
 def short_entry_point(source: Source) -> list[str]:
     """An entry point binds and does nothing else."""
     lines = source.text.count("\n")
-    if PurePosixPath(source.path).name != "main.py" or lines <= ENTRY_POINT_LINES_MAX:
+    if not PurePosixPath(source.path).match("services/*/main.py") or lines <= ENTRY_POINT_LINES_MAX:
         return []
     return [f"{source.path}: {lines} lines; an entry point only binds (at most {ENTRY_POINT_LINES_MAX}), move the rest"]
 
