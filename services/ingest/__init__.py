@@ -1,0 +1,1 @@
+"""Takes deliveries in: finds them, keeps their bytes, turns them into staged rows."""

@@ -1,0 +1,225 @@
+"""JSON Lines to staged tables: every line an object, its scalars as the text that was written, or a raw row.
+
+Lines end with LF, CR or CRLF; a line without any byte is no record. Columns are the union of the keys in the order
+first seen, so a later table may have more columns than an earlier one (never fewer): the last part has them all.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+from json.encoder import encode_basestring  # type: ignore[attr-defined]  # the C one; not in typeshed
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from services.ingest.record_blocks import Block, RecordBlocks
+from services.ingest.record_grammar import Grammar
+from services.ingest.staged_rows import RawRecord, StagedRows, interleaved, text_schema
+from shared.domain.reading import (
+    BAD_BYTES,
+    BAD_UNICODE,
+    DUPLICATE_KEYS,
+    NOT_JSON,
+    RECORD_BYTES_MAX,
+    TOO_LONG,
+    TOO_MANY_COLUMNS,
+    ReadingOptions,
+    staged_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from services.ingest.delivered_bytes import DeliveredBytes
+
+COLUMNS_MAX: Final = 20_000
+CELLS_MAX: Final = 4_000_000  # of one table, since an absent key costs memory too
+
+Row = dict[str, Any]
+
+
+class _Literal(str):
+    """A number as it was written."""
+
+    __slots__ = ()
+
+
+class _DuplicateKeys(ValueError):
+    """An object names a key twice, and one of the two values would be lost."""
+
+
+class _Record(NamedTuple):
+    line: int
+    text: str
+    misfit: str = ""
+
+
+class JsonReading:
+    """Reads one delivery."""
+
+    def __init__(
+        self,
+        delivery: DeliveredBytes,
+        options: ReadingOptions,
+        *,
+        record_bytes_max: int = RECORD_BYTES_MAX,
+        columns_max: int = COLUMNS_MAX,
+    ) -> None:
+        self._delivery = delivery
+        self._columns_max = columns_max
+        lines = Grammar(ReadingOptions(quote=""))
+        self._blocks = RecordBlocks(
+            delivery,
+            lines,
+            skip_lines=options.skip_lines,
+            record_bytes_max=record_bytes_max,
+            look_ahead_bytes=record_bytes_max,
+        )
+        self._scan = _scanner()
+        self._names: dict[str, str] = {}  # key -> column
+        self._used: set[str] = set()
+        self._records = 0
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns seen so far."""
+        return list(self._names.values())
+
+    def tables(self) -> Iterator[StagedRows]:
+        """Staged rows in record order."""
+        for block in self._blocks:
+            records = self._lines(block)
+            start = 0
+            while start < len(records):
+                stop = start + max(1, CELLS_MAX // (len(self._names) + 1))
+                yield self._rows(records[start:stop])
+                start = stop
+
+    def _lines(self, block: Block) -> list[_Record]:
+        if block.cut_short:
+            return [_Record(block.line, self._delivery.raw_text(block.content), TOO_LONG)]
+        content = (
+            block.content.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in block.content else block.content
+        )
+        try:
+            lines = content.decode().split("\n")
+        except UnicodeDecodeError:
+            return self._bad_lines(content, block.line)
+        if "\0" in content.decode():
+            return self._bad_lines(content, block.line)
+        return [_Record(number, line) for number, line in enumerate(lines, start=block.line) if line]
+
+    def _bad_lines(self, content: bytes, first_line: int) -> list[_Record]:
+        records: list[_Record] = []
+        for number, line in enumerate(content.split(b"\n"), start=first_line):
+            if not line:
+                continue
+            try:
+                bad = b"\0" in line
+                text = line.decode()
+            except UnicodeDecodeError:
+                bad, text = True, ""
+            records.append(_Record(number, self._delivery.raw_text(line), BAD_BYTES) if bad else _Record(number, text))
+        return records
+
+    def _rows(self, records: list[_Record]) -> StagedRows:
+        first = self._records + 1
+        self._records += len(records)
+        parsed = [record.misfit or self._parsed(record.text) for record in records]
+        rows = [row for row in parsed if not isinstance(row, str)]
+        try:
+            self._learn(rows)
+            columns = self._arrays(rows)
+        except (UnicodeEncodeError, RecursionError, _TooManyColumns):
+            parsed = [row if isinstance(row, str) else self._judged(row) for row in parsed]
+            rows = [row for row in parsed if not isinstance(row, str)]
+            columns = self._arrays(rows)
+        raw = [
+            RawRecord(number, misfit, record.text, record.line)
+            for number, (record, misfit) in enumerate(zip(records, parsed, strict=True), start=first)
+            if isinstance(misfit, str)
+        ]
+        return interleaved(columns, text_schema(self.columns), len(rows), raw, first)
+
+    def _parsed(self, text: str) -> Row | str:
+        """The line's object, or why it is none."""
+        try:
+            row, end = self._scan(text.strip(" \t"), 0)
+        except StopIteration:
+            return NOT_JSON
+        except _DuplicateKeys:
+            return DUPLICATE_KEYS
+        except (ValueError, RecursionError):
+            return NOT_JSON
+        return row if isinstance(row, dict) and end == len(text.strip(" \t")) else NOT_JSON
+
+    def _learn(self, rows: list[Row]) -> None:
+        """Gives every new key a column."""
+        new = [key for key in dict.fromkeys(chain.from_iterable(rows)) if key not in self._names]
+        if len(self._names) + len(new) > self._columns_max:
+            raise _TooManyColumns
+        "".join(new).encode()
+        for key in new:
+            self._names[key] = staged_name(key, len(self._names) + 1, self._used)
+
+    def _judged(self, row: Row) -> Row | str:
+        """One row of a batch in which some row cannot be staged."""
+        try:
+            for value in row.values():
+                (_text(value) or "").encode()
+            self._learn([row])
+        except UnicodeEncodeError:
+            return BAD_UNICODE
+        except RecursionError:
+            return NOT_JSON
+        except _TooManyColumns:
+            return TOO_MANY_COLUMNS
+        return row
+
+    def _arrays(self, rows: list[Row]) -> list[Any]:
+        import pyarrow as pa
+
+        arrays = []
+        for key in self._names:
+            values = [row.get(key) for row in rows]
+            try:
+                arrays.append(pa.array(values, pa.string()))
+            except (pa.ArrowTypeError, pa.ArrowInvalid):
+                arrays.append(pa.array([_text(value) for value in values], pa.string()))
+        return arrays
+
+
+class _TooManyColumns(ValueError):
+    """More different keys than a staged file may have columns."""
+
+
+def _text(value: Any) -> str | None:
+    """A cell: text as it is, a number as written, null as null, anything nested as JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    if isinstance(value, _Literal):
+        return str(value)
+    if isinstance(value, str):
+        return str(encode_basestring(value))
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{encode_basestring(key)}: {_json(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_json(item) for item in value) + "]"
+    return {True: "true", False: "false", None: "null"}[value]
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Row:
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        raise _DuplicateKeys
+    return row
+
+
+def _scanner() -> Callable[[str, int], tuple[Any, int]]:
+    decoder = json.JSONDecoder(
+        object_pairs_hook=_object, parse_float=_Literal, parse_int=_Literal, parse_constant=_Literal
+    )
+    return decoder.scan_once

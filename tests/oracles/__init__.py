@@ -1,0 +1,1 @@
+"""Slow and plain second opinions that tests compare the product with."""
