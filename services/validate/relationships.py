@@ -45,8 +45,12 @@ def load_parents(
             keys = _with_own(keys, own_keys(reference.parent_columns), reference)
         snapshot = "" if keys is None else _write_snapshot(keys, table, reference, ports)
         written = f"{table} ({', '.join(reference.parent_columns)})"
-        what = f"there is no row in {written} with this key" if keys is not None else f"the table {table} does not exist yet"
-        rule = Rule("relationship", reference.columns, what)
+        what = (
+            f"there is no row in {written} with this key"
+            if keys is not None
+            else f"the table {table} does not exist yet"
+        )
+        rule = Rule("relationship", reference.columns, what, reference.severity)
         parents.append(Parent(rule, table, reference.parent_columns, keys, snapshot))
     return parents
 

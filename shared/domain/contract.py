@@ -79,13 +79,14 @@ class Column:
         return strptime_pattern(self.format)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Reference:
     """A foreign key: every non-null value of ``columns`` must stand in ``table``'s ``parent_columns``."""
 
     columns: tuple[str, ...]
     table: str
     parent_columns: tuple[str, ...]
+    severity: Literal["error", "warning"] = "error"  # customProperty: a warning is reported and quarantines nothing
 
     def qualified(self, dataset: str) -> str:
         """The parent table with its dataset, which is ``dataset`` unless the contract names one."""

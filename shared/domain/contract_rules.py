@@ -6,7 +6,7 @@ import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from shared.domain.contract import DriftLimits, FunctionalDependency, Reference, RowCountRule, UnsupportedRule
 from shared.domain.definition_file import Document, Path, shape_of, suggestion
@@ -185,7 +185,7 @@ def references(
         for order, relation in enumerate(item.get("relationships") or []):
             at = Place(document, ("schema", index, "properties", number, "relationships", order))
             column = item.get("physicalName") or item["name"]
-            found.append(_reference([column], relation["to"], value, at))
+            found.append(_reference([column], relation, value, at))
     for order, relation in enumerate(schema.get("relationships") or []):
         at = Place(document, ("schema", index, "relationships", order))
         columns = []
@@ -194,18 +194,29 @@ def references(
             if name not in names:
                 raise at.below("from").error(f'no column "{name}"', suggestion(name, names))
             columns.append(names[name])
-        found.append(_reference(columns, relation["to"], value, at))
+        found.append(_reference(columns, relation, value, at))
     return tuple(dict.fromkeys(found))
 
 
-def _reference(columns: list[str], to: str | list[str], value: dict[str, Any], place: Place) -> Reference:
-    targets = [_target(text, value) for text in _texts(to)]
+def _reference(columns: list[str], relation: dict[str, Any], value: dict[str, Any], place: Place) -> Reference:
+    targets = [_target(text, value) for text in _texts(relation["to"])]
     tables = sorted({table for table, _ in targets})
     if len(tables) > 1:
         raise place.below("to").error(f"one foreign key to {len(tables)} tables", "write one relationship per table")
     if len(targets) != len(columns):
         raise place.below("to").error(f"{len(columns)} columns refer to {len(targets)}", "name as many on both sides")
-    return Reference(columns=tuple(columns), table=tables[0], parent_columns=tuple(name for _, name in targets))
+    parent_columns = tuple(name for _, name in targets)
+    return Reference(tuple(columns), tables[0], parent_columns, _severity(relation, place))
+
+
+def _severity(relation: dict[str, Any], place: Place) -> Literal["error", "warning"]:
+    for index, item in enumerate(relation.get("customProperties") or []):
+        if item.get("property") == "severity":
+            if item.get("value") not in ("error", "warning"):
+                at = place.below("customProperties", index, "value")
+                raise at.error("a severity is error or warning", "write error or warning")
+            return "warning" if item["value"] == "warning" else "error"
+    return "error"
 
 
 def _texts(value: str | list[str]) -> list[str]:

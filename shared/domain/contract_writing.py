@@ -67,6 +67,7 @@ def _table(contract: Contract) -> dict[str, Any]:
                 {
                     "from": [f"{_word(table)}.{_logical(contract, name)}" for name in reference.columns],
                     "to": [f"{reference.table}.{name}" for name in reference.parent_columns],
+                    **_severity(reference),
                 }
                 for reference in composite
             ],
@@ -119,6 +120,12 @@ def _custom(name: str, value: Any) -> dict[str, Any]:
     return {"property": name, "value": value}
 
 
+def _severity(reference: Reference) -> dict[str, Any]:
+    if reference.severity == "error":
+        return {}
+    return {"customProperties": [{"property": "severity", "value": reference.severity}]}
+
+
 def _column(column: Column, references: list[Reference], contract: Contract) -> dict[str, Any]:
     options = {key: getattr(column, attribute) for key, attribute in _BOUNDS}
     options |= {"pattern": column.pattern, "format": column.format, "defaultTimezone": column.timezone}
@@ -138,7 +145,7 @@ def _column(column: Column, references: list[Reference], contract: Contract) -> 
         "synonyms": [{"synonym": name} for name in column.synonyms],
         "classification": column.classification,
         "tags": list(column.tags),
-        "relationships": [{"to": f"{r.table}.{r.parent_columns[0]}"} for r in references],
+        "relationships": [{"to": f"{r.table}.{r.parent_columns[0]}", **_severity(r)} for r in references],
         "quality": _kept_quality(contract, column.name),
         "customProperties": _customs(column),
     }

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+from shared.adapters.local import lease_holder
 from shared.adapters.local.store_file import StoreFile, next_numbers
 from shared.domain.checks import check
 from shared.domain.errors import LimitExceeded
@@ -67,6 +68,7 @@ class SqliteEventBus:
         deliveries: list[Delivery] = []
         with self._store.writing(durable=False) as connection:
             now = self._clock.now()
+            self._free_leases_of_the_dead(connection, now)
             lease_end = now + int(lease_seconds * 1_000_000)
             ordered = sorted((self._subscription(connection, name) for name in set(subscriptions)), key=_priority)
             for _, group in groupby(ordered, key=_priority):
@@ -91,7 +93,7 @@ class SqliteEventBus:
                 self._bury(connection, delivery.subscription, number, delivery.attempt, now)
                 return
             connection.execute(
-                "UPDATE deliveries SET due_at = ? WHERE subscription = ? AND number = ? AND attempts = ?",
+                "UPDATE deliveries SET due_at = ?, holder = '' WHERE subscription = ? AND number = ? AND attempts = ?",
                 (now + int(max(0.0, delay_seconds) * 1_000_000), delivery.subscription.name, number, delivery.attempt),
             )
 
@@ -146,7 +148,7 @@ class SqliteEventBus:
             if event is not None:
                 events.append(event)
         connection.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?)", kept)
-        connection.executemany("INSERT INTO deliveries VALUES (?, ?, ?, ?, ?)", deliveries)
+        connection.executemany("INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, '')", deliveries)
         connection.executemany("INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", events)
         return [str(number) for number in range(first, first + len(messages))]
 
@@ -167,14 +169,24 @@ class SqliteEventBus:
         found.sort(key=lambda each: (each[0], each[2].name))
         return found[:free]
 
+    def _free_leases_of_the_dead(self, connection: sqlite3.Connection, now: int) -> None:
+        """A process that died gives nothing back; what it held is due at once, not when its leases end."""
+        held = connection.execute("SELECT DISTINCT holder FROM deliveries WHERE holder <> ''").fetchall()
+        for (holder,) in held:
+            if lease_holder.is_dead(holder):
+                connection.execute(
+                    "UPDATE deliveries SET due_at = min(due_at, ?), holder = '' WHERE holder = ?", (now, holder)
+                )
+
     def _lease(
         self, connection: sqlite3.Connection, due: list[tuple[int, int, Subscription]], lease_end: int
     ) -> list[Delivery]:
         deliveries = []
         for number, attempts, subscription in due:
             connection.execute(
-                "UPDATE deliveries SET due_at = ?, attempts = attempts + 1 WHERE subscription = ? AND number = ?",
-                (lease_end, subscription.name, number),
+                "UPDATE deliveries SET due_at = ?, attempts = attempts + 1, holder = ?"
+                " WHERE subscription = ? AND number = ?",
+                (lease_end, lease_holder.this_process(), subscription.name, number),
             )
             data, attributes, key, published_at = connection.execute(
                 "SELECT data, attributes, ordering_key, published_at FROM messages WHERE number = ?", (number,)

@@ -33,8 +33,9 @@ _SCHEMA = (
     )""",
     """CREATE TABLE deliveries (
         subscription TEXT NOT NULL, number INTEGER NOT NULL, due_at INTEGER NOT NULL, attempts INTEGER NOT NULL,
-        ordering_key TEXT NOT NULL, PRIMARY KEY (subscription, number)
+        ordering_key TEXT NOT NULL, holder TEXT NOT NULL DEFAULT '', PRIMARY KEY (subscription, number)
     ) WITHOUT ROWID""",
+    """CREATE INDEX deliveries_held ON deliveries (holder) WHERE holder <> ''""",
     """CREATE INDEX deliveries_keyed ON deliveries (subscription, ordering_key, number) WHERE ordering_key <> ''""",
     # The local history: what the bus carried, as the cloud's history tables keep it (rows may repeat per event id).
     """CREATE TABLE events (
