@@ -1,1 +1,1 @@
-"""Judges every attempt of a batch by its contract, releases the rows that pass and sets the others aside with every reason."""
+"""Judges every attempt of a batch by its contract, releases rows that pass, sets the others aside with reasons."""

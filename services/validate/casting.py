@@ -220,7 +220,9 @@ def _suspicious(typed: pl.Series, column: Column) -> bool:
         risky = (~pl.col("x").is_finite()) | (pl.col("x").abs() >= EXACT_IN_DOUBLE)
         return bool(typed.alias("x").to_frame().select(risky.any()).item())
     if column.logical_type in ("date", "timestamp"):
-        return bool(typed.to_frame("x").select(((pl.col("x").dt.year() < 1) | (pl.col("x").dt.year() > 9999)).any()).item())
+        return bool(
+            typed.to_frame("x").select(((pl.col("x").dt.year() < 1) | (pl.col("x").dt.year() > 9999)).any()).item()
+        )
     return False
 
 

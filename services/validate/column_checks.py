@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from services.validate.findings import Failure, Rule, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import polars as pl
 
@@ -51,7 +51,9 @@ def _rules_of(column: Column, *, needed: bool) -> list[CellRule]:
 
     if needed:
         found.append(
-            CellRule(Rule("required", (name,), f"{name} must not be null", _required_severity(column)), cell.is_not_null)
+            CellRule(
+                Rule("required", (name,), f"{name} must not be null", _required_severity(column)), cell.is_not_null
+            )
         )
     if column.enum:
         allowed = enum_values(column)
@@ -174,8 +176,13 @@ def _python_pattern(cell: pl.Expr, pattern: str) -> pl.Expr:
     return cell.map_batches(search, return_dtype=pl.Boolean)
 
 
-def failing_cells(typed: pl.DataFrame, rules: Sequence[CellRule], exempt: dict[str, pl.Series]) -> list[Failure]:
-    """Masks of the cells that break ``rules``; ``exempt`` are cells by column that are judged otherwise (no type)."""
+def failing_cells(
+    typed: pl.DataFrame, rules: Sequence[CellRule], exempt: Mapping[str, pl.Series], raw: pl.Series | None = None
+) -> list[Failure]:
+    """Masks of the cells that break ``rules``.
+
+    Judged otherwise, and therefore exempt: by column the cells without a type, and whole ``raw`` rows.
+    """
     import polars as pl
 
     if not rules or not typed.height:
@@ -191,6 +198,8 @@ def failing_cells(typed: pl.DataFrame, rules: Sequence[CellRule], exempt: dict[s
         spared = exempt.get(item.rule.columns[0])
         if spared is not None:
             mask = mask & ~spared
+        if raw is not None:
+            mask = mask & ~raw
         if mask.any():
             failures.append(Failure(item.rule, mask))
     return failures

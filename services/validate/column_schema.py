@@ -79,7 +79,7 @@ def _checks(column: Column) -> list[Any] | None:
         checks.append(pa.Check.str_contains(column.pattern))
     if column.min_length is not None or column.max_length is not None:
         checks.append(pa.Check.str_length(column.min_length or 0, column.max_length))
-    compare = {
+    compare: dict[str, Any] = {
         ">=": pa.Check.greater_than_or_equal_to,
         ">": pa.Check.greater_than,
         "<=": pa.Check.less_than_or_equal_to,

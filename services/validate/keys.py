@@ -83,7 +83,9 @@ class KeyLedger:
         self._earlier.append(self._hash(typed, _FIRST_SEED))
 
     def verdict(
-        self, reread: Callable[[Sequence[int]], Iterable[tuple[int, pl.DataFrame]]], earlier: Callable[[], Iterator[pl.DataFrame]]
+        self,
+        reread: Callable[[Sequence[int]], Iterable[tuple[int, pl.DataFrame]]],
+        earlier: Callable[[], Iterator[pl.DataFrame]],
     ) -> KeyVerdict | None:
         """None when every key occurs once. ``reread`` gives typed chunks again, ``earlier`` the released rows."""
         import polars as pl

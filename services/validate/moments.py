@@ -74,7 +74,7 @@ def timestamp_cast(text: pl.Expr, column: Column, sample: str = "", *, thorough:
 
 
 def parse_timestamp(text: pl.Expr, layout: str, timezone: str) -> pl.Expr:
-    """Parse with a strptime pattern; a time without zone is in ``timezone`` (UTC when ""), unless it is ambiguous there."""
+    """Parse with a strptime pattern; a time without zone is in ``timezone`` (UTC when ""), null if ambiguous."""
     import polars as pl
 
     if "f" in layout:

@@ -36,7 +36,7 @@ def load_parents(
     ports: Ports,
     own_keys: Callable[[tuple[str, ...]], pl.DataFrame],
 ) -> list[Parent]:
-    """Read the keys of every parent table. A table that refers to itself also has the keys of the attempt's own rows."""
+    """Read the keys of every parent table. A table that refers to itself has the attempt's own keys too."""
     parents = []
     for reference in contract.references:
         table = reference.qualified(pipeline.destination.dataset)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import polars as pl
 
@@ -37,20 +37,44 @@ def staged_columns(objects: ObjectStore, parts: Sequence[str]) -> list[str]:
         return [name for name in pl.read_parquet_schema(stream) if name not in OWN_COLUMNS]
 
 
-def read_chunks(
-    objects: ObjectStore, parts: Sequence[str], rows_max: int, columns: Sequence[str] | None = None
-) -> Iterator[Chunk]:
-    """All rows of ``parts`` in order; the same parts always give the same chunks, whatever ``columns`` are asked for."""
-    number = 0
+class StagedRows:
+    """All rows of some parts in order; the same parts always give the same chunks, however often they are read."""
+
+    def __init__(self, objects: ObjectStore, parts: Sequence[str], rows_max: int) -> None:
+        self._objects = objects
+        self._parts = parts
+        self._rows_max = rows_max
+        self._numbers: dict[str, range] = {}
+
+    def chunks(self, only: Collection[int] | None = None) -> Iterator[Chunk]:
+        """The chunks; of parts read before, only those with a number in ``only`` are opened again."""
+        first = 0
+        for path in self._parts:
+            known = self._numbers.get(path)
+            if only is not None and known is not None and not any(number in only for number in known):
+                first = known.stop
+                continue
+            number = first
+            for rows in _read_part(self._objects, path, self._rows_max, None):
+                if only is None or number in only:
+                    yield Chunk(number, rows)
+                number += 1
+            self._numbers[path] = range(first, number)
+            first = number
+
+
+def row_numbers(objects: ObjectStore, parts: Sequence[str]) -> pl.Series:
+    """The ``_mend_row`` of all rows in some files."""
+    import polars as pl
+
+    found = [pl.Series("_mend_row", [], dtype=pl.Int64)]
     for path in parts:
-        for rows in _read_part(objects, path, rows_max, columns):
-            yield Chunk(number, rows)
-            number += 1
+        with objects.read(path) as stream:
+            found.append(pl.read_parquet(stream, columns=["_mend_row"]).to_series())
+    return pl.concat(found)
 
 
-def _read_part(
-    objects: ObjectStore, path: str, rows_max: int, columns: Sequence[str] | None
-) -> Iterator[pl.DataFrame]:
+def _read_part(objects: ObjectStore, path: str, rows_max: int, columns: Sequence[str] | None) -> Iterator[pl.DataFrame]:
     import polars as pl
 
     with objects.read(path) as stream:

@@ -1,0 +1,255 @@
+"""Judges an attempt: one pass over clean rows; what keys, dependencies or a hold change is read and written again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from services.validate.casting import cast_frame
+from services.validate.column_checks import cell_rules, failing_cells
+from services.validate.column_schema import keeps_contract
+from services.validate.dependencies import dependency_ledgers
+from services.validate.evidence import Evidence
+from services.validate.findings import Failure, Rule
+from services.validate.keys import KeyLedger, key_rules
+from services.validate.profile import BatchProfile
+from services.validate.relationships import load_parents, orphans
+from services.validate.release import RowFiles, failing_rows
+from services.validate.scoring import Tally
+from services.validate.staged_rows import StagedRows
+from services.validate.terms import released_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from services.validate.dependencies import DependencyVerdict
+    from services.validate.findings import DatasetFinding, Dimension
+    from services.validate.keys import KeyVerdict
+    from services.validate.staged_rows import Chunk
+    from services.validate.terms import Terms
+    from shared.domain.contract import Column
+    from shared.ports.ports import Ports
+
+DETAILED_MAX = 200  # findings with evidence; beyond that failing rows are only counted
+WELL_FORMED = Rule("well_formed", (), "the record does not fit the delivery's columns or encoding")
+_TYPE_TEXT = {
+    "integer": "a whole number of at most 64 bits",
+    "number": "a finite decimal number",
+    "boolean": "true or false",
+    "date": "a date",
+    "timestamp": "a date and time",
+    "time": "a time of day",
+    "object": "a JSON object",
+    "array": "a JSON array",
+    "string": "text",
+}
+
+
+@dataclass(slots=True)
+class Judged:
+    """A chunk with its typed rows (row number first) and all that is wrong with them."""
+
+    chunk: Chunk
+    renamed: pl.DataFrame
+    typed: pl.DataFrame
+    failures: list[Failure]
+    raw: pl.Series | None
+    untyped: dict[str, int]
+
+
+class Judgement:
+    """The judging of one attempt whose columns are as the contract says."""
+
+    def __init__(self, terms: Terms, ports: Ports) -> None:
+        self.terms = terms
+        self.tally = Tally()
+        self.profile = BatchProfile()
+        self.evidence: dict[tuple[str, str], Evidence] = {}
+        self.uncounted: dict[tuple[str, str], int] = {}
+        self._ports = ports
+        self._contract = terms.contract
+        self._staged = StagedRows(ports.objects, terms.event.parts, ports.limits.rows_per_part)
+        self._cell_rules = cell_rules(self._contract.columns, terms.never_null)
+        delivered = {new: old for old, new in terms.renamed.items()}
+        self.files = RowFiles(ports.objects, terms.event.batch_id, terms.event.attempt, delivered)
+        self.parents = load_parents(self._contract, terms.pipeline, ports, self._own_keys)
+        self._keys = [KeyLedger(rule) for rule in key_rules(self._contract, terms.pipeline)]
+        self._dependencies = dependency_ledgers(self._contract)
+        self._key_verdicts: list[KeyVerdict] = []
+        self._dependency_verdicts: list[DependencyVerdict] = []
+
+    @property
+    def measured(self) -> set[Dimension]:
+        """The dimensions that some check of the contract measures."""
+        found: set[Dimension] = {"validity"}
+        if any(item.rule.check == "required" for item in self._cell_rules):
+            found.add("completeness")
+        if self._keys:
+            found.add("uniqueness")
+        if self.parents or self._dependencies:
+            found.add("consistency")
+        return found
+
+    def run(self) -> None:
+        """Judge all rows and write their files as if nothing held them back."""
+        done = 0
+        for chunk in self._staged.chunks():
+            judged = self._judge(chunk)
+            self._profile(judged)
+            for ledger in self._keys:
+                ledger.add(chunk.number, judged.typed)
+            for dependency in self._dependencies:
+                dependency.add(judged.typed)
+            for failure in judged.failures:
+                self._note(judged, failure)
+            self._settle(judged, None)
+            done += chunk.rows.height
+            self._ports.progress("validate", done, self.terms.event.rows)
+        self._judge_sets()
+
+    def hold(self, finding: DatasetFinding) -> None:
+        """Write all rows to quarantine instead; those without a violation of their own get the finding."""
+        for chunk in self._staged.chunks():
+            judged = self._judge(chunk)
+            judged.failures += self._set_failures(judged)
+            self.files.write(chunk, judged.typed, judged.failures, finding)
+
+    def _judge(self, chunk: Chunk) -> Judged:
+        """Everything that can be said of single rows."""
+        renamed = chunk.rows.rename(dict(self.terms.renamed)) if self.terms.renamed else chunk.rows
+        cast = cast_frame(renamed, self._contract.columns, self.terms.rules)
+        raw = chunk.raw
+        some_raw = bool(raw.any())
+        failures = [Failure(WELL_FORMED, raw)] if some_raw else []
+        for column in self._contract.columns:
+            if column.name in cast.failed:
+                failures.append(Failure(_type_rule(column), cast.failed[column.name]))
+        clean = not some_raw and not cast.failed and keeps_contract(cast.frame, self._contract, self.terms.never_null)
+        if not clean:
+            failures += failing_cells(cast.frame, self._cell_rules, cast.failed, raw if some_raw else None)
+        failures += orphans(cast.frame, self.parents)
+        typed = pl.DataFrame([chunk.rows["_mend_row"], *cast.frame.get_columns()])
+        untyped = {name: int(mask.sum()) for name, mask in cast.failed.items()}
+        return Judged(chunk, renamed, typed, failures, raw if some_raw else None, untyped)
+
+    def _profile(self, judged: Judged) -> None:
+        present = [name for name in judged.typed.columns if name in judged.renamed.columns]
+        rows = judged.typed.select(present)
+        self.profile.add(rows if judged.raw is None else rows.filter(~judged.raw), judged.untyped)
+
+    def _note(self, judged: Judged, failure: Failure) -> None:
+        rule = failure.rule
+        if rule.key not in self.evidence:
+            if len(self.evidence) >= DETAILED_MAX:
+                self.uncounted[rule.key] = self.uncounted.get(rule.key, 0) + int(failure.mask.sum())
+                return
+            column = self._contract.column(rule.columns[0]) if len(rule.columns) == 1 else None
+            parent = next((item for item in self.parents if item.rule == rule), None)
+            self.evidence[rule.key] = Evidence(rule, column, parent)
+        self.evidence[rule.key].add(judged.chunk, _texts(judged.renamed, rule), judged.typed, failure)
+
+    def _settle(self, judged: Judged, held: DatasetFinding | None) -> None:
+        failing = failing_rows(judged.chunk.rows.height, judged.failures)
+        by_dimension: dict[Dimension, int] = {}
+        for dimension in {failure.rule.dimension for failure in judged.failures}:
+            masks = [failure.mask for failure in judged.failures if failure.rule.dimension == dimension]
+            together = masks[0]
+            for mask in masks[1:]:
+                together = together | mask
+            by_dimension[dimension] = int(together.sum())
+        failed = int(failing.sum()) if failing is not None else 0
+        self.tally.note(judged.chunk.number, judged.chunk.rows.height, failed, by_dimension)
+        self.files.write(judged.chunk, judged.typed, judged.failures, held)
+
+    def _judge_sets(self) -> None:
+        """Keys and dependencies, which only all rows together show; the chunks they touch are settled again."""
+        if self.terms.earlier and (self._keys or self._dependencies):
+            for rows in released_rows(self.terms, self._ports):
+                for ledger in self._keys:
+                    ledger.add_earlier(rows)
+                for dependency in self._dependencies:
+                    dependency.add(rows)
+        for ledger in self._keys:
+            verdict = ledger.verdict(self._typed_again, lambda: released_rows(self.terms, self._ports))
+            if verdict is not None:
+                self._key_verdicts.append(verdict)
+        for dependency in self._dependencies:
+            disagreement = dependency.verdict()
+            if disagreement is not None:
+                self._dependency_verdicts.append(disagreement)
+        touched = {number for verdict in self._key_verdicts for number in verdict.masks}
+        only = None if self._dependency_verdicts else touched
+        if only is None or only:
+            for chunk in self._staged.chunks(only):
+                self._settle_again(chunk)
+        self._add_facts()
+
+    def _settle_again(self, chunk: Chunk) -> None:
+        judged = self._judge(chunk)
+        further = self._set_failures(judged)
+        for failure in further:
+            self._note(judged, failure)
+        judged.failures += further
+        self._settle(judged, None)
+
+    def _set_failures(self, judged: Judged) -> list[Failure]:
+        number = judged.chunk.number
+        found = [Failure(item.rule, item.masks[number]) for item in self._key_verdicts if number in item.masks]
+        for ledger in self._dependencies:
+            for verdict in self._dependency_verdicts:
+                if verdict.rule == ledger.rule and (failure := ledger.failure(judged.typed, verdict)) is not None:
+                    found.append(failure)
+        return found
+
+    def _add_facts(self) -> None:
+        for item in self._key_verdicts:
+            rows = max(1, item.rows_identical + item.rows_conflicting)
+            self._fact(item.rule, groups=item.groups, identical_share=item.rows_identical / rows)
+            self._fact(
+                item.rule, conflicting_share=item.rows_conflicting / rows, earlier_share=item.rows_earlier / rows
+            )
+        for verdict in self._dependency_verdicts:
+            ledger = next(item for item in self._dependencies if item.rule == verdict.rule)
+            share = verdict.rows_in_minority / max(1, verdict.rows)
+            self._fact(verdict.rule, groups=verdict.groups, minority_share=share, dependents=list(ledger.dependents))
+
+    def _fact(self, rule: Rule, **facts: Any) -> None:
+        if rule.key in self.evidence:
+            self.evidence[rule.key].facts |= {
+                name: round(value, 9) if isinstance(value, float) else value for name, value in facts.items()
+            }
+
+    def _typed_again(self, numbers: Collection[int]) -> Iterator[tuple[int, pl.DataFrame]]:
+        for chunk in self._staged.chunks(set(numbers)):
+            yield chunk.number, self._judge(chunk).typed
+
+    def _own_keys(self, columns: tuple[str, ...]) -> pl.DataFrame:
+        """Distinct keys of the attempt's own rows, for a table that refers to itself."""
+        wanted = [column for name in columns if (column := self._contract.column(name)) is not None]
+        found = [cast_frame(pl.DataFrame(), wanted, self.terms.rules).frame]
+        for chunk in self._staged.chunks():
+            renamed = chunk.rows.rename(dict(self.terms.renamed)) if self.terms.renamed else chunk.rows
+            found.append(cast_frame(renamed, wanted, self.terms.rules).frame.drop_nulls().unique())
+        return pl.concat(found).unique()
+
+
+def _type_rule(column: Column) -> Rule:
+    layout = f" ({column.format})" if column.format and column.logical_type in ("date", "timestamp", "time") else ""
+    return Rule("type", (column.name,), f"{column.name} must be {_TYPE_TEXT[column.logical_type]}{layout}")
+
+
+def _texts(renamed: pl.DataFrame, rule: Rule) -> pl.Series | None:
+    """The failing texts of a rule: one column's cells, or several joined; None for a rule that has none."""
+    if rule.check in ("required", "well_formed"):
+        return None
+    plain: Sequence[str] = [
+        name for name in rule.columns if name in renamed.columns and not renamed.schema[name].is_nested()
+    ]
+    if not plain:
+        return None
+    texts = [pl.col(name).cast(pl.String, strict=False) for name in plain]
+    return renamed.select(
+        texts[0] if len(texts) == 1 else pl.concat_str(texts, separator="\x1f", ignore_nulls=True)
+    ).to_series()

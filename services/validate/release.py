@@ -1,0 +1,183 @@
+"""Writes a judged chunk: rows that pass typed, the others as they were staged, each with every reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shared.domain import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import polars as pl
+
+    from services.validate.findings import DatasetFinding, Failure
+    from services.validate.staged_rows import Chunk
+    from shared.ports.object_store import ObjectStore
+
+VIOLATIONS = "_mend_violations"
+VALUE_CHARACTERS_MAX = 1_000  # the whole cell stands in its own column
+REASONS_AT_ONCE = 1_000_000  # violations built in one piece, so that memory stays bounded when every row fails
+
+
+class RowFiles:
+    """The passed and quarantined files of one attempt; writing a chunk again replaces its files."""
+
+    def __init__(self, objects: ObjectStore, batch: str, attempt: int, delivered: Mapping[str, str]) -> None:
+        """``delivered`` gives the staged name of a renamed contract column."""
+        self._objects = objects
+        self._delivered = delivered
+        self._passed = paths.passed(batch, attempt)
+        self._quarantine = paths.quarantine(batch, attempt)
+        self._written: dict[str, int] = {}
+
+    def write(
+        self, chunk: Chunk, typed: pl.DataFrame, failures: Sequence[Failure], held: DatasetFinding | None
+    ) -> None:
+        """Release the rows that no failure marks; when ``held``, none."""
+        failing = failing_rows(chunk.rows.height, failures)
+        passing = typed.clear() if held else typed if failing is None else typed.filter(~failing)
+        self._write_passed(paths.part(self._passed, chunk.number), passing)
+        path = paths.part(self._quarantine, chunk.number)
+        if held is None and failing is None:
+            self._forget(path)
+            return
+        aside = None if held else failing
+        self._write_quarantine(path, chunk.rows, failures, aside, held)
+
+    def _write_passed(self, path: str, rows: pl.DataFrame) -> None:
+        if not rows.height:
+            self._forget(path)
+            return
+        with self._objects.write(path) as stream:
+            rows.write_parquet(stream, compression="snappy", statistics=False)
+        self._written[path] = rows.height
+
+    def _write_quarantine(
+        self,
+        path: str,
+        rows: pl.DataFrame,
+        failures: Sequence[Failure],
+        aside: pl.Series | None,
+        held: DatasetFinding | None,
+    ) -> None:
+        import pyarrow.parquet as pq
+
+        count = rows.height if aside is None else int(aside.sum())
+        if not count:
+            self._forget(path)
+            return
+        with self._objects.write(path) as stream:
+            writer: Any = None
+            for piece in _with_reasons(rows, failures, aside, held, self._delivered):
+                table = piece.to_arrow(compat_level=_oldest())
+                writer = writer or pq.ParquetWriter(stream, table.schema, compression="snappy")
+                writer.write_table(table)
+            writer.close()
+        self._written[path] = count
+
+    def _forget(self, path: str) -> None:
+        self._written.pop(path, None)
+
+    def finish(self) -> tuple[list[str], list[str]]:
+        """Paths of the passed and of the quarantined files; what an interrupted run left besides is removed."""
+        for folder in (self._passed, self._quarantine):
+            for info in list(self._objects.list(folder)):
+                if info.path not in self._written:
+                    self._objects.delete(info.path)
+        return self._below(self._passed), self._below(self._quarantine)
+
+    def _below(self, folder: str) -> list[str]:
+        return sorted(path for path in self._written if path.startswith(folder))
+
+    @property
+    def rows_passed(self) -> int:
+        """Rows in the passed files."""
+        return sum(rows for path, rows in self._written.items() if path.startswith(self._passed))
+
+    @property
+    def rows_quarantined(self) -> int:
+        """Rows in the quarantine files."""
+        return sum(rows for path, rows in self._written.items() if path.startswith(self._quarantine))
+
+
+def _oldest() -> Any:
+    import polars as pl
+
+    return pl.CompatLevel.oldest()
+
+
+def failing_rows(rows: int, failures: Sequence[Failure]) -> pl.Series | None:
+    """The rows that at least one failure sets aside; None when there are none. Warnings set nothing aside."""
+    import polars as pl
+
+    masks = [failure.mask for failure in failures if failure.rule.severity == "error"]
+    if not masks:
+        return None
+    named = [mask.alias(str(index)) for index, mask in enumerate(masks)]
+    return pl.DataFrame(named).select(pl.any_horizontal(pl.all()).alias("failing")).to_series()
+
+
+def _with_reasons(
+    rows: pl.DataFrame,
+    failures: Sequence[Failure],
+    aside: pl.Series | None,
+    held: DatasetFinding | None,
+    delivered: Mapping[str, str],
+) -> Iterator[pl.DataFrame]:
+    """The rows set aside with their violations, in pieces."""
+    import polars as pl
+
+    masks = [failure.mask.alias(f"_mend_mask_{index}") for index, failure in enumerate(failures)]
+    marked = rows.hstack(masks) if masks else rows
+    if aside is not None:
+        marked = marked.filter(aside)
+    values = [_value(failure.rule.columns, rows.schema, delivered) for failure in failures]
+    step = max(1, REASONS_AT_ONCE // max(1, len(failures)))
+    for start in range(0, marked.height, step):
+        piece = marked.slice(start, step)
+        reasons = piece.select(_violations(failures, values, held).alias(VIOLATIONS)).to_series()
+        yield piece.select(*rows.columns, pl.lit(reasons).alias(VIOLATIONS))
+
+
+def _violations(failures: Sequence[Failure], values: Sequence[pl.Expr], held: DatasetFinding | None) -> pl.Expr:
+    import polars as pl
+
+    reasons = []
+    for index, (rule, _) in enumerate(failures):
+        reason = _reason(rule.check, rule.column, values[index], rule.explanation)
+        reasons.append(pl.when(pl.col(f"_mend_mask_{index}")).then(reason).otherwise(None))
+    nothing = pl.lit(None, dtype=pl.String)
+    if held is None:
+        return pl.concat_list(reasons).list.drop_nulls()
+    whole = _reason(held.check, held.column, nothing, held.message)
+    own = [pl.col(f"_mend_mask_{index}") for index, item in enumerate(failures) if item.rule.severity == "error"]
+    if not own:
+        return pl.concat_list([*reasons, whole]).list.drop_nulls()
+    return pl.concat_list([*reasons, pl.when(~pl.any_horizontal(own)).then(whole).otherwise(None)]).list.drop_nulls()
+
+
+def _reason(check: str, column: str, value: pl.Expr, explanation: str) -> pl.Expr:
+    import polars as pl
+
+    return pl.struct(
+        pl.lit(check).alias("check"),
+        pl.lit(column).alias("column"),
+        value.alias("value"),
+        pl.lit(explanation).alias("explanation"),
+    )
+
+
+def _value(columns: Sequence[str], staged: Mapping[str, Any], delivered: Mapping[str, str]) -> pl.Expr:
+    """The cell as it was staged; for several columns their cells with a bar between; nothing for nested cells."""
+    import polars as pl
+
+    names = [delivered.get(name, name) for name in columns]
+    plain = [name for name in names if name in staged and not staged[name].is_nested()]
+    texts = [pl.col(name).cast(pl.String, strict=False) for name in plain]
+    if not texts:
+        return pl.lit(None, dtype=pl.String)
+    if len(texts) == 1:
+        return texts[0].str.slice(0, VALUE_CHARACTERS_MAX)
+    joined = pl.concat_str([text.fill_null("") for text in texts], separator=" | ")
+    return joined.str.slice(0, VALUE_CHARACTERS_MAX)

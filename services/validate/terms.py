@@ -1,0 +1,163 @@
+"""What an attempt is judged by: definitions, accepted columns, the reading, waivers, baseline and earlier attempts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from services.validate.casting import TextRules
+from services.validate.drift import BASELINE_MAX, Baseline
+from services.validate.keys import upsert_columns
+from services.validate.staged_rows import row_numbers
+from shared.domain.contract import parse_contract
+from shared.domain.pipeline import parse_pipeline
+from shared.ports.state_store import Where
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import polars as pl
+
+    from shared.domain.contract import Contract
+    from shared.domain.pipeline import PipelineDefinition
+    from shared.events.types import BatchStaged
+    from shared.ports.ports import Ports
+    from shared.ports.state_store import Document
+
+VERDICTS, PROFILES, CONTRACTS = "verdicts", "profiles", "contracts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Everything a verdict depends on besides the rows and the parent tables."""
+
+    event: BatchStaged
+    pipeline: PipelineDefinition
+    pipeline_version: str
+    contract: Contract  # with the accepted columns
+    accepted: tuple[str, ...]  # "name:logicalType"
+    rules: TextRules
+    renamed: Mapping[str, str]  # delivered name: contract name
+    baseline: Baseline
+    earlier: tuple[Document, ...]  # verdicts of earlier attempts of this reading, oldest first
+
+    @property
+    def accepted_names(self) -> set[str]:
+        """Names of the accepted columns, which a delivery may lack."""
+        return {item.rpartition(":")[0] for item in self.accepted}
+
+    @property
+    def never_null(self) -> tuple[str, ...]:
+        """Columns in which no null can be placed."""
+        return upsert_columns(self.contract, self.pipeline)
+
+    @property
+    def whole(self) -> bool:
+        """True when the attempt holds the whole batch: nothing of the reading was released before."""
+        return all(not document["rows_passed"] for document in self.earlier)
+
+    @property
+    def contract_version(self) -> str:
+        """``path@digest``."""
+        return f"{self.pipeline.contract}@{self.contract.digest[:16]}"
+
+    def waives(self, check: str, column: str = "") -> bool:
+        """True when a person or remedy accepted the finding."""
+        return check in self.event.waive or (bool(column) and f"{check}:{column}" in self.event.waive)
+
+    @property
+    def alternatives(self) -> list[Any]:
+        """Other readings that the content suggests, as ingest gave them."""
+        found = json.loads(self.event.alternatives_json or "[]")
+        return found if isinstance(found, list) else []
+
+
+def accepted_columns(ports: Ports, pipeline: str) -> list[Document]:
+    """The columns accepted so far, in order of acceptance."""
+    return list((ports.state.get(CONTRACTS, pipeline) or {}).get("columns", []))
+
+
+def with_accepted(known: list[Document], names: list[str], about: Mapping[str, Any]) -> list[Document]:
+    """``known`` plus the columns in ``names``; a column accepted again takes its new type."""
+    columns = {item["name"]: item for item in known}
+    for item in names:
+        name, _, logical_type = item.rpartition(":")
+        if name and columns.get(name, {}).get("logical_type") != logical_type:
+            columns[name] = {"name": name, "logical_type": logical_type, **about}
+    return list(columns.values())
+
+
+def gather_terms(event: BatchStaged, ports: Ports) -> Terms:
+    """Read what the attempt is judged by, and keep the columns that it accepts."""
+    found = ports.definitions.read(f"pipelines/{event.pipeline}.yaml")
+    pipeline = parse_pipeline(found.text, found.path)
+    text = ports.definitions.read(pipeline.contract)
+    stated = parse_contract(text.text, text.path, pipeline.destination.table)
+    known = accepted_columns(ports, event.pipeline)
+    columns = with_accepted(known, list(event.accept_columns), {"seq": event.seq, "batch_id": event.batch_id})
+    if columns != known:
+        ports.state.put(CONTRACTS, event.pipeline, {"pipeline": event.pipeline, "columns": columns})
+    accepted = tuple(f"{item['name']}:{item['logical_type']}" for item in columns)
+    return Terms(
+        event=event,
+        pipeline=pipeline,
+        pipeline_version=f"{found.path}@{found.version}",
+        contract=stated.with_columns(accepted),
+        accepted=accepted,
+        rules=TextRules(tuple(pipeline.source.null_values), _decimal(event)),
+        renamed=json.loads(event.rename_json) if event.rename_json else {},
+        baseline=_baseline(event, ports),
+        earlier=_earlier(event, ports),
+    )
+
+
+def _decimal(event: BatchStaged) -> str:
+    if not event.reading_options_json:
+        return "."
+    from shared.domain.reading import ReadingOptions
+
+    return ReadingOptions.from_json(event.reading_options_json).decimal
+
+
+def _baseline(event: BatchStaged, ports: Ports) -> Baseline:
+    where = (Where("pipeline", "==", event.pipeline), Where("seq", "<", event.seq))
+    found = ports.state.query(PROFILES, where, order_by="seq", descending=True, limit=BASELINE_MAX + 1)
+    others = [item for item in found if item.data["batch_id"] != event.batch_id][:BASELINE_MAX]
+    return Baseline(tuple(item.key for item in others), tuple(item.data["columns"] for item in others))
+
+
+def _earlier(event: BatchStaged, ports: Ports) -> tuple[Document, ...]:
+    documents = (ports.state.get(VERDICTS, f"{event.batch_id}:{number}") for number in range(1, event.attempt))
+    return tuple(item for item in documents if item is not None and item["reading"] == event.reading)
+
+
+def released_rows(terms: Terms, ports: Ports) -> Iterator[pl.DataFrame]:
+    """Typed rows whose place is still an earlier attempt of this reading; rows that came back later are not there."""
+    import polars as pl
+
+    releasing = [document for document in terms.earlier if document["passed_parts"]]
+    if not releasing:
+        return
+    later = row_numbers(ports.objects, terms.event.parts)
+    for document in reversed(terms.earlier):
+        for path in document["passed_parts"]:
+            with ports.objects.read(path) as stream:
+                rows = pl.read_parquet(stream)
+            yield _as_contract(rows.filter(~pl.col("_mend_row").is_in(later.implode())), terms.contract)
+        later = pl.concat([later, row_numbers(ports.objects, document["parts"])])
+
+
+def _as_contract(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """With the contract's columns in its order, null where a column was accepted only since."""
+    import polars as pl
+
+    from services.validate.casting import polars_type
+
+    def column(name: str, logical_type: str) -> pl.Expr:
+        wanted = polars_type(logical_type)
+        return (
+            pl.col(name).cast(wanted, strict=False) if name in rows.columns else pl.lit(None, dtype=wanted).alias(name)
+        )
+
+    return rows.select("_mend_row", *(column(item.name, item.logical_type) for item in contract.columns))

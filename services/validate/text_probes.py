@@ -1,0 +1,126 @@
+"""Whether failing texts would fit once spaces, case, Unicode forms or one letter are put right."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import polars as pl
+
+NULL_WORDS = (
+    "na", "n/a", "#n/a", "#na", "null", "none", "nan", "nil", "-", "--", "?", ".", "missing", "unknown", "(null)", "\\n",
+)  # fmt: skip
+ALLOWED_MAX = 50_000
+NEAR_DISTINCT_MAX = 1_000
+_INVISIBLE = r"[\p{Cf}\x{FFFD}]"
+
+
+def normalisations() -> dict[str, Callable[[pl.Expr], pl.Expr]]:
+    """The ways to put a text into a comparable form."""
+
+    def strip(text: pl.Expr) -> pl.Expr:
+        return text.str.strip_chars().str.replace_all(r"\s+", " ")
+
+    def casefold(text: pl.Expr) -> pl.Expr:
+        return text.str.to_lowercase()
+
+    def unicode(text: pl.Expr) -> pl.Expr:
+        return text.str.normalize("NFKC").str.replace_all(_INVISIBLE, "")
+
+    return {
+        "strip": strip,
+        "casefold": casefold,
+        "unicode": unicode,
+        "any": lambda text: casefold(strip(unicode(text))),
+    }
+
+
+def whitespace_free() -> pl.Expr:
+    """``value`` without spaces around it."""
+    import polars as pl
+
+    return pl.col("value").str.strip_chars()
+
+
+def null_word() -> pl.Expr:
+    """True for words that people write for "nothing"."""
+    import polars as pl
+
+    return pl.col("value").str.strip_chars().str.to_lowercase().is_in(NULL_WORDS)
+
+
+def membership_probes(allowed: pl.Series) -> dict[str, pl.Expr]:
+    """Share that is a single allowed value after each normalisation."""
+    import polars as pl
+
+    if allowed.len() > ALLOWED_MAX:
+        return {}
+    probes = {}
+    for name, normal in normalisations().items():
+        forms = allowed.to_frame("value").select(normal(pl.col("value")).alias("form"))
+        single = forms.group_by("form").agg(pl.len().alias("n")).filter(pl.col("n") == 1)["form"]
+        probes[f"normalised.{name}"] = normal(pl.col("value")).is_in(single.implode())
+    return probes
+
+
+def pattern_probes(pattern: str) -> dict[str, pl.Expr]:
+    """Share in which the pattern is found after each normalisation (for case: in upper or in lower case)."""
+    import polars as pl
+
+    text = pl.col("value")
+    forms = normalisations()
+    clean = forms["strip"](forms["unicode"](text))
+
+    def either_case(form: pl.Expr) -> pl.Expr:
+        return form.str.to_uppercase().str.contains(pattern) | form.str.to_lowercase().str.contains(pattern)
+
+    return {
+        "normalised.strip": forms["strip"](text).str.contains(pattern),
+        "normalised.casefold": either_case(text),
+        "normalised.unicode": forms["unicode"](text).str.contains(pattern),
+        "normalised.any": clean.str.contains(pattern) | either_case(clean),
+    }
+
+
+def near_match_share(values: Iterable[tuple[str, int]], allowed: Iterable[str]) -> float:
+    """Share of cells (distinct texts with their counts) that have exactly one allowed value within one edit.
+
+    Texts with one letter left out find each other, so that no pair is compared that is not nearly equal.
+    """
+    known: dict[str, set[str]] = defaultdict(set)
+    for word in allowed:
+        for form in _without_one(word):
+            known[form].add(word)
+    near = total = 0
+    for text, count in values:
+        total += count
+        candidates = {word for form in _without_one(text) for word in known.get(form, ())}
+        if sum(within_one_edit(text, word) for word in candidates) == 1:
+            near += count
+    return near / total if total else 0.0
+
+
+def _without_one(text: str) -> set[str]:
+    short = text[:60]
+    return {short, *(short[:place] + short[place + 1 :] for place in range(len(short)))}
+
+
+def within_one_edit(left: str, right: str) -> bool:
+    """True when one letter inserted, deleted, replaced or two neighbours swapped make the texts equal."""
+    if left == right:
+        return True
+    if len(left) > len(right):
+        left, right = right, left
+    start = 0
+    while start < len(left) and left[start] == right[start]:
+        start += 1
+    rest_left, rest_right = left[start:], right[start:]
+    if len(left) == len(right):
+        swapped = (
+            rest_left[1:2] == rest_right[:1] and rest_left[:1] == rest_right[1:2] and rest_left[2:] == rest_right[2:]
+        )
+        return rest_left[1:] == rest_right[1:] or swapped
+    return len(right) - len(left) == 1 and rest_left == rest_right[1:]
