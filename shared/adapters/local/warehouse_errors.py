@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -51,6 +52,10 @@ REASONS: Final[dict[str, str]] = {
 DAMAGING: Final = frozenset({"FatalException", "InternalException", "InternalError", "IOException"})
 
 
+_FROM_QUOTE: Final = re.compile(r"['\"`].*", re.DOTALL)
+_NUMBER: Final = re.compile(r"(?<![\w.])[-+]?\d[\d.,:eE+-]*")
+
+
 def refused(reason: str, message: str, exception_type: str = "") -> ForeignFailure:
     """The failure of a warehouse that says no for good; ``message`` may hold names, never cells."""
     return ForeignFailure(mask(message), system=SYSTEM, reason=reason, exception_type=exception_type)
@@ -61,8 +66,13 @@ def translated(error: Exception) -> MendError:
     kind = type(error).__name__
     reason = REASONS.get(kind, "")
     if reason:
-        return refused(reason, str(error), kind)
-    return WarehouseUnavailable(mask(f"{kind}: {error}"))
+        return refused(reason, _without_cells(str(error)), kind)
+    return WarehouseUnavailable(mask(f"{kind}: {_without_cells(str(error))}"))
+
+
+def _without_cells(message: str) -> str:
+    """DuckDB quotes cells without escaping them: no end of a quotation can be trusted, and numbers stand bare."""
+    return _NUMBER.sub("…", _FROM_QUOTE.sub("'…'", message))
 
 
 @contextmanager
