@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 EXACT_IN_DOUBLE = 2**53
 TRUE_WORDS = ("true", "t", "yes", "y", "1")
+WORDS_COMPARED = 4  # comparing with a few words is faster than looking them up
 FALSE_WORDS = ("false", "f", "no", "n", "0")
 
 
@@ -122,20 +123,19 @@ def _is_null(column: Column, rules: TextRules) -> pl.Expr:
 
     words = rules.nulls_of(column)
     cell = pl.col(column.name)
-    if words == ("",):
-        return cell.is_null() | (cell == "")
-    return cell.is_null() | cell.is_in(list(words)) if words else cell.is_null()
+    null = cell.is_null()
+    for word in words[:WORDS_COMPARED]:
+        null = null | (cell == word)
+    return null | cell.is_in(list(words[WORDS_COMPARED:])) if len(words) > WORDS_COMPARED else null
 
 
 def _present(column: Column, rules: TextRules) -> pl.Expr:
     """The cell, null where it is a word for null."""
     import polars as pl
 
-    words = rules.nulls_of(column)
-    cell = pl.col(column.name)
-    if not words:
-        return cell
-    return pl.when(cell != "" if words == ("",) else ~cell.is_in(list(words))).then(cell).alias(column.name)
+    if not rules.nulls_of(column):
+        return pl.col(column.name)
+    return pl.when(~_is_null(column, rules)).then(pl.col(column.name)).alias(column.name)
 
 
 def _fast(column: Column, staged: pl.DataFrame, rules: TextRules) -> pl.Expr:
@@ -143,8 +143,7 @@ def _fast(column: Column, staged: pl.DataFrame, rules: TextRules) -> pl.Expr:
     import polars as pl
 
     kind = column.logical_type
-    # An empty cell is no number anyway, so the usual null word costs nothing here.
-    plain = pl.col(column.name) if rules.nulls_of(column) in (("",), ()) else _present(column, rules)
+    plain = pl.col(column.name) if _never_values(rules.nulls_of(column), kind) else _present(column, rules)
     if kind == "integer":
         return plain.cast(pl.Int64, strict=False)
     if kind == "number":
@@ -160,6 +159,15 @@ def _fast(column: Column, staged: pl.DataFrame, rules: TextRules) -> pl.Expr:
     if kind in ("object", "array"):
         return _json(_present(column, rules), kind).alias(column.name)
     return _present(column, rules)
+
+
+def _never_values(words: tuple[str, ...], kind: str) -> bool:
+    """True when no null word could be taken for a value, so that it need not be looked for before the cast."""
+    if kind == "integer":
+        return not any(character.isdigit() for word in words for character in word)
+    if kind in ("date", "timestamp"):
+        return all(len(word) < 6 for word in words)
+    return kind == "number" and all(word == "" or word.upper() in ("NA", "N/A", "NULL", "-", "?") for word in words)
 
 
 def _sample(cells: pl.Series, null_words: tuple[str, ...]) -> str:

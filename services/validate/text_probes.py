@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 NULL_WORDS = (
-    "na", "n/a", "#n/a", "#na", "null", "none", "nan", "nil", "-", "--", "?", ".", "missing", "unknown", "(null)", "\\n",
+    "na", "n/a", "#n/a", "#na",
+    "null", "none", "nan", "nil", "-", "--", "?", ".", "missing", "unknown", "(null)", "\\n",
 )  # fmt: skip
 ALLOWED_MAX = 50_000
 NEAR_DISTINCT_MAX = 1_000
