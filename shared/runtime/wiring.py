@@ -109,18 +109,11 @@ def build(
     definition_files: Mapping[str, Path] | None = None,
 ) -> Process:
     """A process's ports from its settings. ``definition_files`` puts single files in the place of named ones."""
-    from shared.adapters.http.channel import TeamsChannel
-    from shared.adapters.http.source import HttpSource
-    from shared.adapters.local.channel import ConsoleChannel, JsonLinesChannel
     from shared.adapters.local.clock import SystemClock
-    from shared.adapters.local.definitions import FolderDefinitions
     from shared.adapters.local.event_bus import SqliteEventBus
     from shared.adapters.local.ids import SystemIds
     from shared.adapters.local.metrics import JsonLinesMetrics
     from shared.adapters.local.object_store import FolderObjectStore
-    from shared.adapters.local.secrets import LocalSecrets
-    from shared.adapters.local.source import FilesSource, UriSource
-    from shared.adapters.local.sql_engine import DuckDbSqlEngine
     from shared.adapters.local.state_store import SqliteStateStore
     from shared.adapters.local.store_file import StoreFile
     from shared.adapters.local.warehouse import DuckDbWarehouse
@@ -129,27 +122,68 @@ def build(
     root = Path(settings.root)
     store_file = StoreFile(root)
     objects = FolderObjectStore(root / "objects")
-    secrets = LocalSecrets(root, environment())
-    teams = TeamsChannel(lambda: secrets.get(settings.teams_webhook_secret))
-    channels: list[Channel] = [ConsoleChannel(), JsonLinesChannel(root / "notices.jsonl"), teams]
-    source = UriSource(FilesSource(Path(settings.project)), HttpSource(settings.source_timeout_seconds))
+    secrets = secrets_of(settings)
+    channels = channels_of(settings, secrets)
+    source = source_of(settings)
     return Process(
         settings=settings,
         store=SqliteStateStore(store_file),
         bus=SqliteEventBus(store_file, clock),
         objects=objects,
         warehouse=DuckDbWarehouse(root / "warehouse.duckdb", root / "objects", clock),
-        sql=DuckDbSqlEngine(settings.warehouse_memory_mb),
-        definitions=FolderDefinitions(Path(settings.project), definition_files or {}),
+        sql=sql_engine_of(settings),
+        definitions=definitions_of(settings, definition_files),
         source=lambda kind: source,
         secrets=secrets,
-        channels={channel.name: channel for channel in channels},
+        channels=channels,
         metrics=JsonLinesMetrics(root / "metrics.jsonl", clock),
         clock=clock,
         ids=SystemIds(),
         log=log or EventLog(),
         progress=progress or _silent,
     )
+
+
+# ── single ports, for commands that need no store (building a process makes one) ──
+
+
+def source_of(settings: Settings) -> Source:
+    """Where deliveries come from."""
+    from shared.adapters.http.source import HttpSource
+    from shared.adapters.local.source import FilesSource, UriSource
+
+    return UriSource(FilesSource(Path(settings.project)), HttpSource(settings.source_timeout_seconds))
+
+
+def definitions_of(settings: Settings, files: Mapping[str, Path] | None = None) -> Definitions:
+    """The project folder's files; ``files`` puts single ones in the place of named ones."""
+    from shared.adapters.local.definitions import FolderDefinitions
+
+    return FolderDefinitions(Path(settings.project), files or {})
+
+
+def sql_engine_of(settings: Settings) -> SqlEngine:
+    """What transforms are run in."""
+    from shared.adapters.local.sql_engine import DuckDbSqlEngine
+
+    return DuckDbSqlEngine(settings.warehouse_memory_mb)
+
+
+def secrets_of(settings: Settings) -> Secrets:
+    """Secrets by name."""
+    from shared.adapters.local.secrets import LocalSecrets
+
+    return LocalSecrets(Path(settings.root), environment())
+
+
+def channels_of(settings: Settings, secrets: Secrets) -> dict[str, Channel]:
+    """Every channel that a pipeline can name."""
+    from shared.adapters.http.channel import TeamsChannel
+    from shared.adapters.local.channel import ConsoleChannel, JsonLinesChannel
+
+    teams = TeamsChannel(lambda: secrets.get(settings.teams_webhook_secret))
+    known: list[Channel] = [ConsoleChannel(), JsonLinesChannel(Path(settings.root) / "notices.jsonl"), teams]
+    return {channel.name: channel for channel in known}
 
 
 @cache
