@@ -1,7 +1,9 @@
 """The contract's cell checks as a pandera schema: one fast answer for a chunk, yes or no.
 
 Nearly every chunk of nearly every delivery is clean, and then this is all that is done. When it says no, the masks of
-``column_checks`` name the rows; pandera's own list of failure cases is never asked for, since it quotes cells.
+``column_checks`` name the rows; pandera's own list of failure cases is never asked for, since it quotes cells and, for
+a check over the frame, names row 0. All rules are one check of the schema: with a check per column pandera took four
+times as long (77 ms against 21 ms for 336,776 rows and 22 rules), and rules that exist once cannot disagree.
 """
 
 from __future__ import annotations
@@ -9,30 +11,28 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from services.validate.casting import polars_type
-from services.validate.column_checks import bounds_of, enum_values, pattern_supported
+from services.validate.column_checks import cell_rules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import polars as pl
 
-    from shared.domain.contract import Column, Contract
+    from shared.domain.contract import Contract
 
-COLUMNS_MAX = 300  # pandera spends about a millisecond per column; wider tables go to the masks at once
 SCHEMAS_KEPT = 32
 
 _schemas: OrderedDict[tuple[str, tuple[str, ...]], Any] = OrderedDict()
 
 
 def keeps_contract(typed: pl.DataFrame, contract: Contract, never_null: Sequence[str]) -> bool:
-    """True when every cell of the frame keeps its column's checks; False means look closer (it may still be clean)."""
+    """True when every cell of the frame keeps its column's checks."""
     import pandera.errors
     from pandera.config import ValidationDepth, config_context
 
-    schema = _schema(contract, tuple(sorted(never_null)))
-    if schema is None:
-        return False
+    schema = contract_schema(contract, tuple(sorted(never_null)))
+    if schema is None or not typed.height:
+        return True
     # Without the depth, or on a LazyFrame, pandera skips checks on cells and says nothing.
     with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA):
         try:
@@ -42,8 +42,8 @@ def keeps_contract(typed: pl.DataFrame, contract: Contract, never_null: Sequence
     return True
 
 
-def _schema(contract: Contract, never_null: tuple[str, ...]) -> Any:
-    """The schema of a contract's digest, built once; None when pandera cannot do all of it."""
+def contract_schema(contract: Contract, never_null: tuple[str, ...]) -> Any:
+    """The schema of a contract's digest, built once; None for a contract without checks on cells."""
     key = (contract.digest or repr(contract), never_null)
     if key not in _schemas:
         _schemas[key] = _built(contract, never_null)
@@ -54,36 +54,15 @@ def _schema(contract: Contract, never_null: tuple[str, ...]) -> Any:
 
 def _built(contract: Contract, never_null: tuple[str, ...]) -> Any:
     import pandera.polars as pa
+    import polars as pl
 
-    columns: dict[str, Any] = {}
-    for column in contract.columns:
-        checks = _checks(column)
-        if checks is None:
-            return None
-        nullable = column.nullable and column.name not in never_null
-        if checks or not nullable:
-            columns[column.name] = pa.Column(polars_type(column.logical_type), checks=checks, nullable=nullable)
-    return pa.DataFrameSchema(columns) if len(columns) <= COLUMNS_MAX else None
+    rules = cell_rules(contract.columns, never_null)
+    if not rules:
+        return None
+    kept = [item.passes().fill_null(True).all().alias(str(index)) for index, item in enumerate(rules)]
 
+    def all_kept(frame: Any) -> pl.LazyFrame:
+        answers: pl.LazyFrame = frame.lazyframe.select(kept)
+        return answers.select(pl.all_horizontal(pl.all()))
 
-def _checks(column: Column) -> list[Any] | None:
-    """The column's checks; None when one of them is not for pandera."""
-    import pandera.polars as pa
-
-    checks: list[Any] = []
-    if column.enum:
-        checks.append(pa.Check.isin(enum_values(column)))
-    if column.pattern:
-        if not pattern_supported(column.pattern):
-            return None
-        checks.append(pa.Check.str_contains(column.pattern))
-    if column.min_length is not None or column.max_length is not None:
-        checks.append(pa.Check.str_length(column.min_length or 0, column.max_length))
-    compare: dict[str, Any] = {
-        ">=": pa.Check.greater_than_or_equal_to,
-        ">": pa.Check.greater_than,
-        "<=": pa.Check.less_than_or_equal_to,
-        "<": pa.Check.less_than,
-    }
-    checks += [compare[sign](bound) for sign, bound in bounds_of(column) if bound is not None]
-    return None if column.multiple_of else checks
+    return pa.DataFrameSchema(checks=[pa.Check(all_kept)])

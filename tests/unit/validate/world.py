@@ -164,7 +164,9 @@ class Result:
     def reasons(self) -> dict[tuple[str, str], set[int]]:
         """Row numbers by check and column, as quarantine tells them."""
         found: dict[tuple[str, str], set[int]] = {}
-        for row, violations in self.quarantine.select("_mend_row", "_mend_violations").iter_rows() if len(self.quarantine) else ():
+        for row, violations in (
+            self.quarantine.select("_mend_row", "_mend_violations").iter_rows() if len(self.quarantine) else ()
+        ):
             for violation in violations:
                 found.setdefault((violation["check"], violation["column"]), set()).add(row)
         return found
