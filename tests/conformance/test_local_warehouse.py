@@ -20,7 +20,9 @@ from shared.adapters.local.warehouse_connection import WarehouseSettings
 from shared.adapters.local.warehouse_errors import REASONS, translated
 from shared.domain.errors import ForeignFailure, WarehouseUnavailable
 from tests.conformance.turned_clock import TurnedClock
-from tests.conformance.warehouse_suite import TABLE, Files, Put, WarehouseSuite, arrow, content
+from tests.conformance.warehouse_rows import TABLE, Files, Put, arrow, content
+from tests.conformance.warehouse_suite import WarehouseSuite
+from tests.conformance.warehouse_tables_suite import WarehouseTablesSuite
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,7 +59,7 @@ def open_warehouse(tmp_path: Path) -> Iterator[Open]:
         warehouse.close()
 
 
-class TestDuckDbWarehouse(WarehouseSuite):
+class TestDuckDbWarehouse(WarehouseSuite, WarehouseTablesSuite):
     """No known differences; open for as long as the test lasts, as in a simulation."""
 
     @pytest.fixture
