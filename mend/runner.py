@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mend import report
 from mend.services import every_service
 from shared.events.types import Event, SourceDue
+from shared.ports.event_bus import Message
 from shared.runtime.handling import messages_of
 from shared.runtime.wiring import Process
 
@@ -15,24 +17,34 @@ WAIT_SECONDS_MAX = 30.0  # timers further away are left to a later run
 
 def run_pipeline(process: Process, pipeline: str, uri: str = "", wait_seconds_max: float = WAIT_SECONDS_MAX) -> None:
     """Look at a pipeline's source and deal with everything that follows, and with what an earlier run left over."""
+    run_events(process, [due(process, pipeline, uri, "mend run")], wait_seconds_max)
+
+
+def due(process: Process, pipeline: str, uri: str, by: str) -> SourceDue:
+    """A person asks, now, for a pipeline's source to be looked at."""
     request = process.ids.new()
-    due = SourceDue(
+    return SourceDue(
         id=request,
         time=process.clock.now(),
         subject=pipeline,
         correlation_id=request,
         pipeline=pipeline,
         uri=uri,
-        requested_by="mend run",
+        requested_by=by,
     )
-    run_events(process, [due], wait_seconds_max)
 
 
-def run_events(process: Process, events: list[Event], wait_seconds_max: float = WAIT_SECONDS_MAX) -> None:
-    """Publish the events and deal with everything that follows."""
+def run_events(
+    process: Process,
+    events: Sequence[Event],
+    wait_seconds_max: float = WAIT_SECONDS_MAX,
+    messages: Sequence[Message] = (),
+) -> None:
+    """Publish the events and messages, and deal with everything that follows."""
     worker = process.worker(every_service())
-    if events:
-        process.bus.publish(messages_of("mend", events))
+    published = [*messages_of("mend", events), *messages]
+    if published:
+        process.bus.publish(published)
     try:
         worker.run_until_idle(wait_seconds_max)
     finally:
