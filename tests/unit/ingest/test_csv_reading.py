@@ -17,6 +17,7 @@ from services.ingest.csv_reading import CsvReading
 from services.ingest.delivered_bytes import DeliveredBytes
 from shared.domain.reading import RECORD_BYTES_MAX, ReadingOptions, escaped_text, unescaped_bytes
 from tests.oracles.csv_oracle import CsvOracle
+from tests.oracles.csv_samples import junk, reading_options, tidy
 
 Staged = list[tuple[int, str | None, str | None, tuple[str | None, ...]]]
 
@@ -63,76 +64,10 @@ def expected(content: bytes, options: ReadingOptions, limit: int = RECORD_BYTES_
     return found.width, rows
 
 
-TOKENS = [
-    b",",
-    b";",
-    b'"',
-    b'""',
-    b"\n",
-    b"\r",
-    b"\r\n",
-    b"\\",
-    b"a",
-    b"bc",
-    b" ",
-    "é".encode(),
-    b"\xff",
-    b"\0",
-    b"'",
-    b'","',
-    b'"\n"',
-]
-junk = st.lists(st.sampled_from(TOKENS), max_size=30).map(b"".join)
-cells = st.lists(st.sampled_from([b",", b'"', b"\n", b"a", b"1", b"", "ü".encode()]), max_size=4).map(b"".join)
-
-
-@st.composite
-def tidy(draw: st.DrawFn) -> bytes:
-    """Mostly well-formed CSV with quoting as writers do it, some accidents in it."""
-    width = draw(st.integers(1, 3))
-    lines = []
-    for _ in range(draw(st.integers(1, 8))):
-        fields = [draw(cells) for _ in range(width)]
-        lines.append(b",".join(b'"' + f.replace(b'"', b'""') + b'"' if set(f) & set(b',"\n') else f for f in fields))
-    content = draw(st.sampled_from([b"\n", b"\r\n", b"\r"])).join(lines)
-    place = draw(st.integers(0, len(content)))
-    return (
-        content[:place]
-        + draw(st.sampled_from([b"", b"", b'"', b",", b"\n", b"\xff", b'a"b', b',"x']))
-        + content[place:]
-    )
-
-
-options_ = st.builds(
-    lambda marks, header, skip, names: ReadingOptions(
-        delimiter=marks[0],
-        quote=marks[1],
-        escape=marks[2],
-        header=header,
-        skip_lines=skip,
-        column_names=() if header else names,
-    ),
-    st.sampled_from(
-        [
-            (",", '"', ""),
-            (",", '"', ""),
-            (";", '"', ""),
-            (",", "'", ""),
-            (",", "", ""),
-            (",", '"', "\\"),
-            (",", "", "\\"),
-        ]
-    ),
-    st.booleans(),
-    st.sampled_from([0, 0, 0, 1, 2]),
-    st.sampled_from([(), ("x",), ("x", "y")]),
-)
-
-
 @settings(max_examples=400, deadline=None)
 @given(
     st.one_of(junk, tidy()),
-    options_,
+    reading_options,
     st.integers(1, 20),
     st.sampled_from([3, 8, 17, 1 << 28]),
     st.sampled_from([1, 5, 1 << 24]),
