@@ -8,6 +8,7 @@ from typing import Annotated
 import click
 import typer
 
+from mend.commands.check import check
 from mend.commands.decide import approve, reject, undo
 from mend.commands.publish import publish, signal
 from mend.commands.run import run
@@ -44,7 +45,7 @@ def options(
     """A data pipeline that mends itself: every row is accounted for, and every failure is healed or explained."""
 
 
-for command in (run, publish, signal, status, incidents, approve, reject, undo):
+for command in (check, run, publish, signal, status, incidents, approve, reject, undo):
     app.command()(command)
 
 
