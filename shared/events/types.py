@@ -36,7 +36,7 @@ class Event(BaseModel):
     traceparent: Text = ""
 
     @classmethod
-    def caused_by(cls, cause: Event, about: str, time: int, **fields: Any) -> Self:
+    def caused_by(cls, cause: Event, /, about: str, time: int, **fields: Any) -> Self:
         """A new event with a deterministic id: derived from ``cause``, this type and what it is ``about``.
 
         ``subject`` defaults to ``about``; correlation and trace context are the cause's.
