@@ -1,0 +1,1 @@
+"""Classify: one incident per fingerprint, with a diagnosis from evidence."""

@@ -1,0 +1,112 @@
+"""What classify does with each event: one incident per fingerprint, diagnosed, counted and closed."""
+
+from __future__ import annotations
+
+import json
+
+from services.classify import records
+from services.classify.decision import diagnose, evidence_of
+from services.classify.diagnosis import Diagnosis
+from shared.domain.incident import CLOSED, IncidentState, Origin
+from shared.events.types import Event, IncidentClassified, IncidentClosed, IncidentOpened, RemedyUndone
+from shared.ports.ports import Ports
+from shared.ports.state_store import Document
+from shared.runtime.service import Service
+
+_EVIDENCE_CHARACTERS_MAX = 59_000
+_CARRIED = (
+    *("fingerprint", "origin", "pipeline", "batch_id", "attempt", "reading", "uri", "check", "column"),
+    *("rows", "rows_failed", "service", "event_id", "event_topic"),
+)
+
+
+def on_incident_opened(event: IncidentOpened, ports: Ports) -> list[Event]:
+    """Count the report into its incident (a new one if the last was closed), and say what is believed of it.
+
+    Every report is answered exactly once; ``repeated`` marks an incident that was open already.
+    """
+    index = records.index_of(ports.state, event.fingerprint)
+    if event.id in index["handled"]:
+        return []
+    index["handled"] = [*index["handled"], event.id][-records.HANDLED_MAX :]
+    incident = ports.state.get(records.INCIDENTS, index["incident_id"]) if index["incident_id"] else None
+    repeated = incident is not None and incident["state"] not in CLOSED
+    if incident is None or not repeated:
+        index["occurrence"] += 1
+        incident = records.opened(event, index["occurrence"])
+        index["incident_id"] = incident["incident_id"]
+    records.count(incident, event)
+    diagnosis = diagnose(event)
+    similar = records.similar_to(ports.state, incident, diagnosis)
+    records.believe(incident, diagnosis, event, similar)
+    ports.state.put(records.INCIDENTS, incident["incident_id"], incident)
+    ports.state.put(records.INCIDENTS, records.index_key(event.fingerprint), index)
+    return [_classified(event, incident, diagnosis, repeated, ports)]
+
+
+def _classified(
+    event: IncidentOpened, incident: Document, diagnosis: Diagnosis, repeated: bool, ports: Ports
+) -> IncidentClassified:
+    return IncidentClassified.caused_by(
+        event,
+        incident["incident_id"],
+        ports.clock.now(),
+        incident_id=incident["incident_id"],
+        failure_class=str(diagnosis.failure_class),
+        cause=diagnosis.cause,
+        confidence=diagnosis.confidence,
+        explanation=diagnosis.explanation,
+        evidence_json=_evidence(event, incident, diagnosis),
+        repeated=repeated,
+        **{name: getattr(event, name) for name in _CARRIED},
+    )
+
+
+def _evidence(event: IncidentOpened, incident: Document, diagnosis: Diagnosis) -> str:
+    """The report's evidence as it came, plus what the diagnosis rests on under ``diagnosis``; bounded."""
+    rests_on = {"because": [each._asdict() for each in diagnosis.evidence], "alike": incident["similar"]}
+    came = evidence_of(event)
+    for told in ({**came, "diagnosis": rests_on}, came, {"diagnosis": rests_on}):
+        text = json.dumps(told, ensure_ascii=False)
+        if len(text) <= _EVIDENCE_CHARACTERS_MAX:
+            return text
+    return ""
+
+
+def on_incident_closed(event: IncidentClosed, ports: Ports) -> list[Event]:
+    """Record the incident's end; the last word by time counts."""
+    incident = ports.state.get(records.INCIDENTS, event.incident_id)
+    if incident is None or event.state not in CLOSED or incident["closed_at"] > event.time:
+        return []
+    incident.update(
+        state=event.state,
+        closed_at=max(event.time, 1),
+        close_explanation=event.explanation,
+        rows_healed=event.rows_healed,
+        rows_left=event.rows_left,
+    )
+    ports.state.put(records.INCIDENTS, event.incident_id, incident)
+    return []
+
+
+def on_remedy_undone(event: RemedyUndone, ports: Ports) -> list[Event]:
+    """What the remedy had healed is open again, so that further reports belong to the same incident."""
+    incident = ports.state.get(records.INCIDENTS, event.incident_id)
+    if incident is None or incident["state"] != IncidentState.HEALED or incident["closed_at"] > event.time:
+        return []
+    incident.update(state=str(IncidentState.CLASSIFIED), closed_at=0)
+    ports.state.put(records.INCIDENTS, event.incident_id, incident)
+    return []
+
+
+SERVICE = Service(
+    name="classify",
+    handlers={
+        IncidentOpened: on_incident_opened,
+        IncidentClosed: on_incident_closed,
+        RemedyUndone: on_remedy_undone,
+    },
+    collections=("incidents", "knowledge", "models"),
+    foreign_origin=Origin.INTERNAL,
+    priority=20,
+)
