@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from services.remediate.quarantine import VIOLATIONS, Quarantine, read_parts, rows_violating, violations
 from services.remediate.records import Healing
 from shared.domain import paths
-from shared.domain.reading import ROW
+from shared.domain.reading import RAW, ROW
 from shared.ports.object_store import ObjectStore
 
 if TYPE_CHECKING:
@@ -36,6 +35,14 @@ class Discard:
     rows: pl.DataFrame  # _mend_row, kept, reason
 
 
+class Repairs(NamedTuple):
+    """What an attempt is made of."""
+
+    changes: list[CellChange]
+    discards: list[Discard]
+    rejudge: list[str]  # columns (composite: joined by commas) whose rows are judged anew as they are
+
+
 @dataclass(slots=True, kw_only=True)
 class Written:
     """What the files of an attempt hold."""
@@ -43,6 +50,8 @@ class Written:
     parts: list[str] = field(default_factory=list)
     rows: int = 0
     rows_discarded: int = 0
+    rows_kept: int = 0  # for whose sake others were dropped
+    raw_rows: int = 0
     bytes: int = 0
     cells: dict[tuple[str, str], int] = field(default_factory=dict)  # by (remedy, column)
 
@@ -102,12 +111,12 @@ class Repair:
     ready: pl.Series
 
 
-def repair(frame: pl.DataFrame, changes: list[CellChange], discards: list[Discard], before: pl.DataFrame) -> Repair:
+def repair(frame: pl.DataFrame, repairs: Repairs, before: pl.DataFrame) -> Repair:
     """Apply all changes to a frame. A row is ready when each of its violations was addressed."""
     import polars as pl
 
     logs: list[pl.DataFrame] = []
-    for change in changes:
+    for change in repairs.changes:
         cells = changed_cells(frame, change, before)
         if cells.height == 0:
             continue
@@ -120,42 +129,34 @@ def repair(frame: pl.DataFrame, changes: list[CellChange], discards: list[Discar
     judged = pairs.join(by_row, on=ROW, how="left").with_columns(
         (pl.col("parts").list.set_intersection(pl.col("changed")).list.len() > 0).fill_null(False).alias("ok")
     )
-    for discard in discards:
+    for discard in repairs.discards:
         concerned = pl.concat([discard.rows.get_column(ROW), discard.rows.get_column("kept")]).unique()
         mine = pl.col("column") == ",".join(discard.columns)
         judged = judged.with_columns(pl.col("ok") | (mine & pl.col(ROW).is_in(concerned.implode())))
+    judged = judged.with_columns(pl.col("ok") | pl.col("column").is_in(repairs.rejudge))
     ready = judged.group_by(ROW).agg(pl.col("ok").all()).filter("ok").get_column(ROW)
     return Repair(frame=frame, cells=log, ready=ready)
 
 
-def rows_ready(
-    quarantine: Quarantine, changes: list[CellChange], discards: list[Discard], before: pl.DataFrame
-) -> pl.Series:
+def rows_ready(quarantine: Quarantine, repairs: Repairs, before: pl.DataFrame) -> pl.Series:
     """Rows all of whose violations the changes address."""
     import polars as pl
 
-    parts = [repair(frame, changes, discards, before).ready for frame in quarantine.frames()]
+    parts = [repair(frame, repairs, before).ready for frame in quarantine.frames()]
     return pl.concat(parts) if parts else pl.Series(ROW, [], dtype=pl.Int64)
 
 
-def write_attempt(
-    objects: ObjectStore,
-    healing: Healing,
-    number: int,
-    changes: list[CellChange],
-    discards: list[Discard],
-    *,
-    whole: bool,
-) -> Written:
+def write_attempt(objects: ObjectStore, healing: Healing, number: int, repairs: Repairs, *, whole: bool) -> Written:
     """Write attempt ``number`` from the current quarantine: all rows (``whole``), or those that are ready."""
     import polars as pl
 
     quarantine = Quarantine(objects, healing)
     before = tried(objects, healing)
-    dropped = _dropped(quarantine, changes, discards, before, whole)
-    written = Written(rows_discarded=dropped.height)
+    dropped = _dropped(quarantine, repairs, before, whole)
+    kept = dropped.get_column("kept").n_unique() if dropped.height else 0
+    written = Written(rows_discarded=dropped.height, rows_kept=kept)
     logs: list[pl.DataFrame] = []
-    for fixed in _repaired(quarantine, changes, discards, before):
+    for fixed in (repair(frame, repairs, before) for frame in quarantine.frames()):
         taken = fixed.frame if whole else fixed.frame.filter(pl.col(ROW).is_in(fixed.ready.implode()))
         taken = taken.filter(~pl.col(ROW).is_in(dropped.get_column(ROW).implode())).drop(VIOLATIONS)
         if taken.height == 0:
@@ -164,6 +165,7 @@ def write_attempt(
         written.bytes += _write(objects, path, taken)
         written.parts.append(path)
         written.rows += taken.height
+        written.raw_rows += taken.height - taken.get_column(RAW).null_count()
         logs.append(fixed.cells.filter(pl.col(ROW).is_in(taken.get_column(ROW).implode())))
     _remove_strangers(objects, paths.staged(healing.batch_id, number), written.parts)
     log = pl.concat(logs).sort(ROW, "column") if logs else _no_cells()
@@ -192,25 +194,18 @@ def discard_all(objects: ObjectStore, healing: Healing, number: int, reason: str
     return rows.height
 
 
-def _repaired(
-    quarantine: Quarantine, changes: list[CellChange], discards: list[Discard], before: pl.DataFrame
-) -> Iterator[Repair]:
-    for frame in quarantine.frames():
-        yield repair(frame, changes, discards, before)
-
-
-def _dropped(
-    quarantine: Quarantine, changes: list[CellChange], discards: list[Discard], before: pl.DataFrame, whole: bool
-) -> pl.DataFrame:
+def _dropped(quarantine: Quarantine, repairs: Repairs, before: pl.DataFrame, whole: bool) -> pl.DataFrame:
     """Rows to drop: only those whose kept row goes on."""
     import polars as pl
 
-    if not discards:
-        return pl.DataFrame(schema={ROW: pl.Int64, "reason": pl.String})
-    rows = pl.concat([each.rows.select(ROW, "kept", "reason") for each in discards]).unique(ROW, maintain_order=True)
+    if not repairs.discards:
+        return pl.DataFrame(schema={ROW: pl.Int64, "kept": pl.Int64, "reason": pl.String})
+    rows = pl.concat([each.rows.select(ROW, "kept", "reason") for each in repairs.discards]).unique(
+        ROW, maintain_order=True
+    )
     if not whole:
-        rows = rows.filter(pl.col("kept").is_in(rows_ready(quarantine, changes, discards, before).implode()))
-    return rows.select(ROW, "reason").sort(ROW)
+        rows = rows.filter(pl.col("kept").is_in(rows_ready(quarantine, repairs, before).implode()))
+    return rows.sort(ROW)
 
 
 def _write(objects: ObjectStore, path: str, frame: pl.DataFrame) -> int:

@@ -97,15 +97,35 @@ class Case:
 
 
 class RemedyKind(Protocol):
-    """A registered, typed way to heal: plan, then the machine applies, verifies and may undo it."""
+    """A registered, typed way to heal: it plans; the machine applies, verifies and may undo it."""
 
-    name: str
-    tier: Tier
-    stage: Stage
-    fits: Mapping[str, Fit]  # by cause
-    person_only: bool  # never by itself, except in autonomous mode if `alone_when_autonomous`
-    alone_when_autonomous: bool
-    times_max: int  # tries on one incident
+    @property
+    def name(self) -> str:
+        """Under which it is registered."""
+
+    @property
+    def tier(self) -> Tier:
+        """How much it can harm."""
+
+    @property
+    def stage(self) -> Stage:
+        """Whether it works on the whole delivery, on columns, on rows, or accepts the batch as it is."""
+
+    @property
+    def fits(self) -> Mapping[str, Fit]:
+        """The causes it may help against; "" = any."""
+
+    @property
+    def person_only(self) -> bool:
+        """Never by itself, except in autonomous mode if ``alone_when_autonomous``."""
+
+    @property
+    def alone_when_autonomous(self) -> bool:
+        """See ``person_only``."""
+
+    @property
+    def times_max(self) -> int:
+        """Tries on one incident."""
 
     def plan(self, case: Case) -> Plan | None:
         """What would be done; None when it cannot help here. Reads only."""

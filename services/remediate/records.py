@@ -47,6 +47,7 @@ class Attempt:
     classified: list[str] = field(default_factory=list)
     snapshots: list[str] = field(default_factory=list)
     loaded: bool = False
+    rejudged: bool = False  # rows as they were, because something else changed
 
     @property
     def judged(self) -> bool:
@@ -86,7 +87,9 @@ class Healing:
     flight: Flight | None = None
     undo: list[str] = field(default_factory=list)
     pending: list[str] = field(default_factory=list)  # remedies that helped, but none of whose rows is loaded yet
+    awake: list[str] = field(default_factory=list)  # parent tables that were loaded since
     superseded_by: str = ""
+    heir: str = ""  # takes this batch's place as soon as nothing is in flight
     wake_at: int = 0
 
     def attempt(self, number: int) -> Attempt | None:
@@ -158,7 +161,10 @@ class Finding:
     remedies: list[str] = field(default_factory=list)
     proposal: str = ""  # the remedy that waits for a person, or was approved and waits for its turn
     retries: int = 0
+    phase: str = ""  # of a retry: pause, sent
     awaits_table: str = ""
+    severity_before: int = 0  # what the evidence counted before the newest report
+    closings: int = 0
     note: str = ""
     wake_at: int = 0
 
@@ -177,6 +183,14 @@ class Finding:
             if name in place:
                 return place[name]
         return None
+
+    def severity(self) -> int:
+        """How much is wrong, to tell better from worse: columns missing or unexpected, else failing rows."""
+        for name in ("missing_count", "unexpected_count"):
+            count = self.evidence(name)
+            if self.check.startswith(name.split("_")[0]) and isinstance(count, int):
+                return count
+        return self.rows_failed
 
     @property
     def columns(self) -> list[str]:
@@ -233,6 +247,7 @@ class Remedy:
     rows_healed: int = 0
     rows_not_healed: int = 0
     explanation: str = ""
+    undone_by: str = ""
     diff: str = ""  # object path of the proposed cells
     wake_at: int = 0
 

@@ -1,4 +1,4 @@
-"""rename_columns: a delivered column takes the name of the contract column it is: synonyms first, then name and content."""
+"""rename_columns: a delivered column becomes the contract column it is: synonyms first, then name and content."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ BACKOFF_FIRST_MICROSECONDS = 1_000_000
 
 def backoff_microseconds(tries: int) -> int:
     """How long to wait before the next try after ``tries`` of them: 1 s, doubled each time."""
-    return BACKOFF_FIRST_MICROSECONDS * 2 ** min(tries, 10)
+    return BACKOFF_FIRST_MICROSECONDS << min(tries, 10)
 
 
 class _RetryWithBackoff(Played):
@@ -54,8 +54,8 @@ class _Release(Played):
         """Accept what holds the batch: its rows without a violation of their own are loaded."""
         if case.healing is None or not case.healing.held():
             return None
-        waive = waiver(case.finding.check, case.finding.column) or "rows"
-        if waive in case.healing.waive:
+        waive = waiver(case.finding.check, case.finding.column)
+        if not waive or waive in case.healing.waive:
             return None
         what = {"rows": "that some rows fail", "score": "the score", "row_count": "the number of rows"}.get(waive)
         return Plan(
@@ -70,7 +70,9 @@ def waiver(check: str, column: str) -> str:
     """What validate calls the acceptance of a finding; "" when it cannot be accepted."""
     if check == "shift":
         return f"shift:{column}" if column else "shift"
-    return check if check in ("delivery_complete", "row_count", "score") else ""
+    if check in ("missing_columns", "unexpected_columns"):
+        return ""
+    return check if check in ("delivery_complete", "row_count", "score") else "rows"
 
 
 class _HoldForPerson(Played):
@@ -121,14 +123,8 @@ RELEASE = _Release(
     tier=Tier.GUARDED,
     stage="batch",
     person_only=True,
-    fits={
-        cause: _ANYTHING
-        for cause in (
-            "score_low", "row_count_off", "distribution_shifted", "unit_changed", "truncated_delivery", "null_burst",
-            "empty_delivery", "unknown",
-        )
-    },
-)  # fmt: skip
+    fits={"": _ANYTHING},
+)
 
 HOLD_FOR_PERSON = _HoldForPerson(
     name="hold_for_person", tier=Tier.SAFE, stage="batch", person_only=True, fits={"": _ANYTHING}

@@ -1,0 +1,104 @@
+"""Closes incidents: healed when none of their rows is left, escalated when nothing more can be tried."""
+
+from __future__ import annotations
+
+from services.remediate.quarantine import Quarantine
+from services.remediate.records import Attempt, Finding, Healing, Remedy, load_finding, load_remedy
+from services.remediate.work import Work
+from shared.domain.incident import IncidentState, Origin
+from shared.domain.remedy import RemedyState
+from shared.events.types import IncidentClosed
+
+_DATASET = frozenset({"delivery_complete", "missing_columns", "unexpected_columns", "row_count", "shift", "score"})
+
+
+def close(work: Work, finding: Finding, state: IncidentState, why: str, *, left: int = 0) -> None:
+    """End an incident, or hand it to a person for good; a proposal that still waits is over."""
+    _drop_proposal(work, finding)
+    finding.state, finding.rows_left, finding.wake_at, finding.note = state, left, 0, why
+    finding.awaits_table = ""
+    finding.closings += 1
+    finding.save(work.ports.state)
+    work.emit(
+        IncidentClosed,
+        f"{finding.incident_id}|{state}|{finding.closings}",
+        subject=finding.incident_id,
+        incident_id=finding.incident_id,
+        pipeline=finding.pipeline,
+        batch_id=finding.batch_id,
+        state=state,
+        explanation=why[:2_000],
+        rows_healed=max(finding.rows_first - left, 0) if state == IncidentState.HEALED or left else 0,
+        rows_left=left,
+    )
+
+
+def _drop_proposal(work: Work, finding: Finding) -> None:
+    record: Remedy | None = load_remedy(work.ports.state, finding.proposal) if finding.proposal else None
+    if record is not None and record.state == RemedyState.PROPOSED and record.incident_id == finding.incident_id:
+        record.move(RemedyState.EXPIRED)
+        record.wake_at = 0
+        record.explanation = "its incident was closed"
+        record.save(work.ports.state)
+    finding.proposal = ""
+
+
+def open_findings(work: Work, healing: Healing) -> list[Finding]:
+    """The batch's incidents that are not closed."""
+    known = [load_finding(work.ports.state, each) for each in healing.incidents]
+    return [each for each in known if each is not None and not each.closed]
+
+
+def close_settled(work: Work, healing: Healing, findings: list[Finding]) -> list[Finding]:
+    """Close those that are over; what stays open is returned, with its rows left counted."""
+    later = any(each.number > 1 and each.verdict for each in healing.attempts)
+    counts = Quarantine(work.ports.objects, healing).counts() if later and findings else {}
+    still: list[Finding] = []
+    for finding in findings:
+        if work.full:
+            still.append(finding)
+            continue
+        if finding.evidence("severity") == "warning" and finding.origin == Origin.VIOLATION:
+            close(work, finding, IncidentState.DISMISSED, "a warning: the rows were not held back")
+        elif not later:
+            finding.rows_left = finding.rows_failed
+            still.append(finding)
+        elif _over(healing, finding, counts):
+            _close_over(work, healing, finding)
+        else:
+            finding.rows_left = left_of(finding, counts) or finding.rows_failed
+            still.append(finding)
+    return still
+
+
+def left_of(finding: Finding, counts: dict[tuple[str, str], int]) -> int:
+    """Rows of the current quarantine that the incident is about."""
+    if finding.check != "more":
+        return counts.get((finding.check, finding.column), 0)
+    groups = [each for each in finding.evidence("groups") or [] if isinstance(each, dict)]
+    return sum(counts.get((str(each.get("check")), str(each.get("column"))), 0) for each in groups)
+
+
+def _over(healing: Healing, finding: Finding, counts: dict[tuple[str, str], int]) -> bool:
+    if finding.check not in _DATASET:
+        return left_of(finding, counts) == 0
+    whole = [each for each in healing.standing() if each.kind in ("reading", "whole") and each.judged]
+    return bool(whole) and whole[-1].number > finding.attempt
+
+
+def _close_over(work: Work, healing: Healing, finding: Finding) -> None:
+    first: Attempt | None = healing.attempt(finding.first_attempt)
+    if first is not None and first.state == "withdrawn" and not finding.remedies:
+        close(work, finding, IncidentState.DISMISSED, "it belonged to an attempt that was taken back")
+    else:
+        close(work, finding, IncidentState.HEALED, "none of its rows is left in quarantine")
+
+
+def escalate(work: Work, healing: Healing, finding: Finding, why: str) -> None:
+    """Nothing more can be tried by itself: a person has the rest, with the command to begin with."""
+    left = finding.rows_left or finding.rows_failed
+    said = finding.note or finding.explanation
+    tried = f" Tried: {', '.join(sorted(finding.tried))}." if finding.tried else ""
+    what = f"{why}. {said[:800]}".rstrip(". ") + "."
+    command = f"mend quarantine show {healing.batch_id}"
+    close(work, finding, IncidentState.ESCALATED, f"{what}{tried} Begin with: {command}", left=left)

@@ -1,0 +1,227 @@
+"""From a plan to a record: asks the policy, proposes to a person, notes who decided, counts the outcome."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from services.remediate import budget, posterior
+from services.remediate.decision import Request, Ruling, decide
+from services.remediate.freeze import frozen
+from services.remediate.plans import Case, Plan, RemedyKind
+from services.remediate.records import DECISIONS, Remedy
+from services.remediate.registry import prior_of
+from services.remediate.work import Work
+from shared.domain import ids
+from shared.domain.pipeline import Healing as HealingLimits
+from shared.domain.remedy import Mode, RemedyState
+from shared.events.types import RemedyApplied, RemedyProposed, RemedyVerified
+
+if TYPE_CHECKING:
+    from shared.domain.policy import Policy
+
+PLAN_JSON_CHARACTERS_MAX = 30_000
+
+
+class Assessment(NamedTuple):
+    """What the policy says of a plan, with the two probabilities it looked at."""
+
+    ruling: Ruling
+    p_cause: float
+    p_success: float
+
+
+def assess(work: Work, case: Case, remedy: RemedyKind, plan: Plan) -> Assessment:
+    """Ask the policy about a planned remedy."""
+    finding, policy, state = case.finding, case.policy, work.ports.state
+    limits = case.definition.healing if case.definition is not None else HealingLimits()
+    outcomes = posterior.outcomes_of(state, finding.cause, remedy.name, finding.pipeline)
+    likely = posterior.posterior(prior_of(remedy, finding.cause, policy), outcomes).mean * plan.confidence
+    window = policy.circuit_breaker.window_seconds + policy.circuit_breaker.pause_seconds
+    recent = posterior.recent_outcomes(state, remedy.name, finding.pipeline, work.now - window * 1_000_000)
+    here, everywhere = budget.spent(state, finding.pipeline, work.now, policy.budget.remedies_per_hour_all)
+    alone = remedy.alone_when_autonomous and policy.mode(limits.mode) == Mode.AUTONOMOUS
+    request = Request(
+        remedy=remedy.name,
+        tier=remedy.tier,
+        pipeline=finding.pipeline,
+        p_cause=finding.confidence,
+        p_success=likely,
+        rows_changed=plan.rows_changed,
+        rows_batch=case.healing.rows_total() if case.healing else 0,
+        person_only=remedy.person_only and not alone,
+        spent_pipeline=here,
+        spent_all=everywhere,
+        frozen=frozen(policy, finding.pipeline, work.now),
+        outcomes=tuple(recent),
+        now=work.now,
+    )
+    return Assessment(decide(request, policy, limits), finding.confidence, likely)
+
+
+def new_record(work: Work, case: Case, remedy: RemedyKind, plan: Plan, told: Assessment) -> Remedy:
+    """The record of the next try of a remedy on an incident, in state proposed; the incident knows it."""
+    finding = case.finding
+    ordinal = finding.tried.get(remedy.name, 0) + 1
+    finding.tried[remedy.name] = ordinal
+    record = Remedy(
+        remedy_id=ids.remedy_id(finding.incident_id, remedy.name, ordinal),
+        remedy=remedy.name,
+        tier=case.policy.tier(remedy.name, remedy.tier, finding.pipeline),
+        incident_id=finding.incident_id,
+        cause=finding.cause,
+        pipeline=finding.pipeline,
+        batch_id=finding.batch_id,
+        columns=list(plan.columns),
+        plan_text=plan.sentence[:1_000],
+        plan=plan.told(),
+        reason=told.ruling.reason,
+        rows=plan.rows,
+        rows_changed=plan.rows_changed,
+        p_cause=told.p_cause,
+        p_success=min(told.p_success, 1.0),
+        proposed_at=work.now,
+    )
+    finding.remedies.append(record.remedy_id)
+    return record
+
+
+def propose(work: Work, case: Case, remedy: RemedyKind, plan: Plan, told: Assessment) -> Remedy:
+    """Ask a person; the proposal expires."""
+    record = new_record(work, case, remedy, plan, told)
+    record.expires = record.wake_at = work.now + case.policy.approvals.expire_after_seconds * 1_000_000
+    record.diff = _write_diff(work, plan, record)
+    case.finding.proposal = record.remedy_id
+    case.finding.state = "waiting"
+    case.finding.note = told.ruling.reason
+    note_decision(work, record.remedy_id, "propose", "policy", told.ruling.reason)
+    record.save(work.ports.state)
+    work.emit(
+        RemedyProposed,
+        f"proposed|{record.remedy_id}",
+        subject=record.remedy_id,
+        remedy_id=record.remedy_id,
+        incident_id=record.incident_id,
+        remedy=record.remedy,
+        tier=record.tier,
+        pipeline=record.pipeline,
+        batch_id=record.batch_id,
+        plan=record.plan_text,
+        reason=told.ruling.reason,
+        p_cause=record.p_cause,
+        p_success=record.p_success,
+        rows=record.rows,
+        plan_json=plan_json(record),
+        expires=record.expires,
+    )
+    return record
+
+
+def plan_json(record: Remedy) -> str:
+    """The plan as bounded JSON text."""
+    import json
+
+    text = json.dumps({**record.plan, "diff": record.diff} if record.diff else record.plan, ensure_ascii=False)
+    return text if len(text) <= PLAN_JSON_CHARACTERS_MAX else json.dumps({"action": record.plan.get("action", "")})
+
+
+def _write_diff(work: Work, plan: Plan, record: Remedy) -> str:
+    """The proposed texts as a file beside the repairs, for whoever decides; "" when no cell would change."""
+    import io
+
+    import polars as pl
+
+    if not plan.changes or not record.batch_id:
+        return ""
+    path = f"repairs/{record.batch_id}/proposed/{record.remedy_id}.parquet"
+    frames = [
+        each.mapping.select(pl.lit(each.column).alias("column"), "old", "new", "confidence") for each in plan.changes
+    ]
+    buffer = io.BytesIO()
+    pl.concat(frames).write_parquet(buffer)
+    with work.ports.objects.write(path) as stream:
+        stream.write(buffer.getbuffer())
+    return path
+
+
+def approve(work: Work, record: Remedy, by: str, reason: str) -> None:
+    """Somebody, or the policy, says yes."""
+    record.move(RemedyState.APPROVED)
+    record.decided_by = by
+    record.decided_at = work.now
+    record.wake_at = 0
+    note_decision(work, record.remedy_id, "approve", by, reason)
+    if by == "policy":
+        budget.spend(work.ports.state, record.remedy_id, record.pipeline, work.now)
+
+
+def note_decision(work: Work, remedy_id: str, decision: str, by: str, reason: str) -> None:
+    """Keep who decided what; earlier decisions stay in the history."""
+    document = work.ports.state.get(DECISIONS, remedy_id) or {"remedy_id": remedy_id, "history": []}
+    said = {"decision": decision, "by": by, "reason": reason[:500], "at": work.now}
+    history = [*document["history"], said][-20:]
+    work.ports.state.put(DECISIONS, remedy_id, {"remedy_id": remedy_id, **said, "history": history})
+
+
+def applied(work: Work, record: Remedy, attempt: int = 0) -> None:
+    """The remedy is carried out; what it did stands in the record."""
+    record.move(RemedyState.APPLIED)
+    record.applied_at = work.now
+    record.attempt = attempt
+    record.save(work.ports.state)
+    work.emit(
+        RemedyApplied,
+        f"applied|{record.remedy_id}",
+        subject=record.remedy_id,
+        remedy_id=record.remedy_id,
+        incident_id=record.incident_id,
+        remedy=record.remedy,
+        tier=record.tier,
+        pipeline=record.pipeline,
+        batch_id=record.batch_id,
+        attempt=attempt,
+        plan=record.plan_text,
+        decided_by=record.decided_by or "policy",
+        rows=record.rows,
+        cells_changed=record.cells_changed,
+        rows_discarded=record.rows_discarded,
+        columns=record.columns,
+    )
+
+
+def verified(
+    work: Work, record: Remedy, *, success: bool, healed: int, left: int, why: str, counts: bool = True
+) -> None:
+    """The outcome is known; it feeds the posterior once."""
+    if record.state == RemedyState.APPROVED and not success:
+        record.move(RemedyState.FAILED)
+    else:
+        record.move(RemedyState.VERIFIED if success else RemedyState.FAILED)
+    record.verified_at = work.now
+    record.rows_healed, record.rows_not_healed = healed, left
+    record.explanation = why
+    record.wake_at = 0
+    record.save(work.ports.state)
+    if counts:
+        kind, state = (record.cause, record.remedy, record.pipeline), work.ports.state
+        posterior.feed(state, record.remedy_id, *kind, success, work.now)
+    work.emit(
+        RemedyVerified,
+        f"verified|{record.remedy_id}",
+        subject=record.remedy_id,
+        remedy_id=record.remedy_id,
+        incident_id=record.incident_id,
+        remedy=record.remedy,
+        cause=record.cause,
+        pipeline=record.pipeline,
+        batch_id=record.batch_id,
+        attempt=record.attempt,
+        state=record.state,
+        rows_healed=healed,
+        rows_not_healed=left,
+        explanation=why,
+    )
+
+
+def policy_people(policy: Policy, by: str) -> bool:
+    """True when that person may decide."""
+    return not policy.approvals.people or by in policy.approvals.people

@@ -1,0 +1,298 @@
+"""The healing of one batch, step by step: one thing in flight, verified before the next is begun."""
+
+from __future__ import annotations
+
+from services.remediate import closing, undoing
+from services.remediate.attempt import discard_all
+from services.remediate.carrying_out import (
+    begin_reading,
+    begin_refetch,
+    begin_waiting,
+    make_columns_attempt,
+    make_rows_attempt,
+    rejudge,
+)
+from services.remediate.deciding import verified
+from services.remediate.records import Attempt, Finding, Healing, Remedy, load_finding, load_remedy
+from services.remediate.rounds import Choice, Round, choose, choose_all
+from services.remediate.verifying import verify_attempt
+from services.remediate.work import BatchCases, Work
+from shared.domain.incident import IncidentState
+from shared.domain.remedy import RemedyState
+from shared.events.types import SourceReread
+
+WAIVABLE = frozenset({"delivery_complete", "score", "row_count", "shift"})
+PATIENCE_MICROSECONDS = 120_000_000  # how long to wait for diagnoses that do not come
+
+
+def advance(work: Work, healing: Healing) -> None:
+    """Do what can be done now, and keep the document."""
+    healing.wake_at = 0
+    _step(work, healing)
+    if healing.heir and healing.flight is None and not healing.superseded_by:
+        supersede(work, healing, healing.heir)
+    healing.save(work.ports.state)
+
+
+def _step(work: Work, healing: Healing) -> None:
+    if healing.superseded_by and not healing.undo:
+        return
+    if healing.flight is not None and not _landed(work, healing):
+        return
+    standing = healing.standing()
+    newest = standing[-1] if standing else None
+    if newest is None or not newest.judged:
+        healing.wake_at = work.now + PATIENCE_MICROSECONDS if newest is not None and newest.verdict else 0
+        return
+    if healing.undo:
+        _undo_next(work, healing)
+        return
+    findings = closing.close_settled(work, healing, closing.open_findings(work, healing))
+    if work.full:
+        healing.wake_at = work.now
+    elif findings:
+        _round(work, healing, findings)
+
+
+def _landed(work: Work, healing: Healing) -> bool:
+    """True when what was in flight has arrived; its remedies are verified then."""
+    flight = healing.flight
+    if flight is None or flight.stage in ("withdrawing", "undoing"):
+        return flight is None
+    attempt = healing.attempt(flight.attempt)
+    if attempt is None or not attempt.settled:
+        waits = attempt is not None and attempt.verdict != "" and not attempt.judged
+        healing.wake_at = work.now + PATIENCE_MICROSECONDS if waits else 0
+        return False
+    healing.flight = None
+    verify_attempt(work, healing, attempt)
+    return True
+
+
+def _undo_next(work: Work, healing: Healing) -> None:
+    record = load_remedy(work.ports.state, healing.undo.pop(0))
+    if record is None or record.state not in undoing.UNDOABLE:
+        healing.wake_at = work.now if healing.undo else 0
+        return
+    undoing.begin_undo(work, healing, record)
+    if healing.flight is None:
+        healing.wake_at = work.now  # done at once; look at what is open now
+
+
+def _round(work: Work, healing: Healing, findings: list[Finding]) -> None:
+    """Choose and carry out; what is exhausted goes to a person."""
+    cases = BatchCases.of(work, healing)
+    awake = [each for each in findings if each.awaits_table and each.awaits_table in healing.awake]
+    healing.awake = []
+    if awake and _rejudge(work, cases, awake):
+        _save(work, findings)
+        return
+    if _attempts_made(healing) >= cases.definition.healing.attempts_max:
+        for finding in findings:
+            if not finding.awaits_table:
+                closing.escalate(work, healing, finding, "All attempts of this batch are used up")
+        return
+    told = choose_all(work, cases, findings)
+    if not _carry_out(work, cases, told):
+        _last_resort(work, cases, told, findings)
+    _save(work, [each for each in findings if not each.closed])
+
+
+def _save(work: Work, findings: list[Finding]) -> None:
+    for finding in findings:
+        finding.save(work.ports.state)
+
+
+def _attempts_made(healing: Healing) -> int:
+    return sum(1 for each in healing.attempts if not each.rejudged and each.kind != "superseded")
+
+
+def _rejudge(work: Work, cases: BatchCases, awake: list[Finding]) -> bool:
+    records = [load_remedy(work.ports.state, each.proposal) for each in awake]
+    standing = [each for each in records if each is not None and each.state == RemedyState.APPLIED]
+    return rejudge(work, cases, awake, standing)
+
+
+def _carry_out(work: Work, cases: BatchCases, told: Round) -> bool:
+    """Carry out the choices of a round; False when nothing came of it but waiting or nothing."""
+    for choice in [each for each in told.choices if each.plan.action in ("refetch", "await")]:
+        begin = begin_refetch if choice.plan.action == "refetch" else begin_waiting
+        begin(work, cases, choice)
+        told.choices.remove(choice)
+        told.waiting.append(choice.finding)
+    reading = [each for each in told.choices if each.plan.action == "reading"]
+    if reading:
+        begin_reading(work, cases, reading[0])
+        return True
+    waives = [each for each in told.choices if each.plan.action == "waive"]
+    if waives:
+        make_columns_attempt(work, cases, _once_each(waives))
+        return True
+    columns = [each for each in told.choices if each.plan.action == "columns"]
+    if columns:
+        wanted = any(each.record is not None for each in columns)
+        if told.waiting or (told.exhausted and not wanted):
+            _let_wait(columns, told)
+            return False
+        make_columns_attempt(work, cases, columns)
+        return True
+    rows = [each for each in told.choices if each.plan.action in ("cells", "discard")]
+    if not rows:
+        return False
+    if make_rows_attempt(work, cases, rows):
+        return True
+    waits = bool(told.waiting)
+    for choice in rows:
+        choice.finding.note = "its rows also fail for another reason, which could not be mended"
+        (told.waiting if waits else told.exhausted).append(choice.finding)
+    return False
+
+
+def _once_each(choices: list[Choice]) -> list[Choice]:
+    """Several incidents may wait for one and the same decision."""
+    unique: dict[str, Choice] = {}
+    for choice in choices:
+        key = choice.record.remedy_id if choice.record is not None else choice.finding.incident_id
+        unique.setdefault(key, choice)
+    return list(unique.values())
+
+
+def _let_wait(columns: list[Choice], told: Round) -> None:
+    """Half of the columns put right leaves the batch held: all of them, or none."""
+    for choice in columns:
+        choice.finding.note = "waits until the other columns are decided about"
+        if choice.record is not None:
+            choice.finding.proposal = choice.record.remedy_id
+        (told.waiting if told.waiting else told.exhausted).append(choice.finding)
+
+
+def _last_resort(work: Work, cases: BatchCases, told: Round, findings: list[Finding]) -> None:
+    """What is exhausted: ask whether the batch may be released as it is, else hand it to a person."""
+    for finding in told.waiting:
+        finding.state = "waiting"
+    # While something waits, more may become possible; if nothing does, levels below never get their turn.
+    over = told.exhausted if told.waiting else [each for each in findings if not each.awaits_table]
+    own = any(each.check in WAIVABLE for each in findings)
+    asked = ""
+    for finding in over:
+        if finding.check in WAIVABLE or not own:
+            if asked and finding.check not in WAIVABLE:
+                finding.state, finding.proposal = "waiting", asked
+                finding.note = "waits for the decision about the whole batch"
+                continue
+            if choose(work, cases.case(finding, {}), last=True) == "waiting":
+                asked = asked or finding.proposal
+                continue
+        closing.escalate(work, cases.healing, finding, "Nothing more can be done by itself")
+
+
+def withdrawn(work: Work, healing: Healing, remedy_id: str, attempt: int) -> None:
+    """Load has taken rows out: ask for the new reading, or finish the undo."""
+    flight = healing.flight
+    record = load_remedy(work.ports.state, remedy_id)
+    if flight is None or remedy_id not in flight.remedies or record is None:
+        return
+    if flight.stage == "undoing":
+        flight.waiting_for = [each for each in flight.waiting_for if each != attempt]
+        if not flight.waiting_for:
+            undoing.finish_undo(work, healing, record)
+            advance(work, healing)
+            return
+    elif flight.stage == "withdrawing" and attempt == 0:
+        _ask_for_reading(work, healing, record)
+    healing.save(work.ports.state)
+
+
+def _ask_for_reading(work: Work, healing: Healing, record: Remedy) -> None:
+    flight = healing.flight
+    if flight is None:
+        return
+    for each in healing.attempts:
+        each.state = "withdrawn"
+    healing.reading += 1
+    healing.rename, healing.waive, healing.pending = {}, [], []
+    back = record.attempt != flight.attempt  # the undo of a reading is a reading too
+    if back:
+        undoing.mark_undone(work, record)
+        undoing.refuse(work, record)
+    remedies = [] if back else [record.remedy_id]
+    healing.attempts.append(Attempt(number=flight.attempt, reading=healing.reading, remedies=remedies))
+    flight.stage = "rereading"
+    work.emit(
+        SourceReread,
+        f"{record.remedy_id}|{healing.batch_id}|{flight.attempt}",
+        subject=healing.batch_id,
+        pipeline=healing.pipeline,
+        remedy_id=record.remedy_id,
+        batch_id=healing.batch_id,
+        attempt=flight.attempt,
+        reading_options_json=flight.reading_options_json,
+    )
+
+
+def reread_failed(work: Work, healing: Healing, remedy_id: str, reason: str) -> None:
+    """Ingest could not make the reading: the one before comes back, as a new reading."""
+    flight = healing.flight
+    record = load_remedy(work.ports.state, remedy_id)
+    if flight is None or flight.stage != "rereading" or remedy_id not in flight.remedies or record is None:
+        return
+    previous = str(record.plan.get("previous", ""))
+    if record.state != RemedyState.APPLIED or flight.reading_options_json == previous:
+        return  # even the old reading cannot be made; the incident of ingest tells why
+    verified(work, record, success=False, healed=0, left=record.rows, why=f"the reading failed: {reason}")
+    flight.reading_options_json = previous
+    undoing.refuse_reading(work, record)
+    work.emit(
+        SourceReread,
+        f"{record.remedy_id}|{healing.batch_id}|{flight.attempt}|back",
+        subject=healing.batch_id,
+        pipeline=healing.pipeline,
+        remedy_id=record.remedy_id,
+        batch_id=healing.batch_id,
+        attempt=flight.attempt,
+        reading_options_json=previous,
+    )
+    healing.save(work.ports.state)
+
+
+def supersede(work: Work, healing: Healing, newer: str) -> None:
+    """A newer delivery of the same object is loaded: what is left of this one is discarded in its favour."""
+    if healing.superseded_by or healing.flight is not None:
+        if not healing.superseded_by:  # try again when it has landed
+            healing.heir = newer
+            healing.save(work.ports.state)
+        return
+    number = healing.next_number()
+    rows = discard_all(work.ports.objects, healing, number, f"superseded by {newer}")
+    record = _refetch_of(work, healing)
+    healing.superseded_by = newer
+    healing.attempts.append(
+        Attempt(
+            number=number,
+            reading=healing.reading,
+            kind="superseded",
+            state="done",
+            remedies=[record.remedy_id] if record is not None else [],
+            rows_discarded=rows,
+            loaded=True,
+        )
+    )
+    if record is not None:
+        record.attempt, record.rows_discarded = number, rows
+        why = f"a newer delivery of the object was loaded as {newer}"
+        verified(work, record, success=True, healed=rows, left=0, why=why)
+    for finding in closing.open_findings(work, healing):
+        finding.rows_left = 0
+        closing.close(work, finding, IncidentState.HEALED, f"superseded by {newer}, which is loaded")
+    healing.wake_at = 0
+    healing.save(work.ports.state)
+
+
+def _refetch_of(work: Work, healing: Healing) -> Remedy | None:
+    for incident in healing.incidents:
+        finding = load_finding(work.ports.state, incident)
+        for remedy_id in reversed(finding.remedies if finding is not None else []):
+            record = load_remedy(work.ports.state, remedy_id)
+            if record is not None and record.remedy == "refetch" and record.state == RemedyState.APPLIED:
+                return record
+    return None

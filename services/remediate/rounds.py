@@ -1,0 +1,148 @@
+"""One round of a batch: for each open incident the first candidate that helps, and what the policy says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from services.remediate import deciding
+from services.remediate.plans import Case, Plan, RemedyKind, Stage
+from services.remediate.records import Finding, Remedy, load_remedy
+from services.remediate.registry import candidates, remedy_named
+from services.remediate.work import BatchCases, Work
+from shared.domain.remedy import RemedyState
+
+LAST = ("release", "hold_for_person")
+
+_DELIVERY = frozenset({"wrong_dialect", "truncated_delivery", "empty_delivery", "unreadable_delivery"})
+_COLUMNS = frozenset({"column_renamed", "column_added", "column_missing"})
+
+
+class Choice(NamedTuple):
+    """A remedy that may be carried out now for an incident."""
+
+    finding: Finding
+    remedy: RemedyKind
+    plan: Plan
+    record: Remedy | None  # of a person's approval; None when the policy allows it
+    told: deciding.Assessment | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Round:
+    """What a round came to."""
+
+    choices: list[Choice] = field(default_factory=list)
+    waiting: list[Finding] = field(default_factory=list)  # for a person, a parent, a newer delivery
+    covered: list[Finding] = field(default_factory=list)  # another incident's remedy takes care of them
+    exhausted: list[Finding] = field(default_factory=list)
+
+
+def stage_of(finding: Finding) -> Stage:
+    """At which level an incident stands: nothing below helps while the level above is open."""
+    if finding.check == "delivery_complete" or finding.cause in _DELIVERY:
+        return "delivery"
+    if finding.check in ("missing_columns", "unexpected_columns") or finding.cause in _COLUMNS:
+        return "columns"
+    return "batch" if finding.check in ("score", "row_count", "shift") else "rows"
+
+
+def blocking_stage(findings: list[Finding], *, held: bool) -> Stage | None:
+    """The level that must be settled before lower ones are worth a try; None = none is."""
+    if not held:
+        return None
+    stages = {stage_of(each) for each in findings}
+    return next((stage for stage in ("delivery", "columns") if stage in stages), None)
+
+
+def choose_all(work: Work, cases: BatchCases, findings: list[Finding]) -> Round:
+    """Choose for every open incident of the level whose turn it is; proposals are made on the way."""
+    told = Round()
+    blocked = blocking_stage(findings, held=cases.healing.held())
+    claimed: dict[str, str] = {}
+    for finding in sorted(findings, key=_turn):
+        if blocked is not None and stage_of(finding) != blocked:
+            continue
+        if _covered(finding, claimed):
+            told.covered.append(finding)
+            continue
+        case = cases.case(finding, claimed)
+        chosen = choose(work, case)
+        if isinstance(chosen, Choice):
+            told.choices.append(chosen)
+            claimed.update(chosen.plan.rename)
+        elif chosen == "waiting":
+            told.waiting.append(finding)
+            proposal = load_remedy(work.ports.state, finding.proposal) if finding.proposal else None
+            claimed.update(proposal.plan.get("rename", {}) if proposal is not None else {})
+        else:
+            told.exhausted.append(finding)
+    return told
+
+
+def _turn(finding: Finding) -> tuple[int, str]:
+    """Renames come before new columns, since a renamed column is not new."""
+    return (0 if finding.check == "missing_columns" else 1, finding.incident_id)
+
+
+def _covered(finding: Finding, claimed: dict[str, str]) -> bool:
+    """True when every unexpected column is taken by a rename of this round."""
+    if finding.check != "unexpected_columns" or not claimed:
+        return False
+    names = [str(each.get("name")) for each in finding.evidence("unexpected") or [] if isinstance(each, dict)]
+    return bool(names) and set(names) <= set(claimed)
+
+
+def choose(work: Work, case: Case, *, last: bool = False) -> Choice | Literal["waiting", "exhausted"]:
+    """The first candidate that has a plan. ``last`` looks at the remedies of last resort only."""
+    finding = case.finding
+    standing = standing_proposal(work, case)
+    if standing is not None:
+        return standing
+    if finding.awaits_table and not last:
+        return "waiting"
+    for remedy in candidates(finding.cause):
+        if (remedy.name in LAST) != last or remedy.name in finding.refused:
+            continue
+        if finding.tried.get(remedy.name, 0) >= _times_max(case, remedy):
+            continue
+        plan = remedy.plan(case)
+        if plan is None:
+            continue
+        told = deciding.assess(work, case, remedy, plan)
+        if told.ruling.verdict == "apply":
+            return Choice(finding, remedy, plan, None, told)
+        if told.ruling.verdict == "propose":
+            deciding.propose(work, case, remedy, plan, told)
+            return "waiting"
+        finding.note = f"{remedy.name}: {told.ruling.reason}"
+        if told.ruling.verdict == "observe":
+            return "exhausted"
+    return "exhausted"
+
+
+def standing_proposal(work: Work, case: Case) -> Choice | Literal["waiting"] | None:
+    """What an earlier proposal has come to: it waits, was approved (plan anew), or is over (None)."""
+    finding = case.finding
+    record = load_remedy(work.ports.state, finding.proposal) if finding.proposal else None
+    if record is None:
+        finding.proposal = ""
+        return None
+    if record.state == RemedyState.PROPOSED:
+        return "waiting"
+    finding.proposal = ""
+    remedy = remedy_named(record.remedy)
+    if record.state != RemedyState.APPROVED or remedy is None:
+        return None
+    plan = remedy.plan(case)
+    if plan is None:
+        why = "nothing was left to do when its turn came"
+        deciding.verified(work, record, success=False, healed=0, left=0, why=why, counts=False)
+        return None
+    return Choice(finding, remedy, plan, record, None)
+
+
+def _times_max(case: Case, remedy: RemedyKind) -> int:
+    """Cell remedies come again for rows that they did not touch yet; others only as often as they say."""
+    cells = remedy.stage == "rows" and remedy.times_max == 1
+    return max(case.policy.caps.candidates_max, 1) if cells else remedy.times_max
