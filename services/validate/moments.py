@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from shared.domain.contract import Column
 
+# The engine knows no changes of clocks after this year, and would be an hour wrong in silence.
+ZONE_YEAR_MAX = 2099
 _DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _SECOND = ":[0-5][0-9]"
@@ -82,10 +84,17 @@ def parse_timestamp(text: pl.Expr, layout: str, timezone: str) -> pl.Expr:
     if any(mark in layout for mark in ("%z", "%:z", "%#z")):
         return text.str.to_datetime(layout, strict=False, time_unit="us", time_zone="UTC")
     naive = text.str.to_datetime(layout, strict=False, time_unit="us", time_zone=None)
-    if layout.endswith("Z") or timezone in ("", "UTC", "Etc/UTC"):
+    return local_to_utc(naive, "" if layout.endswith("Z") else timezone)
+
+
+def local_to_utc(naive: pl.Expr, timezone: str) -> pl.Expr:
+    """A time without zone as UTC; null where a change of clocks makes it ambiguous, or where no change is known."""
+    import polars as pl
+
+    if timezone in ("", "UTC", "Etc/UTC"):
         return naive.dt.replace_time_zone("UTC")
-    local = naive.dt.replace_time_zone(timezone, ambiguous="null", non_existent="null")
-    return local.dt.convert_time_zone("UTC")
+    naive = pl.when(naive.dt.year() <= ZONE_YEAR_MAX).then(naive)
+    return naive.dt.replace_time_zone(timezone, ambiguous="null", non_existent="null").dt.convert_time_zone("UTC")
 
 
 def _joined(groups: pl.Expr, *, with_date: bool) -> pl.Expr:

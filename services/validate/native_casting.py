@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.validate.moments import local_to_utc
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -82,8 +84,7 @@ def _to_moment(cell: pl.Expr, have: pl.DataType, column: Column) -> pl.Expr | No
         if kind == "timestamp":
             if have.time_zone:
                 return fine.dt.convert_time_zone("UTC")
-            zone = column.timezone or "UTC"
-            return fine.dt.replace_time_zone(zone, ambiguous="null", non_existent="null").dt.convert_time_zone("UTC")
+            return local_to_utc(fine, column.timezone)
         if kind == "date":
             return pl.when(fine.dt.time() == pl.time(0, 0)).then(fine.dt.date())
         return None
@@ -91,9 +92,7 @@ def _to_moment(cell: pl.Expr, have: pl.DataType, column: Column) -> pl.Expr | No
         if kind == "date":
             return cell
         if kind == "timestamp":
-            zone = column.timezone or "UTC"
-            start = cell.cast(pl.Datetime("us")).dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
-            return start.dt.convert_time_zone("UTC")
+            return local_to_utc(cell.cast(pl.Datetime("us")), column.timezone)
     if have == pl.Time and kind == "time":
         return pl.when(cell.cast(pl.Int64) % 1000 == 0).then(cell)
     return None

@@ -1,0 +1,127 @@
+"""Casting agrees with the plain-Python oracle on every type, for usual, odd and hostile texts."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.validate.casting import TextRules, cast_frame
+from shared.domain.contract import LOGICAL_TYPES, Column
+from tests.oracles.check_oracle import FAILED, typed_value
+
+DIGITS = st.text("0123456789", min_size=1, max_size=22)
+NUMBERS = st.one_of(
+    DIGITS,
+    st.integers().map(str),
+    st.integers(2**53 - 3, 2**53 + 3).map(str),
+    st.integers(2**63 - 2, 2**63 + 2).map(str),
+    st.floats().map(str),
+    st.from_regex(r"[+-]?[0-9]{0,4}[.,]?[0-9]{0,3}([eE][+-]?[0-9]{1,3})?", fullmatch=True),
+    st.sampled_from(
+        ["1.0", "-3.000", "007", "1e3", "inf", "NaN", "1_0", "0x1", "٣", "１", "--1", "+", ".", "5.", ".5"]
+    ),
+)
+CLOCK = st.sampled_from(
+    [
+        "00:00",
+        "23:59:59",
+        "24:00",
+        "12:60",
+        "12:00:60",
+        "1:02",
+        "12:00:00.5",
+        "12:00:00.1234567",
+        "12:00:00.1230000",
+        "12:00:00.",
+    ]
+)
+ZONES = st.sampled_from(["", "Z", "z", "+00:00", "-05:30", "+23:59", "+24:00", "+0100", " UTC"])
+DAYS = st.one_of(
+    st.dates().map(date.isoformat),
+    st.sampled_from(
+        [
+            "2013-1-2",
+            "2013-02-30",
+            "0000-01-01",
+            "0001-01-01",
+            "9999-12-31",
+            "12013-01-01",
+            "+2013-01-02",
+            " 2013-01-02",
+        ]
+    ),
+    st.sampled_from(["2013-03-31", "2013-10-27"]),
+)
+STAMPS = st.builds(lambda day, mark, clock, zone: day + mark + clock + zone, DAYS, st.sampled_from("T t"), CLOCK, ZONES)
+WORDS = st.sampled_from(
+    ["", "NA", "true", "F", "Yes", "y", "0", "1", "2", "{}", '{"a":[1]}', "[1,2]", "[", "{} x", "null", " 12", "12 "]
+)
+CELLS = st.one_of(st.none(), WORDS, NUMBERS, DAYS, CLOCK, STAMPS, st.text(max_size=6))
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.sampled_from(LOGICAL_TYPES),
+    st.lists(CELLS, max_size=12),
+    st.sampled_from([("",), ("", "NA"), ("0", "NA"), ()]),
+    st.sampled_from(".,"),
+)
+def test_every_cell_is_its_value_or_a_failure(
+    kind: Any, cells: list[str | None], nulls: tuple[str, ...], decimal: str
+) -> None:
+    column = Column(name="x", logical_type=kind)
+    cast = cast_frame(pl.DataFrame({"x": pl.Series(cells, dtype=pl.String)}), [column], TextRules(nulls, decimal))
+    expected = [typed_value(cell, column, nulls, decimal) for cell in cells]
+    failed = cast.failed["x"].to_list() if "x" in cast.failed else [False] * len(cells)
+    assert failed == [value is FAILED for value in expected]
+    assert cast.frame["x"].to_list() == [None if value is FAILED else value for value in expected]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(STAMPS, max_size=10))
+def test_local_times_that_are_ambiguous_are_not_guessed(cells: list[str]) -> None:
+    column = Column(name="x", logical_type="timestamp", timezone="Europe/Rome")
+    cast = cast_frame(pl.DataFrame({"x": pl.Series(cells, dtype=pl.String)}), [column], TextRules())
+    expected = [typed_value(cell, column) for cell in cells]
+    assert cast.frame["x"].to_list() == [None if value is FAILED else value for value in expected]
+
+
+def test_leading_zeros_of_text_stay() -> None:
+    cast = cast_frame(pl.DataFrame({"zip": ["00501", " x "]}), [Column(name="zip")], TextRules())
+    assert cast.frame["zip"].to_list() == ["00501", " x "]
+
+
+def test_a_declared_format_is_read_besides_iso_unless_they_could_be_confused() -> None:
+    usual = Column(name="x", logical_type="date", format="dd/MM/yyyy")
+    cast = cast_frame(pl.DataFrame({"x": ["02/01/2013", "2013-01-02", "13/13/2013"]}), [usual], TextRules())
+    assert cast.frame["x"].to_list() == [date(2013, 1, 2), date(2013, 1, 2), None]
+    odd = Column(name="x", logical_type="date", format="yyyy-dd-MM")
+    cast = cast_frame(pl.DataFrame({"x": ["2013-31-01", "2013-01-31"]}), [odd], TextRules())
+    assert cast.frame["x"].to_list() == [date(2013, 1, 31), None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "cells", "expected"),
+    [
+        ("integer", pl.Series([1.0, 1.5, float("nan"), None]), [1, None, None, None]),
+        ("integer", pl.Series([2**63], dtype=pl.UInt64), [None]),
+        ("number", pl.Series([2**53, 2**53 + 1]), [float(2**53), None]),
+        ("number", pl.Series([1.5, float("inf")]), [1.5, None]),
+        ("string", pl.Series([1, None]), ["1", None]),
+        ("string", pl.Series([1.5]), [None]),
+        ("boolean", pl.Series([1]), [None]),
+        ("date", pl.Series([datetime(2013, 1, 2), datetime(2013, 1, 2, 3)]), [date(2013, 1, 2), None]),
+        ("array", pl.Series([[1, 2], None]), ["[1,2]", None]),
+        ("object", pl.Series([{"a": 1}]), ['{"a":1}']),
+    ],
+)
+def test_typed_deliveries_lose_nothing_either(kind: Any, cells: pl.Series, expected: list[Any]) -> None:
+    cast = cast_frame(cells.alias("x").to_frame(), [Column(name="x", logical_type=kind)], TextRules())
+    assert cast.frame["x"].to_list() == expected
+    failing = [value is None and cell is not None for cell, value in zip(cells, expected, strict=True)]
+    assert (cast.failed["x"].to_list() if "x" in cast.failed else [False] * len(failing)) == failing
