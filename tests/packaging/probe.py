@@ -4,9 +4,13 @@ Standard input: {"staged": folder, "target": function, "requests": [{"path", "he
 It may import nothing but what the service's own extra brings.
 """
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
+
+# What a test environment or a careless import would bring along.
+STRANGERS = ("pandas", "pytest", "mypy", "hypothesis", "mend", "tests")
 
 
 def main() -> None:
@@ -25,8 +29,8 @@ def main() -> None:
         for name, module in sys.modules.items()
         if name.startswith(("shared.", "services."))
     ]
-    loaded = sorted({name.split(".")[0] for name in sys.modules})
-    print(json.dumps({"answers": answers, "files": [path for path in ours if path], "loaded": loaded}))
+    strangers = [name for name in STRANGERS if importlib.util.find_spec(name)]
+    print(json.dumps({"strangers": strangers, "answers": answers, "files": [path for path in ours if path]}))
 
 
 if __name__ == "__main__":
