@@ -10,6 +10,7 @@ import typer
 
 from mend.commands.check import check
 from mend.commands.decide import approve, reject, undo
+from mend.commands.doctor import doctor
 from mend.commands.publish import publish, signal
 from mend.commands.run import run
 from mend.commands.status import incidents, status
@@ -45,7 +46,7 @@ def options(
     """A data pipeline that mends itself: every row is accounted for, and every failure is healed or explained."""
 
 
-for command in (check, run, publish, signal, status, incidents, approve, reject, undo):
+for command in (check, doctor, run, publish, signal, status, incidents, approve, reject, undo):
     app.command()(command)
 
 

@@ -77,6 +77,13 @@ def remember(project: Project) -> Project:
     return project._replace(files={name: Path(path) for name, path in files.items()})
 
 
+def noted(root: Path) -> tuple[Path, dict[str, Path]]:
+    """The project folder and the single files that a store was last used with; of no store, the folder one is in."""
+    known = _read(root)
+    files = {name: Path(path) for name, path in dict(known.get("files", {})).items()}
+    return Path(str(known.get("project", "."))), files
+
+
 def open_process(project: Project, *, log: EventLog | None = None, progress: Progress | None = None) -> Process:
     """The process's ports over the project's store."""
     given = settings.load(root=str(project.root), project=str(project.folder))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shared.ports.channel import Channel
 from shared.ports.clock import Clock
@@ -26,6 +27,9 @@ from shared.runtime.service import Service
 from shared.runtime.settings import Settings, environment, load
 from shared.runtime.unit_of_work import UnitOfWork
 from shared.runtime.worker import Worker
+
+if TYPE_CHECKING:
+    from shared.adapters.local.store_inspection import StoreInspection
 
 Progress = Callable[[str, int, int], None]
 
@@ -174,6 +178,13 @@ def secrets_of(settings: Settings) -> Secrets:
     from shared.adapters.local.secrets import LocalSecrets
 
     return LocalSecrets(Path(settings.root), environment())
+
+
+def inspection_of(settings: Settings) -> StoreInspection:
+    """A look at the store from outside, which neither makes nor changes anything."""
+    from shared.adapters.local.store_inspection import StoreInspection
+
+    return StoreInspection(Path(settings.root))
 
 
 def channels_of(settings: Settings, secrets: Secrets) -> dict[str, Channel]:
