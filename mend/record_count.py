@@ -18,13 +18,14 @@ import re
 import zlib
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
-from mend.record_scan import UNDECIDED, Scanner
+from mend.record_scan import UNDECIDED, Content, Scanner
 from shared.domain.reading import RECORD_BYTES_MAX, ReadingOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _CHUNK_BYTES: Final = 1 << 20
+_AT_ONCE_BYTES_MAX: Final = 8 << 20
 _LINE_END = re.compile(rb"\r\n?|\n")
 
 
@@ -148,7 +149,7 @@ class _Counter:
         json_lines = options.format == "jsonl"
         self._scanner = Scanner(ReadingOptions(quote="") if json_lines else options)
         self._limit = record_bytes_max
-        self._buffer = b""
+        self._buffer = bytearray()
         self._ended = False
         self._records = 0
         # Blank lines count only in a file of one column; None = the first record has not been seen.
@@ -167,39 +168,34 @@ class _Counter:
             if not self._buffer:
                 return self._records
             used = self._take_plainly(lines_left) if self._wide is not None else 0
-            if used == 0:
-                used, lines_left = self._walk(lines_left)
-            elif lines_left:
+            moved = used > 0
+            if moved:
                 lines_left = max(lines_left - used, 0)
-            if used:
-                self._buffer = self._buffer[used:]
+            else:
+                before = lines_left
+                used, lines_left = self._walk(lines_left)
+                moved = used > 0 or lines_left != before
+            if moved:
+                del self._buffer[:used]
                 wanted = 1
             else:
                 wanted = min(2 * len(self._buffer), self._limit) + 1
 
     def _fill(self, wanted: int) -> None:
-        pieces = [self._buffer]
-        size = len(self._buffer)
-        while size < wanted and not self._ended:
+        while len(self._buffer) < wanted and not self._ended:
             chunk = next(self._chunks, None)
             self._ended = chunk is None
-            pieces.append(chunk or b"")
-            size += len(chunk or b"")
-        self._buffer = b"".join(pieces)
-
-    def _window(self) -> tuple[bytes, bool]:
-        if len(self._buffer) > self._limit:
-            return self._buffer[: self._limit], False
-        return self._buffer, self._ended
+            self._buffer += chunk or b""
 
     def _take_plainly(self, lines_left: int) -> int:
         """Counts many records at once where that is safe; the bytes they take, or 0."""
-        window, final = self._window()
-        if lines_left:
-            final = final or lines_left <= len(window)
-            window = window[:lines_left]
+        length = min(len(self._buffer), self._limit, _AT_ONCE_BYTES_MAX)
+        final = self._ended and length == len(self._buffer)
+        if 0 < lines_left <= length:
+            length, final = lines_left, True
+        window = bytes(self._buffer[:length])
         if self._scanner.plain(window):
-            end = len(window) if final else _last_line_end(window)
+            end = length if final else _last_line_end(window, 0, length)
             self._records += self._lines(window[:end])
             return end
         if lines_left:
@@ -208,7 +204,7 @@ class _Counter:
         self._records += self._lines(outside)
         return end
 
-    def _lines(self, content: bytes) -> int:
+    def _lines(self, content: Content) -> int:
         """Lines of a text whose last line end is whole, blank ones left out unless they count."""
         if b"\r" in content:
             content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -226,7 +222,7 @@ class _Counter:
         unnamed = self._wide is None
         at = 0
         until = lines_left
-        while at < len(buffer) and not (unnamed and self._wide is not None):
+        while at < min(len(buffer), _AT_ONCE_BYTES_MAX) and not (unnamed and self._wide is not None):
             if at < until:
                 found = _LINE_END.search(buffer, at, len(buffer) - (not self._ended and buffer.endswith(b"\r")))
                 if found is None and not self._ended:
@@ -239,21 +235,23 @@ class _Counter:
             step = self._scanner.step(buffer, at, stop, final=self._ended and stop == len(buffer))
             if step.lines_until >= 0:
                 until = step.lines_until
-            elif step != UNDECIDED:
+                break
+            if step != UNDECIDED:
                 self._found(buffer[at : step.end])
                 at = step.next
             elif len(buffer) - at <= self._limit:
                 break
-            elif line := _last_line_end(buffer[at:stop]):
-                until = at + line
+            elif line := _last_line_end(buffer, at, stop):
+                until = line
+                break
             else:
                 self._found(buffer[at:stop], cut_short=True)
-                self._buffer = buffer[at:]
+                del buffer[:at]
                 self._skip_line()
                 return 0, 0
         return at, max(until - at, 0)
 
-    def _found(self, record: bytes, *, line_by_line: bool = False, cut_short: bool = False) -> None:
+    def _found(self, record: Content, *, line_by_line: bool = False, cut_short: bool = False) -> None:
         """Counts a record, or learns from the first one how wide the file is."""
         if self._wide is None:
             if not record:
@@ -268,15 +266,15 @@ class _Counter:
             self._fill(1)
             found = _LINE_END.search(self._buffer)
             if found and (found.end() < len(self._buffer) or self._ended):
-                self._buffer = self._buffer[found.end() :]
+                del self._buffer[: found.end()]
                 return
-            self._buffer = self._buffer[found.start() :] if found else b""
+            del self._buffer[: found.start() if found else len(self._buffer)]
             if self._ended:
                 return
             self._fill(len(self._buffer) + 1)
 
 
-def _last_line_end(content: bytes) -> int:
-    """The position after the last line end that is certainly whole, or 0."""
-    known = len(content) - content.endswith(b"\r")
-    return max(content.rfind(b"\n", 0, known), content.rfind(b"\r", 0, known)) + 1
+def _last_line_end(content: Content, start: int, stop: int) -> int:
+    """The position in ``content`` after the last line end that is certainly whole, or 0."""
+    known = stop - content.endswith(b"\r", start, stop)
+    return max(content.rfind(b"\n", start, known), content.rfind(b"\r", start, known)) + 1

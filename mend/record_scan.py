@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from shared.domain.reading import ReadingOptions
 
+Content = bytes | bytearray  # a bytearray grows without a second copy of what is large
+
 _ENDS: Final = b"\r\n"
 
 
@@ -39,7 +41,7 @@ class Scanner:
             re.escape(self._quote) + b"[^\r\n" + re.escape(self._delimiter + self._quote) + b"]"
         )
 
-    def plain(self, content: bytes) -> bool:
+    def plain(self, content: Content) -> bool:
         """Whether line ends alone decide."""
         return not (self._quote and self._quote in content) and not (self._escape and self._escape in content)
 
@@ -79,7 +81,7 @@ class Scanner:
             left -= 1
         return 0
 
-    def step(self, content: bytes, start: int, end: int, final: bool) -> Step:
+    def step(self, content: Content, start: int, end: int, final: bool) -> Step:
         """The record that begins at ``start``, judged by what comes before ``end``."""
         stop = end - (not final and content.endswith(b"\r", start, end))
         at = start
@@ -110,7 +112,7 @@ class Scanner:
             at = unescaped_from = close + 1
         return Step(end=len(content), next=len(content)) if final else UNDECIDED
 
-    def _close(self, content: bytes, at: int, stop: int) -> int:
+    def _close(self, content: Content, at: int, stop: int) -> int:
         """The lone quote after ``at``, or -1."""
         while found := self._inside.search(content, at, stop):
             mark = found.start()
@@ -120,7 +122,7 @@ class Scanner:
             at = mark + 2
         return -1
 
-    def is_wide(self, record: bytes, line_by_line: bool) -> bool:
+    def is_wide(self, record: Content, line_by_line: bool) -> bool:
         """Whether a first record has more than one field."""
         if self._delimiter not in record:
             return False
