@@ -104,9 +104,10 @@ def wreck(root: Path, damage: str) -> None:
     if damage == "none":
         return
     with sqlite3.connect(file) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.execute(f"PRAGMA user_version = {99 if damage == 'newer' else 1}")
         connection.execute(f"PRAGMA application_id = {7 if damage == 'stranger' else 0x4D454E44}")
+        connection.commit()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     for name in ("store.db-wal", "store.db-shm"):
         file.with_name(name).unlink(missing_ok=True)
