@@ -1,5 +1,6 @@
 """A clean environment and a staged folder for one service: what a deployment of it would have, and nothing else."""
 
+import ast
 import json
 import os
 import shutil
@@ -59,9 +60,22 @@ def stage(service: str, folder: Path) -> Path:
     return folder
 
 
+def imports_of(service: str) -> list[str]:
+    """Top-level names of what the service's modules import anywhere: one sample does not reach every lazy import."""
+    names: set[str] = set()
+    for path in (ROOT / "services" / service).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names.update(alias.name.split(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.split(".")[0])
+    return sorted(names - {"services", "shared"})
+
+
 def ask(python: Path, staged: Path, target: str, requests: list[dict[str, Any]], settings: dict[str, str]) -> Any:
     """What the function answers to each request, in order, in a process that has only its own environment."""
-    question = {"staged": str(staged), "target": target, "requests": requests}
+    imports = imports_of(staged.name)
+    question = {"staged": str(staged), "target": target, "requests": requests, "imports": imports}
     environment = {name: os.environ[name] for name in INHERITED if name in os.environ} | settings
     asked = subprocess.run(
         [python, "-I", PROBE], input=json.dumps(question), env=environment, cwd=staged, capture_output=True, text=True

@@ -1,6 +1,7 @@
 """Runs inside a service's clean environment: serves its staged folder and prints what it answered, as JSON.
 
-Standard input: {"staged": folder, "target": function, "requests": [{"path", "headers", "body"}]}.
+Standard input: {"staged": folder, "target": function, "requests": [{"path", "headers", "body"}],
+"imports": the modules that the service's code names anywhere, also inside functions}.
 It may import nothing but what the service's own extra brings.
 """
 
@@ -30,7 +31,12 @@ def main() -> None:
         if name.startswith(("shared.", "services."))
     ]
     strangers = [name for name in STRANGERS if importlib.util.find_spec(name)]
-    print(json.dumps({"strangers": strangers, "answers": answers, "files": [path for path in ours if path]}))
+    missing = [name for name in question["imports"] if not importlib.util.find_spec(name)]
+    print(
+        json.dumps(
+            {"strangers": strangers, "missing": missing, "answers": answers, "files": [path for path in ours if path]}
+        )
+    )
 
 
 if __name__ == "__main__":

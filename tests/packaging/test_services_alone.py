@@ -74,7 +74,7 @@ class World:
             report["heard"] += heard
             answered = ask(python, staged, service, [_unwrapped(event) for event in heard], self.settings)
             report["answers"] += answered["answers"]
-            report["files"], report["strangers"] = answered["files"], answered["strangers"]
+            report |= {name: answered[name] for name in ("files", "strangers", "missing")}
             report["emitted"] += self.emitted()
         return report
 
@@ -130,6 +130,7 @@ def test_it_needs_only_its_own_folder_and_extra(world: World, service: str) -> N
     report = world.run_until(service)
     elsewhere = [path for path in report["files"] if not Path(path).is_relative_to(report["staged"])]
     assert not elsewhere, f"imported from somewhere else: {elsewhere}"
+    assert not report["missing"], f"services/{service} imports what its extra does not bring: {report['missing']}"
     assert not report["strangers"], "the environment is not clean, so it proves nothing"
 
 
