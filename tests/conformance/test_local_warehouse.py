@@ -255,6 +255,43 @@ def test_a_killed_process_leaves_whole_jobs(open_warehouse: Open, put: Put, tmp_
     assert len(content(warehouse, "travel.keyed")) == loads
 
 
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from shared.adapters.local.clock import SystemClock
+from shared.adapters.local.warehouse import DuckDbWarehouse
+from shared.domain.errors import WarehouseUnavailable
+from shared.ports.warehouse import LoadJob, TableColumn
+root = Path(sys.argv[1])
+columns = (TableColumn("k", "integer"), TableColumn("v", "string"))
+warehouse = DuckDbWarehouse(root / "warehouse.duckdb", root / "objects", SystemClock())
+def run(name):
+    return warehouse.run(LoadJob(name, "travel.flights", "append", (f"{name}.parquet",), columns, (), name, name)).rows
+assert run("small") == 1
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+try:
+    run("large")
+except WarehouseUnavailable as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+assert warehouse.describe("travel.flights").rows == 1
+assert run("large") == 200_000
+warehouse.close()
+"""
+
+
+def test_a_full_disk_passes(put: Put, tmp_path: Path) -> None:
+    """A file that may not grow stands for the disk: the load fails whole, says why, and works when there is room."""
+    put("small.parquet", arrow([{"k": 1, "v": "x"}]))
+    put("large.parquet", arrow({"k": number * 7919 % 200_003, "v": str(number * 104_729)} for number in range(200_000)))
+    process = start(FULL_DISK, tmp_path)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "too large" in output
+
+
 # ── trouble ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

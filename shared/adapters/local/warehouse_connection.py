@@ -37,7 +37,7 @@ class WarehouseSettings(NamedTuple):
     idle_seconds: float | None = 0.2
     hold_seconds: float = 0.25
     wait_seconds: float = 60.0
-    memory_limit: str = "1GB"
+    memory_limit: str = "400MB"
     threads: int = 2
 
 

@@ -52,6 +52,7 @@ REASONS: Final[dict[str, str]] = {
 DAMAGING: Final = frozenset({"FatalException", "InternalException", "InternalError", "IOException"})
 
 
+_OF_THE_SYSTEM: Final = frozenset({"ConnectionException", "IOException", "OutOfMemoryException"})
 _FROM_QUOTE: Final = re.compile(r"['\"`].*", re.DOTALL)
 _NUMBER: Final = re.compile(r"(?<![\w.])[-+]?\d[\d.,:eE+-]*")
 
@@ -65,9 +66,11 @@ def translated(error: Exception) -> MendError:
     """Our error for one of DuckDB's."""
     kind = type(error).__name__
     reason = REASONS.get(kind, "")
+    # Those of the system quote paths and say after them what is wrong: no space, no permission.
+    message = str(error) if kind in _OF_THE_SYSTEM else _without_cells(str(error))
     if reason:
-        return refused(reason, _without_cells(str(error)), kind)
-    return WarehouseUnavailable(mask(f"{kind}: {_without_cells(str(error))}"))
+        return refused(reason, message, kind)
+    return WarehouseUnavailable(mask(f"{kind}: {message}"))
 
 
 def _without_cells(message: str) -> str:
