@@ -22,6 +22,9 @@ _SUPPORT_SHARE = 0.35  # what further entries of the same class add
 _HEAD_WORDS_MIN = 3
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][\w.$]{3,120}")
+_EXIT = re.compile(
+    r"(?i)\bexit(?:ed|s|ing)?[ _-]?(?:with |by )?(?:[a-z]+[ _-])?(?:code|status|value)?[ :=]*(-?\d{1,3})\b"
+)
 _PATTERNS: tuple[tuple[str, re.Pattern[str], float], ...] = (
     ("sqlstate", re.compile(r"(?i)\bSQL ?STATE\b[\s\[(:=]*([0-9A-Z]{5})\b"), 0.95),
     ("sqlstate", re.compile(r"\bERROR:? \d{3,5} \(([0-9A-Z]{5})\)"), 0.8),
@@ -37,7 +40,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str], float], ...] = (
     ("http", re.compile(r"(?i)\b(?:error|code|returned|response|got|answered)[ :=]*\(?([45]\d\d)\b"), 0.8),
     ("http", re.compile(r"^\W*([45]\d\d)\b(?= [A-Za-z])|: ([45]\d\d) (?=[A-Z])"), 0.8),
     ("http", re.compile(r"\b([45]\d\d) (?:Client|Server) Error\b"), 0.9),
-    ("exit", re.compile(r"(?i)\bexit(?:ed|s|ing)?[ _-]?(?:with )?(?:[a-z]+[ _-])?(?:code|status)?[ :=]*(-?\d{1,3})\b"), 0.9),
+    ("exit", _EXIT, 0.9),
     ("exit", re.compile(r"(?i)\breturn(?:ed)?[ _-]?code[ :=]*(-?\d{1,3})\b"), 0.9),
 )  # fmt: skip
 

@@ -42,9 +42,12 @@ _MASKS = (
 )
 _WORD = re.compile(r"[a-z]+")
 _APOSTROPHE = re.compile(r"(?i)\b(can|could|does|do|did|is|was|has|had|would|should|wo|are|were|have)n?['’]t\b")
-_STOP = frozenset(
-    ["a", "an", "the", "of", "to", "in", "on", "at", "by", "for", "from", "with", "and", "or", "is", "was", "are", "were", "be", "been", "it", "its", "this", "that", "as", "has", "have", "had", "error", "errors", "exception", "failed", "failure", "java", "lang", "org", "com", "net", "io", "path", "url", "host", "time", "id", "num", "please", "see", "more", "detail", "details", "info", "line", "if", "then", "when", "while", "you", "your", "we", "our", "i", "they", "will", "would"]
-)
+_STOP_WORDS = """
+a an the of to in on at by for from with and or is was are were be been it its this that as has have had error errors
+exception failed failure java lang org com net io path url host time id num please see more detail details info line
+if then when while you your we our i they will would
+"""
+_STOP = frozenset(_STOP_WORDS.split())
 
 
 def visible(text: str) -> str:
@@ -102,9 +105,9 @@ def _traceback_turned(found: list[str], text: str) -> list[str]:
 
 def words(text: str) -> list[str]:
     """Stems of the words that carry meaning, in order; numbers, ids, paths, hosts and times are masked."""
+    text = _APOSTROPHE.sub(r"\1 not", text)
     for pattern, mask in _MASKS:
         text = pattern.sub(mask, text)
-    text = _APOSTROPHE.sub(r"\1 not", text)
     spread = _CAMEL.sub(" ", text).casefold()
     return [_stem(word) for word in _WORD.findall(spread) if word not in _STOP and len(word) > 1]
 
