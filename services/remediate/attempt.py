@@ -57,12 +57,12 @@ class Written:
 
 
 def tried(objects: ObjectStore, healing: Healing) -> pl.DataFrame:
-    """(row, column, remedy) of every repair that was made for the batch's current reading."""
+    """(row, column, remedy) of every repair of the batch's current reading, except those that a person took back."""
     import polars as pl
 
     parts = []
     for attempt in healing.attempts:
-        if attempt.reading != healing.reading or not attempt.remedies:
+        if attempt.reading != healing.reading or not attempt.remedies or attempt.undone:
             continue
         parts += list(read_parts(objects, paths.repairs(healing.batch_id, attempt.number), [ROW, "column", "remedy"]))
     schema = {ROW: pl.Int64, "column": pl.String, "remedy": pl.String}

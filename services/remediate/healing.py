@@ -163,7 +163,7 @@ def _let_wait(columns: list[Choice], told: Round) -> None:
         choice.finding.note = "waits until the other columns are decided about"
         if choice.record is not None:
             choice.finding.proposal = choice.record.remedy_id
-        (told.waiting if told.waiting else told.exhausted).append(choice.finding)
+        (told.waiting or told.exhausted).append(choice.finding)
 
 
 def _last_resort(work: Work, cases: BatchCases, told: Round, findings: list[Finding]) -> None:

@@ -47,6 +47,7 @@ class Attempt:
     classified: list[str] = field(default_factory=list)
     snapshots: list[str] = field(default_factory=list)
     loaded: bool = False
+    undone: bool = False  # withdrawn because a person wanted it, not because it failed
     rejudged: bool = False  # rows as they were, because something else changed
 
     @property

@@ -58,7 +58,7 @@ def finish_undo(work: Work, healing: Healing, record: Remedy) -> None:
     """The rows are out: the attempts no longer count, and incidents that have rows again are open again."""
     gone = attempts_of(healing, record)
     for attempt in gone:
-        attempt.state = "withdrawn"
+        attempt.state, attempt.undone = "withdrawn", True
     names = [each for attempt in gone for each in attempt.remedies]
     others = [found for each in names if (found := load_remedy(work.ports.state, each)) is not None]
     healing.flight = None
