@@ -16,6 +16,7 @@ import codecs
 import gzip
 import re
 import zlib
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from mend.record_scan import UNDECIDED, Content, Scanner
@@ -79,9 +80,17 @@ class _Content:
         raw = iter(lambda: self._stream.read(self._chunk_bytes), b"")
         if self._options.compression == "gzip":
             raw = self._gunzipped(raw)
+        encoding = self._options.encoding
         decoder = None
-        if self._options.encoding != "utf-8":
-            decoder = codecs.getincrementaldecoder(self._options.encoding)("replace")
+        if encoding in {"utf-16", "utf-32"}:
+            head = b""
+            while len(head) < 4 and (piece := next(raw, b"")):
+                head += piece
+            raw = chain([head], raw)
+            big = head.startswith((b"\xfe\xff", b"\0\0\xfe\xff")) and not head.startswith(b"\xfe\xff\0\0")
+            encoding += "-be" if big else "-le"
+        if encoding != "utf-8":
+            decoder = codecs.getincrementaldecoder(encoding)("replace")
         beginning = b""
         begun = False
         for chunk in raw:

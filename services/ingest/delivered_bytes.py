@@ -10,6 +10,7 @@ import codecs
 import errno
 import re
 import zlib
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from shared.domain.errors import ForeignFailure
@@ -154,10 +155,11 @@ class DeliveredBytes:
 
     def _transcoded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         codecs.register_error(_ON_ERROR, _surrogates)
-        decoder = codecs.getincrementaldecoder(self._encoding)(errors=_ON_ERROR)
+        begun, encoding = _with_byte_order(chunks, self._encoding)
+        decoder = codecs.getincrementaldecoder(encoding)(errors=_ON_ERROR)
         ascii_passes = _ASCII_SUPERSETS.fullmatch(self._encoding) is not None
         first = True
-        for chunk in chunks:
+        for chunk in begun:
             if ascii_passes and chunk.isascii():
                 yield chunk
                 continue
@@ -177,6 +179,20 @@ class DeliveredBytes:
             return escaped_text(record)
         text = record.decode("utf-8", "surrogatepass").replace("\\", "\\\\").replace("\0", "\\x00")
         return _SURROGATE.sub(lambda match: f"\\x{ord(match[0]) - 0xDC00:02x}", text)
+
+
+def _with_byte_order(chunks: Iterator[bytes], encoding: str) -> tuple[Iterator[bytes], str]:
+    """UTF-16 and UTF-32 without a byte order mark are little-endian, as most are (Python's codec would refuse them)."""
+    if encoding not in {"utf-16", "utf-32"}:
+        return chunks, encoding
+    beginning = b""
+    for chunk in chunks:
+        beginning += chunk
+        if len(beginning) >= 4:
+            break
+    big = codecs.BOM_UTF16_BE if encoding == "utf-16" else codecs.BOM_UTF32_BE
+    order = "be" if beginning.startswith(big) else "le"
+    return chain([beginning] if beginning else [], chunks), f"{encoding}-{order}"
 
 
 def _without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -39,6 +39,8 @@ def interleaved(cells: list[Any], schema: pa.Schema, count: int, raw: list[RawRe
     import pyarrow.compute as pc
 
     numbers = pa.arange(first, first + count + len(raw))
+    if count == 0:
+        cells = [pa.nulls(0, field.type) for field in schema]
     if not raw:
         return StagedRows(with_ours(cells, schema, numbers), raw)
     raw_numbers = pa.array([record.number for record in raw], pa.int64())
