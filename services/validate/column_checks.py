@@ -171,7 +171,7 @@ def _python_pattern(cell: pl.Expr, pattern: str) -> pl.Expr:
         # Distinct values only: such patterns are rare, and repeated values are the rule.
         distinct = cells.drop_nulls().unique()
         matching = [value for value in distinct if compiled.search(value)]
-        return cells.is_in(pl.Series(matching, dtype=pl.String))
+        return cells.is_in(pl.Series(matching, dtype=pl.String).implode())
 
     return cell.map_batches(search, return_dtype=pl.Boolean)
 

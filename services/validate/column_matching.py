@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 NAMES_SHOWN = 200
 NAME_CHARACTERS = 200
 COLUMNS_TRIED = 60  # of each kind; beyond that only names are compared
+ROWS_TRIED = 4_096  # of a chunk, evenly spaced, when a column is tried as each missing one
 CANDIDATES_PER_COLUMN = 3
 CANDIDATES_SHOWN = 60
 # From the narrowest: the first that all values fit is the column's type.
@@ -69,6 +70,7 @@ class ColumnTrial:
         self._rows = 0
         self._nulls: dict[str, int] = {}
         self._as_type: dict[tuple[str, str], int] = {}
+        self._sampled: dict[str, int] = {}
         self._fits: dict[tuple[str, str], int] = {}
         self._profiles: dict[tuple[str, str], BatchProfile] = {}
 
@@ -86,8 +88,10 @@ class ColumnTrial:
             self._nulls[name] = self._nulls.get(name, 0) + rows.height - cells.len()
             for kind in TYPES_TRIED:
                 self._count(self._as_type, (name, kind), _typed_count(cells, kind, self._rules))
+            sample = cells.gather_every(max(1, cells.len() // ROWS_TRIED))
+            self._sampled[name] = self._sampled.get(name, 0) + sample.len()
             for column in self._mismatch.missing[:COLUMNS_TRIED]:
-                self._try(cells, name, column)
+                self._try(sample, name, column)
 
     def _count(self, counts: dict[tuple[str, str], int], key: tuple[str, str], number: int) -> None:
         counts[key] = counts.get(key, 0) + number
@@ -129,7 +133,7 @@ class ColumnTrial:
 
     def _candidate(self, column: Column, name: str, baseline: Baseline) -> dict[str, Any]:
         synonyms = {_plain(word) for word in (*column.synonyms, column.logical_name) if word}
-        values = self._rows - self._nulls.get(name, 0)
+        values = self._sampled.get(name, 0)
         item: dict[str, Any] = {
             "missing": column.name[:NAME_CHARACTERS],
             "delivered": name[:NAME_CHARACTERS],

@@ -136,11 +136,12 @@ def _shift(
             reasons.append("mean")
         if _spread_moved(spread, limits):
             reasons.append("spread")
-    if len(shares) >= BASELINE_MIN and _nulls_moved(facts["null_share"], shares, limits):
+    if "null_share" in facts and len(shares) >= BASELINE_MIN and _nulls_moved(facts["null_share"], shares, limits):
         reasons.append("nulls")
     if not reasons:
         return None
-    evidence |= {"null_share": facts["null_share"], "baseline_null_share": rounded(median(shares))}
+    if "null_share" in facts and shares:
+        evidence |= {"null_share": facts["null_share"], "baseline_null_share": rounded(median(shares))}
     units = unit_ratio(facts, baseline, column) if "mean" in reasons or "spread" in reasons else []
     if units:
         evidence["unit_ratio"] = units

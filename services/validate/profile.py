@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 DIGITS = 9  # so that a different order of summation gives the same profile
-VALUES_MIN = 20  # a mean of fewer values would nearly be a cell
+VALUES_MIN = 20  # a mean of fewer values would nearly be a cell, and a share of fewer rows is chance
 COLUMNS_KEPT = 2_000  # documents are bounded
 
 
@@ -96,7 +96,9 @@ class BatchProfile:
         """What is kept: rows and null share of every column, mean and spread of numeric ones with enough values."""
         kept: dict[str, Any] = {}
         for name, profile in list(self.columns.items())[:COLUMNS_KEPT]:
-            facts: dict[str, Any] = {"rows": profile.rows, "null_share": rounded(profile.null_share)}
+            facts: dict[str, Any] = {"rows": profile.rows}
+            if profile.rows >= VALUES_MIN:
+                facts["null_share"] = rounded(profile.null_share)
             if profile.values >= VALUES_MIN and math.isfinite(profile.mean) and math.isfinite(profile.squares):
                 facts |= {"values": profile.values, "mean": rounded(profile.mean), "spread": rounded(profile.spread)}
             kept[name] = facts

@@ -126,8 +126,6 @@ def _with_reasons(
     delivered: Mapping[str, str],
 ) -> Iterator[pl.DataFrame]:
     """The rows set aside with their violations, in pieces."""
-    import polars as pl
-
     masks = [failure.mask.alias(f"_mend_mask_{index}") for index, failure in enumerate(failures)]
     marked = rows.hstack(masks) if masks else rows
     if aside is not None:
@@ -136,8 +134,8 @@ def _with_reasons(
     step = max(1, REASONS_AT_ONCE // max(1, len(failures)))
     for start in range(0, marked.height, step):
         piece = marked.slice(start, step)
-        reasons = piece.select(_violations(failures, values, held).alias(VIOLATIONS)).to_series()
-        yield piece.select(*rows.columns, pl.lit(reasons).alias(VIOLATIONS))
+        explained = piece.with_columns(_violations(failures, values, held).alias(VIOLATIONS))
+        yield explained.select(*rows.columns, VIOLATIONS)
 
 
 def _violations(failures: Sequence[Failure], values: Sequence[pl.Expr], held: DatasetFinding | None) -> pl.Expr:

@@ -1,0 +1,131 @@
+"""The hypotheses in a violation's evidence say what kind of failure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.validate.text_probes import near_match_share, within_one_edit
+from tests.unit.validate.world import World
+
+Make = Callable[..., World]
+
+
+def hypotheses(world: Make, column: dict[str, Any], cells: list[str], check: str = "type") -> dict[str, Any]:
+    result = world([{"name": "x", **column}]).judge(pl.DataFrame({"x": cells}))
+    return dict(result.evidence(check, "x")["hypotheses"])
+
+
+@pytest.mark.parametrize(
+    ("text", "layout"),
+    [
+        ("1234,5", "decimal_comma"),
+        ("1,234,567.5", "thousands_comma"),
+        ("1.234.567,5", "thousands_point"),
+        ("1 234.5", "thousands_space"),
+        ("1 234,5", "thousands_space_comma"),
+        ("1'234.5", "thousands_apostrophe"),
+        ("€ 12.50", "currency"),
+        ("12.50 EUR", "currency"),
+        ("12%", "percent"),
+        ("(12.5)", "parentheses"),
+        ("12.5-", "trailing_minus"),
+    ],
+)
+def test_number_formats_are_recognised(world: Make, text: str, layout: str) -> None:
+    found = hypotheses(world, {"logicalType": "number"}, [text, "1.5"])
+    assert found["number_formats"][0] == {"format": layout, "share": 1.0}
+
+
+def test_a_wider_type_and_null_words_are_recognised(world: Make) -> None:
+    found = hypotheses(world, {"logicalType": "integer"}, ["1.5", "2.25", "N/A", " 7"])
+    assert found["number_share"] == 0.5
+    assert found["null_word_share"] == 0.25
+    assert found["whitespace_share"] == 0.25
+
+
+ISO = [f"2013-03-{day:02}T10:00:00Z" for day in range(1, 29)]
+
+
+def test_day_first_dates_decide_together_by_days_that_are_no_months(world: Make) -> None:
+    found = hypotheses(world, {"logicalType": "timestamp"}, [*ISO, "05/03/2013 10:00", "27/03/2013 10:00"])
+    assert found["date_formats"][0] == {"format": "%d/%m/%Y %H:%M", "share": 1.0, "in_range_share": 1.0}
+    assert found["day_month"]["verdict"] == "day_first"
+
+
+def test_ambiguous_dates_are_decided_by_the_days_of_the_passing_rows(world: Make) -> None:
+    found = hypotheses(world, {"logicalType": "timestamp"}, [*ISO, "03/05/2013 10:00", "03/12/2013 10:00"])
+    assert found["day_month"] == {
+        "both_share": 1.0, "day_first_only_share": 0.0, "month_first_only_share": 0.0, "verdict": "month_first",
+    }  # fmt: skip
+    assert found["date_formats"][0]["format"] == "%m/%d/%Y %H:%M"
+
+
+def test_dates_that_nothing_decides_stay_ambiguous(world: Make) -> None:
+    found = hypotheses(world, {"logicalType": "date"}, ["03/05/2013", "04/06/2013"])
+    assert found["day_month"]["verdict"] == "ambiguous"
+
+
+@pytest.mark.parametrize(
+    ("text", "layout"),
+    [
+        ("20130305", "%Y%m%d"),
+        ("5 Mar 2013", "%d %b %Y"),
+        ("March 5, 2013", "%B %d, %Y"),
+        ("05.03.2013", "%d.%m.%Y"),
+        ("05.03.13", "%d.%m.%y"),
+        ("2013/03/05", "%Y/%m/%d"),
+        ("2013-03-05T10:00:00Z", "%Y-%m-%dT%H:%M:%SZ"),
+    ],
+)
+def test_date_formats_are_recognised(world: Make, text: str, layout: str) -> None:
+    found = hypotheses(world, {"logicalType": "date"}, [text, "2013-03-04", "2013-03-06"])
+    assert layout in [item["format"] for item in found["date_formats"] if item["in_range_share"] == 1.0]
+
+
+def test_epochs_are_recognised(world: Make) -> None:
+    assert hypotheses(world, {"logicalType": "timestamp"}, ["1362477600"])["epoch_share"] == {"seconds": 1.0}
+
+
+def test_spellings_of_allowed_values_are_recognised(world: Make) -> None:
+    column = {"logicalType": "string", "enum": [{"value": "Newark"}, {"value": "Kennedy"}]}
+    found = hypotheses(world, column, [" Newark", "KENNEDY", "Ｎewark", "Kenedy", "Paris"], "enum")
+    assert found["normalised"] == {"strip": 0.2, "casefold": 0.2, "unicode": 0.2, "any": 0.6}
+    assert found["near_match_share"] == pytest.approx(0.6)
+    assert found["allowed"] == 2
+
+
+def test_sides_of_a_range_are_told(world: Make) -> None:
+    column = {"logicalType": "integer", "logicalTypeOptions": {"minimum": 0, "maximum": 9}}
+    found = hypotheses(world, column, ["-1", "10", "11", "12", "5"], "range")
+    assert (found["below_share"], found["above_share"]) == (0.25, 0.75)
+
+
+def test_kinds_of_repetition_are_told(world: Make) -> None:
+    w = world(
+        [{"name": "x", "logicalType": "integer", "unique": True}, {"name": "y", "logicalType": "integer"}],
+        rows_per_part=2,
+    )
+    result = w.judge(pl.DataFrame({"x": ["1", "1", "2", "2", "3"], "y": ["1", "1", "1", "2", "1"]}))
+    found = result.evidence("unique", "x")["hypotheses"]
+    assert found == {"groups": 2, "identical_share": 0.5, "conflicting_share": 0.5, "earlier_share": 0.0}
+
+
+@given(st.text("ab", max_size=5), st.text("ab", max_size=5))
+def test_one_edit_is_one_edit(left: str, right: str) -> None:
+    letters = "ab"
+    near = {left}
+    for place in range(len(left) + 1):
+        near |= {left[:place] + letter + left[place:] for letter in letters}
+        near |= {
+            left[:place] + left[place + 1 :],
+            left[:place] + left[place + 1 : place + 2] + left[place : place + 1] + left[place + 2 :],
+        }
+        near |= {left[:place] + letter + left[place + 1 :] for letter in letters}
+    assert within_one_edit(left, right) == (right in near)
+    assert near_match_share([(left, 1)], [right]) == (1.0 if right in near else 0.0)
