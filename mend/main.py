@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from mend.commands.check import check
 from mend.commands.decide import approve, reject, undo
+from mend.commands.demo import demo
 from mend.commands.doctor import doctor
+from mend.commands.init import init
 from mend.commands.publish import publish, signal
 from mend.commands.run import run
 from mend.commands.status import incidents, status
@@ -46,23 +47,14 @@ def options(
     """A data pipeline that mends itself: every row is accounted for, and every failure is healed or explained."""
 
 
-for command in (check, doctor, run, publish, signal, status, incidents, approve, reject, undo):
+for command in (demo, init, check, doctor, run, publish, signal, status, incidents, approve, reject, undo):
     app.command()(command)
 
 
 def main() -> None:
     """Run the command line; errors raised on purpose end with one clear message."""
     try:
-        code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(Exit.USAGE)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except KeyboardInterrupt:
-        console(stderr=True).print("stopped; what was under way goes on with the next run")
-        sys.exit(130)
+        app()
     except MendError as error:
         console(stderr=True).print(f"mend: {clean(str(error), 2_000)}")
         sys.exit(Exit.USAGE if isinstance(error, DefinitionError | DefinitionMissing) else Exit.FAILED)
-    sys.exit(int(code or 0))
