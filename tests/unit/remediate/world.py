@@ -233,6 +233,8 @@ class World:
             ).alias("violation"))
             for each in held
         ]  # fmt: skip
+        if not found:
+            found = [rows.select("_mend_row", pl.struct(check=pl.lit("")).alias("violation")).head(0)]
         lists = pl.concat(found).group_by("_mend_row").agg(pl.col("violation").alias(VIOLATIONS))
         failed = rows.join(lists, on="_mend_row", how="inner", maintain_order="left")
         passed = rows.join(lists, on="_mend_row", how="anti")
