@@ -17,6 +17,8 @@ from shared.domain.reading import ReadingOptions
 from shared.ports.source import Found, Source
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from mend.inference import Inferred
     from mend.project import Progress
 
@@ -74,6 +76,9 @@ def initialise(wanted: Wanted, source: Source, progress: Progress | None = None)
     frames = [frame for frame in taken.frames if frame.width > 3]
     if not frames or not any(frame.height for frame in frames):
         raise DefinitionError(wanted.place, 0, 0, "the deliveries hold no rows", "name one that does")
+    if _differ(frames):
+        what = "the deliveries have different columns"
+        raise DefinitionError(wanted.place, 0, 0, what, "name the files of one table at a time, as a pattern in quotes")
     table = wanted.table or f"{DATASET}.{re.sub(r'[^a-z0-9_]', '_', name)}"
     if progress:
         progress("inferring", 0, 0)
@@ -102,6 +107,17 @@ def initialise(wanted: Wanted, source: Source, progress: Progress | None = None)
         null_values=inferred.null_values,
         notes=tuple(notes),
     )
+
+
+def _differ(frames: Sequence[pl.DataFrame]) -> bool:
+    """True when most deliveries share less than half of their columns with any other one: several tables."""
+    headers = [frozenset(frame.columns[3:]) for frame in frames]
+    alone = [
+        header
+        for at, header in enumerate(headers)
+        if not any(2 * len(header & other) >= len(header) for other in headers[:at] + headers[at + 1 :])
+    ]
+    return len(headers) > 1 and 2 * len(alone) > len(headers)
 
 
 def source_uri(place: str, folder: Path, source: Source) -> str:

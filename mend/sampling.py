@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from services.ingest.dialect import HEAD_BYTES, sniff
 from services.ingest.staging import stage
+from shared.domain.errors import DefinitionError
 from shared.domain.reading import MISFIT, ROW, ReadingOptions
 from shared.ports.source import Found, Source
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 BYTES_MAX = 256 << 20  # of one delivery; the rest of a longer text says little more
 ROWS_MAX = 1_000_000  # of all deliveries together
 _CHUNK_BYTES = 1 << 20
+_CONTROL = re.compile(r"\\x[0-9a-f]{2}")  # as names of columns show control characters
 
 
 class Sample(NamedTuple):
@@ -42,7 +45,10 @@ class _Fetched(NamedTuple):
 
 
 def sample(source: Source, chosen: Sequence[Found], progress: Progress | None) -> Sample:
-    """Read the deliveries in the dialect that most of them have; ``ForeignFailure`` when the source fails."""
+    """Read the deliveries in the dialect that most of them have.
+
+    ``ForeignFailure`` when the source fails, ``DefinitionError`` when there is nothing to read in what it gives.
+    """
     with TemporaryDirectory(prefix="mend-init-") as folder:
         fetched: list[_Fetched] = []
         for number, found in enumerate(chosen, start=1):
@@ -61,6 +67,10 @@ def sample(source: Source, chosen: Sequence[Found], progress: Progress | None) -
                 progress("reading", number - 1, len(alike))
             frames.append(_frame(each, ROWS_MAX // len(alike)))
         misfits = sum(frame.get_column(MISFIT).is_not_null().sum() for frame in frames)
+        binary = any(_CONTROL.search(column) for frame in frames for column in frame.columns)
+        if binary or misfits * 2 > sum(frame.height for frame in frames):
+            what = "what was read is no text of rows: neither CSV, nor JSON Lines, nor Parquet"
+            raise DefinitionError(chosen[0].uri, 0, 0, what, "unpack archives; gzip is read as it is")
         if misfits:
             notes.append(f"{misfits:,} lines do not fit the others; they would be quarantined")
         if any(not each.whole for each in alike):
