@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mend.commands.audit import audit
 from mend.commands.check import check
 from mend.commands.decide import approve, reject, undo
 from mend.commands.demo import demo

@@ -56,7 +56,7 @@ def run(root: Path, environment: Mapping[str, str], tell: Tell, given: Path | No
     stage = _Stage(process, root, tell)
     with SourceServer(folder / "served") as server:
         killed = _act(stage, plan, folder, server)
-    counted = audit.audit(process)
+    counted = audit.audit(process).as_json()
     comparison = truth.compare(_loaded(process), dataset)
     store = report.Store(process.store, process.objects)
     result = Result(

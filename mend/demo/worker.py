@@ -12,7 +12,7 @@ from mend import project
 from mend.runner import due, run_events
 from shared.ports.event_bus import SIGNALS_TOPIC, Message
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 5.0  # a retry that is due later is left to the next process
 
 
 def main(arguments: list[str]) -> None:

@@ -230,4 +230,5 @@ SERVICE = Service(
     collections=(delivery.DELIVERIES, delivery.POSITIONS),
     foreign_origin=Origin.SOURCE,
     priority=50,
+    urgent=(SourceReread,),
 )

@@ -34,7 +34,8 @@ class Service:
     ``foreign_origin`` is the origin of incidents made from a ``ForeignFailure`` that a handler raises.
     ``timers`` are owned collections whose documents have a ``wake_at`` (microseconds, 0 = none): the runtime sends
     ``clock.ticked`` when one is due. ``priority`` orders the local bus: lower is pulled first, so that a batch is
-    finished before the next one starts.
+    finished before the next one starts; ``urgent`` types are pulled before everything else, since they belong to a
+    batch that is under way.
     """
 
     name: str
@@ -43,4 +44,5 @@ class Service:
     raw_handlers: Mapping[str, RawHandler] = field(default_factory=dict)
     foreign_origin: Origin = Origin.INTERNAL
     priority: int = 100
+    urgent: Sequence[type[Event]] = ()
     timers: Sequence[str] = ()

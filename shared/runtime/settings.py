@@ -26,7 +26,7 @@ class Settings(BaseModel):
         600.0, gt=0, description="how long one delivery may be worked on before it comes again"
     )
     lock_wait_seconds: float = Field(60.0, gt=0, description="how long to wait for the warehouse's lock")
-    warehouse_memory_mb: int = Field(512, ge=64, description="memory the local warehouse may use, MB")
+    warehouse_memory_mb: int = Field(400, ge=64, description="memory the local warehouse may use, MB")
     source_timeout_seconds: float = Field(30.0, gt=0, description="how long a source may stay silent")
     source_bytes_max: int = Field(50_000_000_000, ge=1, description="largest delivery that is fetched, bytes")
     teams_webhook_secret: str = Field("teams-webhook", description="name of the secret with the Teams webhook URL")

@@ -31,6 +31,9 @@ from shared.runtime.worker import Worker
 if TYPE_CHECKING:
     from shared.adapters.local.store_inspection import StoreInspection
 
+if TYPE_CHECKING:
+    from shared.adapters.local.history import LocalHistory
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -121,6 +124,7 @@ def build(
     from shared.adapters.local.state_store import SqliteStateStore
     from shared.adapters.local.store_file import StoreFile
     from shared.adapters.local.warehouse import DuckDbWarehouse
+    from shared.adapters.local.warehouse_connection import WarehouseSettings
 
     clock = clock or SystemClock()
     root = Path(settings.root)
@@ -129,12 +133,15 @@ def build(
     secrets = secrets_of(settings)
     channels = channels_of(settings, secrets)
     source = source_of(settings)
+    warehouse_settings = WarehouseSettings(
+        memory_limit=f"{settings.warehouse_memory_mb}MB", wait_seconds=settings.lock_wait_seconds
+    )
     return Process(
         settings=settings,
         store=SqliteStateStore(store_file),
         bus=SqliteEventBus(store_file, clock),
         objects=objects,
-        warehouse=DuckDbWarehouse(root / "warehouse.duckdb", root / "objects", clock),
+        warehouse=DuckDbWarehouse(root / "warehouse.duckdb", root / "objects", clock, warehouse_settings),
         sql=sql_engine_of(settings),
         definitions=definitions_of(settings, definition_files),
         source=lambda kind: source,
@@ -156,7 +163,9 @@ def source_of(settings: Settings) -> Source:
     from shared.adapters.http.source import HttpSource
     from shared.adapters.local.source import FilesSource, UriSource
 
-    return UriSource(FilesSource(Path(settings.project)), HttpSource(settings.source_timeout_seconds))
+    return UriSource(
+        FilesSource(Path(settings.project)), HttpSource(settings.source_timeout_seconds, settings.source_bytes_max)
+    )
 
 
 def definitions_of(settings: Settings, files: Mapping[str, Path] | None = None) -> Definitions:
@@ -195,6 +204,14 @@ def channels_of(settings: Settings, secrets: Secrets) -> dict[str, Channel]:
     teams = TeamsChannel(lambda: secrets.get(settings.teams_webhook_secret))
     known: list[Channel] = [ConsoleChannel(), JsonLinesChannel(Path(settings.root) / "notices.jsonl"), teams]
     return {channel.name: channel for channel in known}
+
+
+def history(settings: Settings) -> LocalHistory:
+    """The store's history: events, and the views over them."""
+    from shared.adapters.local.history import LocalHistory
+    from shared.adapters.local.store_file import StoreFile
+
+    return LocalHistory(StoreFile(Path(settings.root)))
 
 
 @cache

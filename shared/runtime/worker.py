@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from shared.domain.ids import derive
-from shared.events.types import ClockTicked
+from shared.events.codec import topic_of
+from shared.events.types import ClockTicked, RetryRequested
 from shared.ports.clock import Clock
 from shared.ports.event_bus import EventBus, Subscription
 from shared.ports.state_store import StateStore, Where
 from shared.runtime.handling import Runtime, messages_of, subscriptions_of
 from shared.runtime.service import Service
+
+URGENT = 0
 
 
 class Worker:
@@ -36,7 +39,7 @@ class Worker:
         self._clock = clock
         self._lease_seconds = lease_seconds
         self._subscriptions = [
-            Subscription(f"{service.name}.{topic}", topic, service.name, service.priority)
+            Subscription(f"{service.name}.{topic}", topic, service.name, _priority(service, topic))
             for service in services
             for topic in subscriptions_of(service)
         ]
@@ -112,3 +115,8 @@ class Worker:
             due = self.next_due()
             wait = 1.0 if due is None else (due - self._clock.now()) / 1_000_000
             self._clock.sleep(min(max(wait, 0.01), 1.0))
+
+
+def _priority(service: Service, topic: str) -> int:
+    urgent = {topic_of(event_type.TYPE) for event_type in [*service.urgent, RetryRequested]}
+    return URGENT if topic in urgent else service.priority
