@@ -118,5 +118,5 @@ class Worker:
 
 
 def _priority(service: Service, topic: str) -> int:
-    urgent = {topic_of(event_type.TYPE) for event_type in [*service.urgent, RetryRequested]}
+    urgent = {topic_of(RetryRequested), *(topic_of(event_type) for event_type in service.urgent)}
     return URGENT if topic in urgent else service.priority
