@@ -44,7 +44,7 @@ def assess(work: Work, case: Case, remedy: RemedyKind, plan: Plan) -> Assessment
         remedy=remedy.name,
         tier=remedy.tier,
         pipeline=finding.pipeline,
-        p_cause=finding.confidence,
+        p_cause=max(finding.confidence, plan.p_cause),
         p_success=likely,
         rows_changed=plan.rows_changed,
         rows_batch=case.healing.rows_total() if case.healing else 0,
@@ -55,7 +55,7 @@ def assess(work: Work, case: Case, remedy: RemedyKind, plan: Plan) -> Assessment
         outcomes=tuple(recent),
         now=work.now,
     )
-    return Assessment(decide(request, policy, limits), finding.confidence, likely)
+    return Assessment(decide(request, policy, limits), request.p_cause, likely)
 
 
 def new_record(work: Work, case: Case, remedy: RemedyKind, plan: Plan, told: Assessment) -> Remedy:

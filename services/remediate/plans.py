@@ -36,6 +36,7 @@ class Plan:
     rows: int = 0  # rows that it concerns
     rows_changed: int = 0  # of these, rows whose cells change or that are dropped
     columns: tuple[str, ...] = ()
+    p_cause: float = 0.0  # of the rows concerned; a diagnosis speaks for all failing rows, a plan picks those that fit
     confidence: float = 1.0  # of the plan itself: below 1 when the evidence leaves a choice
     changes: tuple[CellChange, ...] = ()
     discards: tuple[Discard, ...] = ()
@@ -74,6 +75,7 @@ class Case:
     quarantine: Quarantine | None = None
     uri: str = ""
     readings: tuple[str, ...] = ()  # options of the readings made so far, the current one last
+    alternatives: list[Any] = field(default_factory=list)  # other readings, where the evidence only counts them
     claimed: Mapping[str, str] = field(default_factory=dict)  # renames that this round already plans
 
     @property

@@ -91,6 +91,7 @@ class BatchCases:
     quarantine: Quarantine
     uri: str
     readings: tuple[str, ...]
+    alternatives: list[Any]  # readings that the content suggests, as far as ingest noted them
 
     @classmethod
     def of(cls, work: Work, healing: Healing) -> BatchCases:
@@ -98,6 +99,7 @@ class BatchCases:
         ports = work.ports
         definition = read_pipeline(ports, healing.pipeline)
         delivery = ports.state.get("deliveries", healing.batch_id) or {}
+        made = list(delivery.get("readings", []))
         return cls(
             work=work,
             healing=healing,
@@ -106,7 +108,8 @@ class BatchCases:
             policy=read_policy(ports),
             quarantine=Quarantine(ports.objects, healing),
             uri=str(delivery.get("uri", "")),
-            readings=tuple(str(each.get("options", "")) for each in delivery.get("readings", [])),
+            readings=tuple(str(each.get("options", "")) for each in made),
+            alternatives=list(made[-1].get("alternatives", [])) if made else [],
         )
 
     def case(self, finding: Finding, claimed: dict[str, str]) -> Case:
@@ -121,5 +124,6 @@ class BatchCases:
             quarantine=self.quarantine,
             uri=self.uri,
             readings=self.readings,
+            alternatives=self.alternatives,
             claimed=claimed,
         )

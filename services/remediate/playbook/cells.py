@@ -45,10 +45,12 @@ def plan_of_mapping(
     mapping: pl.DataFrame,
     sentence: str,
     details: dict[str, object],
+    p_cause: float,
 ) -> Plan | None:
     """A plan that replaces texts (``old``, ``new``, ``confidence``) in rows with a violation on the column.
 
-    Rows on which the remedy was tried before do not count; None when nothing is left to change.
+    ``p_cause`` says how sure the cause is for those rows. Rows on which the remedy was tried before do not count; None
+    when nothing is left to change.
     """
     import polars as pl
 
@@ -66,10 +68,20 @@ def plan_of_mapping(
         rows=rows,
         rows_changed=rows,
         columns=(column.name,),
+        p_cause=p_cause,
         confidence=least,
         changes=(change,),
         details={**details, "distinct_texts": mapping.height},
     )
+
+
+def share_explained(values: pl.DataFrame, new: pl.Series) -> float:
+    """Share of the failing rows for which a new text was found."""
+    import polars as pl
+
+    weights = values.get_column("rows").cast(pl.Int64)
+    total = int(weights.sum())
+    return int(weights.filter(new.is_not_null()).sum()) / total if total else 0.0
 
 
 def rows_changed(case: Case, change: CellChange) -> int:

@@ -52,6 +52,7 @@ class _Deduplicate(Played):
             rows=equal.height,
             rows_changed=drop.height,
             columns=tuple(columns),
+            p_cause=0.97,
             discards=(Discard(remedy=self.name, columns=tuple(columns), rows=drop.select(ROW, "kept", reason)),),
             details={"groups": equal.get_column("kept").n_unique()},
         )

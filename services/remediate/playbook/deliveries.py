@@ -18,7 +18,7 @@ class _OtherReading(Played):
         if case.healing is None:
             return None
         told = case.finding.evidence("alternatives")
-        for entry in told if isinstance(told, list) else []:
+        for entry in told if isinstance(told, list) else case.alternatives:
             options = _options(entry)
             if options is None or options.to_json() in case.readings:
                 continue

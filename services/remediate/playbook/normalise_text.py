@@ -39,7 +39,7 @@ class _NormaliseText(Played):
             new.alias("new"), pl.lit(0.97).alias("confidence")
         )
         sentence = "Clean spaces, case and Unicode form of {values} texts in {column}, {rows} rows"
-        return plan_of_mapping(case, self.name, column, staged, mapping.drop_nulls("new"), sentence, {})
+        return plan_of_mapping(case, self.name, column, staged, mapping.drop_nulls("new"), sentence, {}, 0.97)
 
 
 def clean(texts: pl.Series) -> pl.Series:
@@ -144,6 +144,6 @@ NORMALISE_TEXT = _NormaliseText(
         "number_format_changed": Fit(6, 1, "Spaces and null words are no numbers."),
         "date_format_changed": Fit(6, 1, "Spaces and null words are no dates."),
         "type_changed": Fit(4, 1, "Spaces and null words break every type."),
-        "null_burst": Fit(2, 1, "Null words of another system."),
+        "null_burst": Fit(12, 1, "Words such as NA are nulls of another system."),
     },
 )

@@ -6,7 +6,7 @@ from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 from services.remediate.plans import Case, Fit, Plan, Played
-from services.remediate.playbook.cells import failing_texts, plan_of_mapping
+from services.remediate.playbook.cells import failing_texts, plan_of_mapping, share_explained
 from shared.domain.remedy import Tier
 
 if TYPE_CHECKING:
@@ -50,21 +50,28 @@ class _ParseDates(Played):
         chosen, confidence = choose(values, column.logical_type, _verdict(case))
         if not chosen:
             return None
-        new = pl.coalesce([read.parsed for read in chosen])
+        new_texts = pl.select(pl.coalesce([read.parsed for read in chosen])).to_series()
         mapping = values.select(pl.col("value").alias("old")).with_columns(
-            new.alias("new"), pl.lit(confidence).alias("confidence")
+            new_texts.alias("new"), pl.lit(confidence).alias("confidence")
         )
         names = ", ".join(read.format for read in chosen)
         doubt = "; day and month could be the other way round" if confidence < 0.6 else ""
         sentence = f"Read {{column}} as {_plain(names)} and write it as ISO in {{rows}} rows{doubt}"
         formats = [read.format for read in chosen]
+        sure = 0.95 if share_explained(values, new_texts) >= 0.5 and not _out_of_range(case) else 0.0
         return plan_of_mapping(
-            case, self.name, column, staged, mapping.drop_nulls("new"), sentence, {"formats": formats}
+            case, self.name, column, staged, mapping.drop_nulls("new"), sentence, {"formats": formats}, sure
         )
 
 
 def _plain(text: str) -> str:
     return text.replace("{", "").replace("}", "")
+
+
+def _out_of_range(case: Case) -> bool:
+    """True when the dates, read in the likeliest way, lie elsewhere than those of the passing rows."""
+    told = [each for each in case.finding.evidence("date_formats") or [] if isinstance(each, dict)]
+    return bool(told) and all(float(each.get("in_range_share", 1.0)) < 0.5 for each in told)
 
 
 def _verdict(case: Case) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from services.remediate.plans import Case, Fit, Plan, Played
-from services.remediate.playbook.cells import failing_texts, plan_of_mapping
+from services.remediate.playbook.cells import failing_texts, plan_of_mapping, share_explained
 from shared.domain.remedy import Tier
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ class _ParseNumbers(Played):
         )
         doubt = "; the marks could also mean the other thing" if confidence < 0.6 else ""
         sentence = f"Read {{column}} as {', '.join(names)} and write plain numbers in {{rows}} rows{doubt}"
-        return plan_of_mapping(case, self.name, column, staged, mapping.drop_nulls("new"), sentence, {"formats": names})
+        sure = 0.95 if share_explained(values, numbers) >= 0.5 else 0.0
+        mapping = mapping.drop_nulls("new")
+        return plan_of_mapping(case, self.name, column, staged, mapping, sentence, {"formats": names}, sure)
 
 
 def parse(values: pl.DataFrame, *, whole: bool) -> tuple[pl.Series, list[str], float] | None:
