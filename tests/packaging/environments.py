@@ -81,4 +81,5 @@ def ask(python: Path, staged: Path, target: str, requests: list[dict[str, Any]],
         [python, "-I", PROBE], input=json.dumps(question), env=environment, cwd=staged, capture_output=True, text=True
     )
     assert asked.returncode == 0, asked.stderr
-    return json.loads(asked.stdout.splitlines()[-1])
+    *log, answer = asked.stdout.splitlines()
+    return json.loads(answer) | {"log": "\n".join([*log, asked.stderr])}

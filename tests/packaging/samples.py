@@ -27,6 +27,7 @@ source: {kind: files, uri: landing/*.csv, order: name}
 contract: contracts/flights.odcs.yaml
 destination: {table: travel.flights, mode: upsert}
 healing: {mode: propose}
+alerts: {channels: [jsonl]}
 """
 CONTRACT = """\
 apiVersion: v3.1.0

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from shared.events.codec import encode, topic_of
-from shared.events.types import EVENT_TYPES, Event, IncidentOpened
+from shared.events.types import EVENT_TYPES, BatchLoaded, BatchValidated, Event, IncidentOpened, RemedyProposed
 from shared.ports.event_bus import EventBus, Subscription
 from tests.packaging.environments import SERVICES, ask, build_environment, stage
 from tests.packaging.samples import CHAIN, FIRST_EVENT, SIGNAL, write_project
@@ -51,6 +51,11 @@ class World:
         self.told += events
         return events
 
+    def notices(self) -> list[str]:
+        """What people were told."""
+        path = self.folder / "store" / "notices.jsonl"
+        return path.read_text().splitlines() if path.exists() else []
+
     def run_until(self, service: str) -> dict[str, Any]:
         """What ``service`` did, after all before it did their part."""
         for part in CHAIN:
@@ -66,7 +71,14 @@ class World:
     def _run(self, service: str, hears: tuple[type[Event], ...]) -> dict[str, Any]:
         python = build_environment(service)
         staged = stage(service, self.folder / service)
-        report: dict[str, Any] = {"python": python, "staged": staged, "answers": [], "emitted": [], "heard": []}
+        report: dict[str, Any] = {
+            "python": python,
+            "staged": staged,
+            "answers": [],
+            "emitted": [],
+            "heard": [],
+            "log": "",
+        }
         for kind in hears:
             heard = [event for event in self.told if isinstance(event, kind)]
             if not heard:
@@ -74,6 +86,7 @@ class World:
             report["heard"] += heard
             answered = ask(python, staged, service, [_unwrapped(event) for event in heard], self.settings)
             report["answers"] += answered["answers"]
+            report["log"] += answered["log"]
             report |= {name: answered[name] for name in ("files", "strangers", "missing")}
             report["emitted"] += self.emitted()
         return report
@@ -120,7 +133,7 @@ def test_it_does_its_part(world: World, service: str) -> None:
     report = world.run_until(service)
     [part] = [part for part in CHAIN if part.service == service]
     assert report["heard"], f"nothing before {service} emitted any of {[kind.TYPE for kind in part.hears]}"
-    assert {answer["status"] for answer in report["answers"]} <= set(ACKNOWLEDGED), report["answers"]
+    assert {answer["status"] for answer in report["answers"]} <= set(ACKNOWLEDGED), report["log"]
     missing = [kind.TYPE for kind in part.emits if not any(isinstance(event, kind) for event in report["emitted"])]
     assert not missing, f"{service} emitted {[event.TYPE for event in report['emitted']]}"
 
@@ -137,10 +150,12 @@ def test_it_needs_only_its_own_folder_and_extra(world: World, service: str) -> N
 @pytest.mark.parametrize("service", IN_ORDER)
 def test_a_duplicate_changes_nothing(world: World, service: str) -> None:
     report = world.run_until(service)
+    told = world.notices()
     again = [request for event in report["heard"] for request in (_unwrapped(event), _wrapped(event, service))]
     answered = ask(report["python"], report["staged"], service, again, world.settings)
-    assert {answer["status"] for answer in answered["answers"]} <= set(ACKNOWLEDGED), answered["answers"]
+    assert {answer["status"] for answer in answered["answers"]} <= set(ACKNOWLEDGED), answered["log"]
     assert not world.emitted(), "a duplicate was handled again"
+    assert world.notices() == told, "a person was told twice"
 
 
 @pytest.mark.parametrize("service", IN_ORDER)
@@ -149,10 +164,19 @@ def test_a_malformed_event_is_an_incident_and_not_retried(world: World, service:
     sample = _unwrapped(report["heard"][0])
     malformed = [{**sample, "body": '{"id": 1}'}, {**sample, "body": "\x00 no JSON"}]
     answered = ask(report["python"], report["staged"], service, malformed, world.settings)
-    assert {answer["status"] for answer in answered["answers"]} <= set(ACKNOWLEDGED), answered["answers"]
+    assert {answer["status"] for answer in answered["answers"]} <= set(ACKNOWLEDGED), answered["log"]
     incidents = [event for event in world.emitted() if isinstance(event, IncidentOpened)]
     assert len(incidents) == len(malformed), "what is malformed must be seen by a person"
     assert {incident.service for incident in incidents} == {service}
+
+
+def test_together_they_moved_the_rows_and_told_a_person(world: World) -> None:
+    world.run_until(IN_ORDER[-1])
+    [validated] = [event for event in world.told if isinstance(event, BatchValidated)]
+    [loaded] = [event for event in world.told if isinstance(event, BatchLoaded)]
+    [proposed] = [event for event in world.told if isinstance(event, RemedyProposed)]
+    assert (validated.rows_passed, validated.rows_quarantined, loaded.rows_loaded) == (3, 1, 3)
+    assert any(proposed.remedy_id in notice for notice in world.notices())
 
 
 @pytest.mark.skipif("ingest" not in SERVICES, reason="no ingest yet")
