@@ -14,6 +14,7 @@ from mend.commands.demo import demo
 from mend.commands.doctor import doctor
 from mend.commands.init import init
 from mend.commands.publish import publish, signal
+from mend.commands.replay import replay
 from mend.commands.run import run
 from mend.commands.status import incidents, status
 from mend.output import Exit, console
@@ -48,7 +49,7 @@ def options(
     """A data pipeline that mends itself: every row is accounted for, and every failure is healed or explained."""
 
 
-for command in (demo, init, check, doctor, run, publish, signal, status, incidents, approve, reject, undo):
+for command in (demo, init, check, doctor, run, publish, signal, status, incidents, approve, reject, undo, replay):
     app.command()(command)
 
 

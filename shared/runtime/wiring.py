@@ -102,6 +102,10 @@ class Process:
             lease_seconds=self.settings.lease_seconds,
         )
 
+    def inspection(self) -> StoreInspection:
+        """A look at the store from outside."""
+        return inspection_of(self.settings)
+
     def close(self) -> None:
         """Give up locks and connections."""
         self.warehouse.close()
