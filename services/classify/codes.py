@@ -94,7 +94,7 @@ REASONS: Final[dict[str, Meaning]] = {
     "e2big": (C.RESOURCE_EXHAUSTION, 0.8),
     "efbig": (C.RESOURCE_EXHAUSTION, 0.7),
     "enobufs": (C.RESOURCE_EXHAUSTION, 0.9),
-    "oomkilled": (C.MEMORY_LEAK, 0.8),
+    "oomkilled": (C.RESOURCE_EXHAUSTION, 0.85),
     "outofmemory": (C.RESOURCE_EXHAUSTION, 0.7),
     "enospc": (C.DISK_SPACE_FULL, 0.95),
     "edquot": (C.DISK_SPACE_FULL, 0.95),
@@ -189,14 +189,14 @@ SQLSTATE: Final[dict[str, Meaning]] = {
     "3D000": (C.MISSING_DEPENDENCY, 0.9),
     "3F000": (C.MISSING_DEPENDENCY, 0.9),
     "42501": (C.PERMISSION_DENIED, 0.97),
-    "42601": (C.CONFIGURATION_ERROR, 0.85),
+    "42601": (C.UNKNOWN, 0.85),
     "42602": (C.CONFIGURATION_ERROR, 0.8),
     "42701": (C.SCHEMA_MISMATCH, 0.8),
     "42703": (C.SCHEMA_MISMATCH, 0.95),
     "42704": (C.MISSING_DEPENDENCY, 0.8),
     "42710": (C.CONFIGURATION_ERROR, 0.7),
     "42723": (C.CONFIGURATION_ERROR, 0.7),
-    "42803": (C.CONFIGURATION_ERROR, 0.8),
+    "42803": (C.UNKNOWN, 0.8),
     "42804": (C.SCHEMA_MISMATCH, 0.95),
     "42830": (C.SCHEMA_MISMATCH, 0.8),
     "42846": (C.SCHEMA_MISMATCH, 0.9),
@@ -212,6 +212,8 @@ SQLSTATE: Final[dict[str, Meaning]] = {
     "21S01": (C.SCHEMA_MISMATCH, 0.95),
     "22001": (C.SCHEMA_MISMATCH, 0.75),
     "22P04": (C.SCHEMA_MISMATCH, 0.7),
+    "22012": (C.UNKNOWN, 0.8),
+    "22P02": (C.SCHEMA_MISMATCH, 0.6),
     "22021": (C.DATA_CORRUPTION, 0.95),
     "22023": (C.CONFIGURATION_ERROR, 0.7),
     "28000": (C.AUTHENTICATION_FAILURE, 0.9),
@@ -222,7 +224,7 @@ SQLSTATE: Final[dict[str, Meaning]] = {
     "53400": (C.CONFIGURATION_ERROR, 0.7),
     "55P03": (C.TIMEOUT_EXCEEDED, 0.85),
     "55P02": (C.CONFIGURATION_ERROR, 0.85),
-    "57014": (C.TIMEOUT_EXCEEDED, 0.85),
+    "57014": (C.TIMEOUT_EXCEEDED, 0.7),
     "57P01": (C.NETWORK_TIMEOUT, 0.75),
     "57P02": (C.NETWORK_TIMEOUT, 0.75),
     "57P03": (C.NETWORK_TIMEOUT, 0.85),
@@ -241,7 +243,8 @@ SQLSTATE_CLASSES: Final[dict[str, Meaning]] = {
     "23": (C.DATA_CORRUPTION, 0.9),
     "28": (C.AUTHENTICATION_FAILURE, 0.9),
     "34": (C.CONFIGURATION_ERROR, 0.6),
-    "42": (C.CONFIGURATION_ERROR, 0.6),
+    "40": (C.UNKNOWN, 0.8),
+    "42": (C.CONFIGURATION_ERROR, 0.5),
     "44": (C.DATA_CORRUPTION, 0.8),
     "53": (C.RESOURCE_EXHAUSTION, 0.85),
     "54": (C.RESOURCE_EXHAUSTION, 0.8),
@@ -252,9 +255,9 @@ EXIT_CODES: Final[dict[int, Meaning]] = {
     126: (C.PERMISSION_DENIED, 0.7),
     127: (C.MISSING_DEPENDENCY, 0.85),
     124: (C.TIMEOUT_EXCEEDED, 0.8),
-    137: (C.MEMORY_LEAK, 0.65),  # SIGKILL; most often the kernel's or container's answer to too much memory
-    -9: (C.MEMORY_LEAK, 0.6),
-    152: (C.RESOURCE_EXHAUSTION, 0.7),  # SIGXCPU
+    137: (C.RESOURCE_EXHAUSTION, 0.65),  # SIGKILL; most often the kernel's or container's answer to too much memory
+    -9: (C.RESOURCE_EXHAUSTION, 0.6),
+    152: (C.TIMEOUT_EXCEEDED, 0.7),  # SIGXCPU
     153: (C.RESOURCE_EXHAUSTION, 0.7),  # SIGXFSZ
 }
 # Seen often and saying nothing of the cause: 1, 2, 130 (SIGINT), 134 (SIGABRT), 139 (SIGSEGV), 143 (SIGTERM).

@@ -84,6 +84,9 @@ def _foreign(report: IncidentOpened) -> Diagnosis:
 
 def _by_structure(report: IncidentOpened, clues: list[Clue], words: spoken.Spoken | None) -> Diagnosis:
     first = clues[0]
+    if first.failure_class == FailureClass.UNKNOWN:
+        told = f"{_system(report)} failed, and {first.meaning}: a mistake in code, or an end that was wished for."
+        return diagnosed(cause_of(FailureClass.UNKNOWN, report.origin), 0.0, told, [first.evidence])
     counted = [clue for clue in clues if not _explained_status(first, clue)]
     if words is not None and words.failure_class == first.failure_class:
         counted = [*counted, *words.clues[:1]]  # words that agree support it; those that do not, anybody can write

@@ -43,7 +43,7 @@ _STRONG: Final[dict[C, str]] = {
         hostunreachableexception retryablecommiterror brokerresponseerror proxyconnectionerror clientpayloaderror
         """,
     C.TIMEOUT_EXCEEDED: """
-        deadlineexceeded timeoutexpired querycanceled querycancelederror locknotavailable locknotavailableerror
+        deadlineexceeded timeoutexpired locknotavailable locknotavailableerror
         locktimeout airflowtasktimeout airflowsensortimeout airflowdagruntimeout softtimelimitexceeded
         timelimitexceeded statementtimeout statementtimeouterror operationtimedout sqltimeoutexception
         executiontimeout idleintransactionsessiontimeout processtimeout jobtimeoutexception cancelledtimeouterror
@@ -55,14 +55,15 @@ _STRONG: Final[dict[C, str]] = {
         quotaexceeded quotaexceededexception slowdown limitexceededexception ratelimited throttlederror
         """,
     C.RESOURCE_EXHAUSTION: """
-        toomanyconnections toomanyconnectionserror recursionerror stackoverflowerror brokenprocesspool
+        toomanyconnections toomanyconnectionserror brokenprocesspool
         brokenthreadpool rejectedexecutionexception insufficientresources insufficientresourceserror
         configurationlimitexceeded outofsharedmemory statementtoocomplex circuitbreakingexception poolerror pooltimeout
         connectionpooltimeoutexception outofmemorywhilecompiling bufferoverflow emptypoolerror maxconnectionserror
-        memoryerror outofmemory _arraymemoryerror arraymemoryerror outofmemoryexception outofmemorycudaerror
+        memoryerror outofmemory outofmemoryerror killedworker terminatedworkererror workerlosterror oomkilled
+        nodeoutofmemory _arraymemoryerror arraymemoryerror outofmemoryexception outofmemorycudaerror
         """,
     C.MEMORY_LEAK: """
-        killedworker outofmemoryerror terminatedworkererror workerlosterror oomkilled nodeoutofmemory
+        leakdetectedexception memoryleakexception
         """,
     C.DISK_SPACE_FULL: """
         diskfull diskfullerror diskfullexception nospaceleft dsquotaexceededexception quotadiskexceeded
@@ -76,22 +77,22 @@ _STRONG: Final[dict[C, str]] = {
         schemaresolutionerror schemaresolutionexception stringdatarighttruncation stringdatarighttruncationerror
         schemamismatch cannotcoerce stringdatarighttruncationexception invalidschema typemismatchexception
         schemavalidationerror mergeerror unresolvedcolumn strictdynamicmappingexception avrotypeexception
-        schemacompatibilityerror
+        schemacompatibilityerror schemaerrors conversionexception numberformatexception
         """,
     C.DATA_CORRUPTION: """
         unicodedecodeerror unicodeencodeerror jsondecodeerror badgzipfile badzipfile notnullviolation
         notnullviolationerror uniqueviolation uniqueviolationerror foreignkeyviolation foreignkeyviolationerror
-        checkviolation checkviolationerror integrityerror invalidtextrepresentation invalidtextrepresentationerror
+        checkviolation checkviolationerror integrityerror
         numericvalueoutofrange numericvalueoutofrangeerror datetimefieldoverflow datetimefieldoverflowerror
         invaliddatetimeformat invaliddatetimeformaterror badcopyfileformat badcopyfileformaterror
-        characternotinrepertoire untranslatablecharacter datacorrupted indexcorrupted divisionbyzero zerodivisionerror
-        parsererror lzmaerror zipexception numberformatexception datetimeparseexception malformedinputexception
-        streamcorruptedexception corruptrecordexception serializationexception checksumexception dataerror
-        outofboundsdatetime invalidoperation conversionexception constraintexception outofrangeexception
+        characternotinrepertoire untranslatablecharacter datacorrupted indexcorrupted
+        parsererror lzmaerror zipexception datetimeparseexception malformedinputexception
+        streamcorruptedexception corruptrecordexception serializationexception checksumexception
+        outofboundsdatetime constraintexception outofrangeexception
         jsonparseexception unpicklingerror ziperror checksumerror crcerror corruptdataerror decodeerror
         datalossexception sqlintegrityconstraintviolationexception invalidoperationerror
         conversionsyntax eofexception unexpectedeof parseexceptionerror constraintviolation
-        duplicatekeyerror duplicatekeyexception expatvaliditycheckfailed schemaerrors nodataerror
+        duplicatekeyerror duplicatekeyexception
         """,
     C.MISSING_DEPENDENCY: """
         modulenotfounderror importerror filenotfounderror filenotfoundexception nosuchfileexception notfound
@@ -111,25 +112,32 @@ _STRONG: Final[dict[C, str]] = {
         missingschema invalidurl unsupportedprotocol argumenterror argumenttypeerror usageerror badparameter
         nosuchoption missingparameter badoptionusage nosectionerror nooptionerror missingsectionheadererror
         parsingerror duplicateoptionerror interpolationerror tomldecodeerror scannererror yamlerror
-        duplicatedagidfound duplicatetaskidfound airflowdagcycleexception dagcycleexception illegalargumentexception
-        paramvalidationerror noregionerror invalidargument badrequest syntaxexception parserexception
+        illegalargumentexception
+        paramvalidationerror noregionerror invalidargument
         invalidparametervalue cantchangeruntimeparam unsupportedclassversionerror dagsterinvalidconfigerror
         dagsterinvaliddefinitionerror parameterbinderror settingserror missingenvironmentvariable configfileerror
         endpointprovidererror invalidendpointerror profilenotfound parameterbinderrors invalidconfigurationerror
         sslcertverificationerror certificateerror sslcertificateerror clientconnectorcertificateerror
-        invalidregionerror locationparseerror syntaxerrororaccessruleviolation
+        invalidregionerror locationparseerror
         """,
 }
 _WEAK: Final[dict[C, str]] = {
-    C.TIMEOUT_EXCEEDED: "timeouterror timeout cancellederror",
-    C.NETWORK_TIMEOUT: "interfaceerror transporterror sslerror sslzeroreturnerror connectionexception",
-    C.SCHEMA_MISMATCH: "keyerror binderexception typemismatcherror",
-    C.DATA_CORRUPTION: "eoferror arrowinvalid parseerror exceptionparse computeerror arrowindexerror",
-    C.CONFIGURATION_ERROR: """
-        syntaxerror validationerror invalidinputexception parseexception composererror constructorerror indentationerror
-        nameerror programmingerror unboundlocalerror
+    C.UNKNOWN: """
+        syntaxerror attributeerror recursionerror zerodivisionerror divisionbyzero nameerror indentationerror
+        unboundlocalerror indexerror assertionerror nullpointerexception stackoverflowerror typeerror
+        arrayindexoutofboundsexception classcastexception illegalstateexception deadlockdetected serializationfailure
+        parserexception syntaxexception parseexception groupingerror keyboardinterrupt notimplementederror
+        airflowdagcycleexception duplicatetaskidfound
         """,
-    C.MISSING_DEPENDENCY: "attributeerror",
+    C.TIMEOUT_EXCEEDED: "timeouterror timeout cancellederror querycanceled querycancelederror",
+    C.NETWORK_TIMEOUT: "interfaceerror transporterror sslerror sslzeroreturnerror connectionexception",
+    C.SCHEMA_MISMATCH: """
+        binderexception typemismatcherror invalidtextrepresentation invalidtextrepresentationerror dataerror
+        """,
+    C.DATA_CORRUPTION: "eoferror arrowinvalid parseerror exceptionparse computeerror",
+    C.CONFIGURATION_ERROR: """
+        validationerror invalidinputexception composererror constructorerror badrequest
+        """,
     C.RESOURCE_EXHAUSTION: "resourceexhausted resourceexhaustederror",
 }
 

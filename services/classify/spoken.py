@@ -15,7 +15,7 @@ from services.classify.diagnosis import WORDS_CONFIDENCE_MAX, Clue, Evidence
 from shared.domain.incident import FailureClass
 
 DECISIVE = 0.62  # a beginning of the message that weighs this much decides
-ENOUGH = 0.42  # the whole message needs this much; below it is said to be unknown
+ENOUGH = 0.36  # the whole message needs this much; below it is said to be unknown
 _MARGIN_MIN = 0.02
 _LIKENESS_WEIGHT = 0.8
 _SUPPORT_SHARE = 0.35  # what further entries of the same class add
@@ -64,7 +64,7 @@ def read(message: str, system: str) -> Spoken | None:
         found = _weigh(beginning, system)
         needed = DECISIVE if number < len(parts) else ENOUGH
         if found is not None and found.weight >= needed:
-            return found
+            return found if found.failure_class != FailureClass.UNKNOWN else None
     return None
 
 

@@ -68,9 +68,15 @@ def clauses(message: str) -> list[str]:
     """
     text = _without_json(visible(message)[:CHARACTERS_MAX])
     found = [clause.strip() for clause in _CLAUSE.split(text)]
-    kept = [_NAMES_OF_CLASSES.sub(" ", clause) for clause in found if clause and _DIRECTIVE.search(clause) is None]
+    kept = [_NAMES_OF_CLASSES.sub(" ", _telling(clause)) for clause in found]
     kept = [clause for clause in kept if any(character.isalnum() for character in clause)]
     return _traceback_turned(kept, text)
+
+
+def _telling(clause: str) -> str:
+    """The clause up to where it begins to address the reader."""
+    directive = _DIRECTIVE.search(clause)
+    return clause[: directive.start()] if directive else clause
 
 
 def _without_json(text: str) -> str:
@@ -98,7 +104,7 @@ def _traceback_turned(found: list[str], text: str) -> list[str]:
     start = next((index for index, line in enumerate(lines) if _TRACEBACK in line), 0)
     for line in lines[start + 1 :]:
         if not line.startswith((" ", "\t")) and _EXCEPTION_LINE.match(line) and _TRACEBACK not in line:
-            head = [part.strip() for part in _CLAUSE.split(line) if part.strip() and not _DIRECTIVE.search(part)]
+            head = [part.strip() for part in _CLAUSE.split(_telling(line)) if part.strip()]
             return head + [clause for clause in found if clause not in head and not clause.startswith('File "')]
     return found
 
