@@ -100,5 +100,6 @@ def escalate(work: Work, healing: Healing, finding: Finding, why: str) -> None:
     said = finding.note or finding.explanation
     tried = f" Tried: {', '.join(sorted(finding.tried))}." if finding.tried else ""
     what = f"{why}. {said[:800]}".rstrip(". ") + "."
-    command = f"mend quarantine show {healing.batch_id}"
+    rows = f"mend quarantine show {healing.batch_id}"
+    command = rows if left else f"mend explain {finding.incident_id}"
     close(work, finding, IncidentState.ESCALATED, f"{what}{tried} Begin with: {command}", left=left)

@@ -32,6 +32,7 @@ class _RenameColumns(Played):
             sentence=f"Take delivered columns for contract columns: {pairs}{doubt}",
             rows=case.healing.rows_total(),
             columns=tuple(sorted(rename.values())),
+            p_cause=0.95 if confidence >= 0.95 and all(_told(each, rename, candidates) for each in missing) else 0.0,
             confidence=confidence,
             rename=dict(sorted(rename.items())),
         )
@@ -57,6 +58,15 @@ def match(missing: list[str], candidates: list[dict[str, Any]]) -> tuple[dict[st
         rename[delivered] = column
         confidence = min(confidence, sure)
     return rename, confidence
+
+
+def _told(column: str, rename: dict[str, str], candidates: list[dict[str, Any]]) -> bool:
+    """True when the contract or the name itself says so: a synonym, or all words of one name stand in the other."""
+    for each in candidates:
+        if each.get("missing") == column and rename.get(str(each.get("delivered"))) == column:
+            one, other = set(_letters(column).split()), set(_letters(str(each["delivered"])).split())
+            return bool(each.get("synonym")) or one <= other or other <= one
+    return False
 
 
 def _pick(candidates: list[dict[str, Any]]) -> tuple[str, float] | None:

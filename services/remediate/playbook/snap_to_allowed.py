@@ -71,13 +71,17 @@ def _nearest(text: str, choices: list[str], dense: dict[int, float]) -> int | No
     if not found or found[0][1] > reach or (len(found) > 1 and found[1][1] <= found[0][1]):
         return None
     choice, edits, index = found[0]
-    if dense[max(int(edits), 1)] > DENSITY_MAX:
-        return None
-    if min(len(text), len(choice)) < 3:
-        return None  # one of two letters replaced is another code, not a misspelling
+    if len(choice) < 3 or dense[max(int(edits), 1)] > DENSITY_MAX:
+        # Among short or crowded codes, one letter replaced is another code; a letter typed twice still is a slip.
+        return int(index) if _typed_twice(text, choice) else None
     if _digits(text) != _digits(choice):
         return None  # another number is another thing
     return int(index)
+
+
+def _typed_twice(text: str, choice: str) -> bool:
+    """True when the text is the choice with one letter doubled."""
+    return any(choice[: place + 1] + choice[place:] == text for place in range(len(choice)))
 
 
 def _digits(text: str) -> str:
@@ -106,6 +110,7 @@ SNAP_TO_ALLOWED = _SnapToAllowed(
     stage="rows",
     fits={
         "value_misspelled": Fit(19, 1, "The unique nearest allowed value, with every other strictly farther."),
-        "value_unknown": Fit(3, 1, "Where most unknown values are new, the near ones may be new as well."),
+        "value_unknown": Fit(24, 1, "It touches only values that have one nearest, and leaves the unknown ones."),
+        "orphan_rows": Fit(24, 1, "It touches only keys that have one nearest, and leaves the orphans."),
     },
 )
