@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 COLUMNS_MAX: Final = 20_000
 LOOK_AHEAD_BYTES: Final = 16 << 20
+_BOM: Final = b"\xef\xbb\xbf"  # pyarrow takes it off what it is given; ours is off already, so it is content here
 
 
 class _Sorted(NamedTuple):
@@ -119,8 +120,8 @@ class CsvReading:
             return record.split(delimiter)
         names = [f"f{n}" for n in range(record.count(delimiter) + 1)]
         table = csv.read_csv(
-            pa.py_buffer(record + b"\n"),
-            csv.ReadOptions(use_threads=False, block_size=len(record) + 2, autogenerate_column_names=True),
+            pa.py_buffer(_BOM + record + b"\n"),
+            csv.ReadOptions(use_threads=False, block_size=len(record) + 5, autogenerate_column_names=True),
             self._parse_options(newlines=True, handler=None),
             _convert_options(names, pa.binary()),
         )
@@ -175,6 +176,8 @@ class CsvReading:
 
         if not content:
             return None, misfits
+        if content.startswith(_BOM):
+            content = _BOM + content
         table = csv.read_csv(
             pa.py_buffer(content),
             csv.ReadOptions(use_threads=False, block_size=len(content) + 1, column_names=self.columns),
@@ -182,6 +185,7 @@ class CsvReading:
             _convert_options(self.columns, pa.string()),
         )
         if self._options.escape and misfits:  # pyarrow leaves an escaped line end off the end of a text
+            content = content.removeprefix(_BOM) if content.startswith(_BOM * 2) else content
             texts = dict(self._numbered(Block(content, 0)))
             misfits = [(n, why, content[texts[n].start : texts[n].end].decode()) for n, why, _ in misfits]
         return table, misfits

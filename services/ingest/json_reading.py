@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from itertools import chain
-from json.encoder import encode_basestring  # type: ignore[attr-defined]  # the C one; not in typeshed
+from json.encoder import encode_basestring
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from services.ingest.record_blocks import Block, RecordBlocks
@@ -74,7 +75,8 @@ class JsonReading:
             record_bytes_max=record_bytes_max,
             look_ahead_bytes=record_bytes_max,
         )
-        self._scan = _scanner()
+        self._scan_flat = _scanner(str)
+        self._scan_nested = _scanner(_Literal)
         self._names: dict[str, str] = {}  # key -> column
         self._used: set[str] = set()
         self._records = 0
@@ -142,15 +144,15 @@ class JsonReading:
 
     def _parsed(self, text: str) -> Row | str:
         """The line's object, or why it is none."""
+        text = text.strip(" \t")
+        nested = "[" in text or text.find("{", 1) > 0  # only there a number must be told from a string
         try:
-            row, end = self._scan(text.strip(" \t"), 0)
-        except StopIteration:
-            return NOT_JSON
+            row, end = (self._scan_nested if nested else self._scan_flat)(text, 0)
         except _DuplicateKeys:
             return DUPLICATE_KEYS
-        except (ValueError, RecursionError):
+        except (StopIteration, ValueError, RecursionError):
             return NOT_JSON
-        return row if isinstance(row, dict) and end == len(text.strip(" \t")) else NOT_JSON
+        return row if isinstance(row, dict) and end == len(text) else NOT_JSON
 
     def _learn(self, rows: list[Row]) -> None:
         """Gives every new key a column."""
@@ -178,9 +180,19 @@ class JsonReading:
     def _arrays(self, rows: list[Row]) -> list[Any]:
         import pyarrow as pa
 
+        keys = list(self._names)
+        if not keys or not rows:
+            return [pa.nulls(len(rows), pa.string()) for _ in keys]
+        try:
+            columns = (
+                [*zip(*map(itemgetter(*keys), rows), strict=True)]
+                if len(keys) > 1
+                else [[row[keys[0]] for row in rows]]
+            )
+        except KeyError:
+            columns = [[row.get(key) for row in rows] for key in keys]
         arrays = []
-        for key in self._names:
-            values = [row.get(key) for row in rows]
+        for values in columns:
             try:
                 arrays.append(pa.array(values, pa.string()))
             except (pa.ArrowTypeError, pa.ArrowInvalid):
@@ -218,8 +230,6 @@ def _object(pairs: list[tuple[str, Any]]) -> Row:
     return row
 
 
-def _scanner() -> Callable[[str, int], tuple[Any, int]]:
-    decoder = json.JSONDecoder(
-        object_pairs_hook=_object, parse_float=_Literal, parse_int=_Literal, parse_constant=_Literal
-    )
-    return decoder.scan_once
+def _scanner(number: type[str]) -> Callable[[str, int], tuple[Any, int]]:
+    decoder = json.JSONDecoder(object_pairs_hook=_object, parse_float=number, parse_int=number, parse_constant=number)
+    return decoder.scan_once  # type: ignore[attr-defined, no-any-return]  # raw_decode without its lookups

@@ -8,7 +8,7 @@ from shared.domain.reading import ReadingOptions
 
 _TOKENS = [
     b",", b";", b'"', b'""', b"\n", b"\r", b"\r\n", b"\\", b"a", b"bc", b" ", "é".encode(), b"\xff", b"\0", b"'",
-    b'","', b'"\n"',
+    b'","', b'"\n"', "\ufeff".encode(),
 ]  # fmt: skip
 _ACCIDENTS = [b"", b"", b'"', b",", b"\n", b"\xff", b'a"b', b',"x']
 

@@ -74,6 +74,9 @@ def expected(content: bytes, options: ReadingOptions, limit: int = RECORD_BYTES_
 )
 @example(b'h,i\n1,"2\n3,4\n5,6\n', ReadingOptions(), 3, 1 << 28, 5)
 @example(b'h\n"' + b"a" * 9, ReadingOptions(), 1, 8, 1)
+@example(b'h\n"a\nbbbb\r\nccc', ReadingOptions(), 1, 8, 1)
+@example(b",\\\n", ReadingOptions(escape="\\", header=False, column_names=("x",)), 1, 1 << 28, 5)
+@example("a,b\n\ufeff1,2\n\ufeff3,4\n5\n".encode(), ReadingOptions(escape="\\"), 4, 1 << 28, 5)
 def test_every_record_is_staged_exactly(
     content: bytes, options: ReadingOptions, chunk: int, limit: int, ahead: int
 ) -> None:

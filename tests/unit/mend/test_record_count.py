@@ -9,7 +9,7 @@ import gzip
 import io
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mend.record_count import RecordCount, count_records
@@ -24,10 +24,15 @@ def count(content: bytes, options: ReadingOptions, chunk_bytes: int = 1 << 20, l
 
 @settings(max_examples=400, deadline=None)
 @given(st.one_of(junk, tidy()), reading_options, st.integers(1, 40), st.sampled_from([3, 8, 17, 1 << 28]))
+@example(b'h\na"\nb"\n', ReadingOptions(), 40, 1 << 28)
+@example(b'h\n"a"\r\n"b"\r\n', ReadingOptions(), 6, 1 << 28)
 def test_agrees_with_the_oracle(content: bytes, options: ReadingOptions, chunk: int, limit: int) -> None:
     marks = (mark.encode() for mark in (options.delimiter, options.quote, options.escape))
     found = CsvOracle(*marks, limit).read(
-        content, header=options.header, skip_lines=options.skip_lines, names=len(options.column_names)
+        content.removeprefix(b"\xef\xbb\xbf"),
+        header=options.header,
+        skip_lines=options.skip_lines,
+        names=len(options.column_names),
     )
     assert count(content, options, chunk, limit) == (len(found.rows), "")
 
