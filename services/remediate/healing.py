@@ -136,7 +136,7 @@ def _carry_out(work: Work, cases: BatchCases, told: Round) -> bool:
             return False
         make_columns_attempt(work, cases, columns)
         return True
-    rows = [each for each in told.choices if each.plan.action in ("cells", "discard")]
+    rows = _once_each([each for each in told.choices if each.plan.action in ("cells", "discard")])
     if not rows:
         return False
     if make_rows_attempt(work, cases, rows):
@@ -149,11 +149,12 @@ def _carry_out(work: Work, cases: BatchCases, told: Round) -> bool:
 
 
 def _once_each(choices: list[Choice]) -> list[Choice]:
-    """Several incidents may wait for one and the same decision."""
+    """Several incidents may want the same: it is done once, and what is left of them shows afterwards."""
     unique: dict[str, Choice] = {}
     for choice in choices:
-        key = choice.record.remedy_id if choice.record is not None else choice.finding.incident_id
-        unique.setdefault(key, choice)
+        key = f"{choice.remedy.name}|{','.join(choice.plan.columns)}|{','.join(choice.plan.waive)}"
+        if key not in unique or (unique[key].record is None and choice.record is not None):
+            unique[key] = choice
     return list(unique.values())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -60,6 +61,7 @@ def choose_all(work: Work, cases: BatchCases, findings: list[Finding]) -> Round:
     told = Round()
     blocked = blocking_stage(findings, held=cases.healing.held())
     claimed: dict[str, str] = {}
+    asked = _asked(work, findings)
     for finding in sorted(findings, key=_turn):
         if blocked is not None and stage_of(finding) != blocked:
             continue
@@ -67,7 +69,7 @@ def choose_all(work: Work, cases: BatchCases, findings: list[Finding]) -> Round:
             told.covered.append(finding)
             continue
         case = cases.case(finding, claimed)
-        chosen = choose(work, case)
+        chosen = choose(work, case, asked=asked)
         if isinstance(chosen, Choice):
             told.choices.append(chosen)
             claimed.update(chosen.plan.rename)
@@ -93,8 +95,25 @@ def _covered(finding: Finding, claimed: dict[str, str]) -> bool:
     return bool(names) and set(names) <= set(claimed)
 
 
-def choose(work: Work, case: Case, *, last: bool = False) -> Choice | Literal["waiting", "exhausted"]:
-    """The first candidate that has a plan. ``last`` looks at the remedies of last resort only."""
+def _asked(work: Work, findings: list[Finding]) -> dict[str, str]:
+    """Proposals of the batch that wait for a person: remedy and columns → remedy id."""
+    known = [load_remedy(work.ports.state, each.proposal) for each in findings if each.proposal]
+    standing = [each for each in known if each is not None and each.state == RemedyState.PROPOSED]
+    return {_question(each.remedy, each.columns): each.remedy_id for each in standing}
+
+
+def _question(remedy: str, columns: Sequence[str]) -> str:
+    return f"{remedy}|{','.join(columns)}"
+
+
+def choose(
+    work: Work, case: Case, *, last: bool = False, asked: dict[str, str] | None = None
+) -> Choice | Literal["waiting", "exhausted"]:
+    """The first candidate that has a plan. ``last`` looks at the remedies of last resort only.
+
+    ``asked`` are questions that a person has been asked about the batch already: none is asked twice.
+    """
+    asked = {} if asked is None else asked
     finding = case.finding
     standing = standing_proposal(work, case)
     if standing is not None:
@@ -113,7 +132,11 @@ def choose(work: Work, case: Case, *, last: bool = False) -> Choice | Literal["w
         if told.ruling.verdict == "apply":
             return Choice(finding, remedy, plan, None, told)
         if told.ruling.verdict == "propose":
-            deciding.propose(work, case, remedy, plan, told)
+            question = _question(remedy.name, plan.columns)
+            if question in asked and not last:
+                finding.proposal, finding.note = asked[question], "waits for the decision about the same column"
+            else:
+                asked[question] = deciding.propose(work, case, remedy, plan, told).remedy_id
             return "waiting"
         finding.note = f"{remedy.name}: {told.ruling.reason}"
         if told.ruling.verdict == "observe":

@@ -116,25 +116,28 @@ def choose(values: pl.DataFrame, logical_type: str, verdict: str) -> tuple[list[
         if not reads:
             break
         best = max(reads, key=lambda read: read.rows)
-        pick, sure = _settle(best, reads, texts, verdict)
+        pick, sure = _settle(best, reads, verdict)
         chosen.append(pick)
         confidence = min(confidence, sure)
         left = left & pick.parsed.is_null()
     return chosen, confidence
 
 
-def _settle(best: Read, reads: list[Read], texts: pl.Series, verdict: str) -> tuple[Read, float]:
+def _settle(best: Read, reads: list[Read], verdict: str) -> tuple[Read, float]:
     """The reading with day and month the right way round, and how sure that is."""
     twin = next((read for read in reads if _is_twin(best.format, read.format)), None)
-    if twin is None or twin.rows < best.rows:  # some texts only fit one order, and a column has one order
-        only_other = 0 if twin is None else int((twin.parsed.is_not_null() & best.parsed.is_null()).sum())
-        return best, 0.98 if only_other == 0 else 0.5
-    both = best.parsed.is_not_null() & twin.parsed.is_not_null()
-    if bool((best.parsed.filter(both) == twin.parsed.filter(both)).all()):
+    if twin is None:
+        return best, 0.98
+    only_best = bool((best.parsed.is_not_null() & twin.parsed.is_null()).any())
+    only_twin = bool((twin.parsed.is_not_null() & best.parsed.is_null()).any())
+    if only_best and only_twin:
+        return best, 0.5  # the column itself is of two minds
+    if only_best or only_twin:  # some texts fit one order only, and a column has one order
+        return (best if only_best else twin), 0.98
+    if bool((best.parsed == twin.parsed).all()):
         return best, 0.95
     if verdict:
-        right = best if _order(best.format) == verdict else twin
-        return right, 0.95
+        return (best if _order(best.format) == verdict else twin), 0.95
     return best, 0.5
 
 

@@ -19,8 +19,14 @@ from shared.domain.remedy import Mode, Tier
 
 SECOND = 1_000_000
 REQUEST = Request(
-    remedy="parse_dates", tier=Tier.GUARDED, pipeline="flights", p_cause=0.95, p_success=0.95, rows_changed=10, rows_batch=100
-)  # fmt: skip
+    remedy="parse_dates",
+    tier=Tier.GUARDED,
+    pipeline="flights",
+    p_cause=0.95,
+    p_success=0.95,
+    rows_changed=10,
+    rows_batch=100,
+)
 FAILED = tuple(Outcome(False, at * SECOND) for at in (1, 2, 3))
 
 

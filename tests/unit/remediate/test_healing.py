@@ -101,7 +101,7 @@ def test_ambiguous_dates_are_proposed_and_approved_once(tmp_path: Path) -> None:
     world.say(proposed.remedy_id, "approve", by="grace")
     assert world.waiting_rows() == set()
     assert len(world.of(RemedyApplied)) == 1
-    assert len([each for each in world.of(BatchStaged)]) == 1
+    assert len(world.of(BatchStaged)) == 1
     (record,) = world.remedies()
     assert (record.state, record.decided_by) == ("verified", "ada")
     world.places(20)

@@ -69,9 +69,19 @@ def test_a_source_that_answers_the_third_time(world: Outside) -> None:
     assert [(each.service, each.event_id) for each in world.of(RetryRequested)] == [("ingest", "e1")] * 3
     world.queue.append(
         DeliveryRegistered.caused_by(
-            world.cause, "d", 1, batch_id="b1", pipeline="trips", uri="landing/x.csv", name="x", generation="1",
-            sha256="0", bytes=1, seq="s", raw_path="raw",
-        )  # fmt: skip
+            world.cause,
+            "d",
+            1,
+            batch_id="b1",
+            pipeline="trips",
+            uri="landing/x.csv",
+            name="x",
+            generation="1",
+            sha256="0",
+            bytes=1,
+            seq="s",
+            raw_path="raw",
+        )
     )
     world.drain()
     assert world.found().state == "healed"
@@ -100,7 +110,9 @@ def test_a_retry_without_further_report_succeeded(world: Outside) -> None:
 
 
 def test_a_load_that_is_seen_heals_its_incident(world: Outside) -> None:
-    world.report(service="load", origin="destination", cause="destination_unavailable", batch_id="b1", attempt=1, uri="")
+    world.report(
+        service="load", origin="destination", cause="destination_unavailable", batch_id="b1", attempt=1, uri=""
+    )
     world.drain()
     loaded = BatchLoaded.caused_by(
         world.cause, "l", 1, batch_id="b1", pipeline="trips", attempt=1, reading=1, table="travel.trips", mode="append",

@@ -1,4 +1,4 @@
-"""Goal: what holds a whole batch (columns, dialect, units, cut-off deliveries, missing parents) heals or waits for a person."""
+"""Goal: what holds a whole batch (columns, dialect, units, cut-off files, missing parents) heals or waits."""
 
 from __future__ import annotations
 
@@ -283,9 +283,19 @@ def test_orphans_are_judged_again_when_their_parent_is_loaded(tmp_path: Path) ->
     def parent_loaded(number: int) -> None:
         world.queue.append(
             BatchLoaded.caused_by(
-                world.cause, f"parent{number}", 1, batch_id=NEWER, pipeline="cities", attempt=number, reading=1,
-                table="travel.cities", mode="append", rows_passed=1, rows_loaded=1, rows_discarded=0,
-            )  # fmt: skip
+                world.cause,
+                f"parent{number}",
+                1,
+                batch_id=NEWER,
+                pipeline="cities",
+                attempt=number,
+                reading=1,
+                table="travel.cities",
+                mode="append",
+                rows_passed=1,
+                rows_loaded=1,
+                rows_discarded=0,
+            )
         )
         world.run()
 

@@ -45,7 +45,10 @@ schema:
     properties:
       - {name: id, logicalType: integer, primaryKey: true, primaryKeyPosition: 1, required: true}
       - {name: day, logicalType: date}
-      - {name: city, logicalType: string, quality: [{type: library, metric: invalidValues, mustBe: 0, arguments: {validValues: [Newark, Boston, Kennedy]}}]}
+      - name: city
+        logicalType: string
+        quality:
+          - {type: library, metric: invalidValues, mustBe: 0, arguments: {validValues: [Newark, Boston, Kennedy]}}
       - {name: price, logicalType: number}
 """
 PIPELINE = """
@@ -107,11 +110,9 @@ class World:
 
     def deliver(self, rows: pl.DataFrame, batch: str = BATCH) -> None:
         """A first reading of a delivery arrives and everything that follows from it."""
-        self.process.store.commit([
-            Put("deliveries", batch, {
-                "batch_id": batch, "uri": f"landing/{batch}.csv", "seq": "s1", "readings": [{"options": '{"format":"csv"}'}],
-            })
-        ])  # fmt: skip
+        readings = [{"options": '{"format":"csv"}'}]
+        delivery = {"batch_id": batch, "uri": f"landing/{batch}.csv", "seq": "s1", "readings": readings}
+        self.process.store.commit([Put("deliveries", batch, delivery)])
         marks = [
             pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("_mend_row"),
             pl.lit(None, dtype=pl.String).alias("_mend_raw"),
@@ -131,7 +132,7 @@ class World:
                 seq="s1",
                 parts=[paths.part(paths.staged(batch, 1), 0)],
                 rows=full.height,
-            )  # fmt: skip
+            )
         )
         self.run()
 
@@ -201,7 +202,7 @@ class World:
                     remedy_id=event.remedy_id,
                     reading=event.reading,
                     attempt=event.attempt,
-                )  # fmt: skip
+                )
             ]
         if isinstance(event, SourceReread):
             return self.on_reread(event)
@@ -272,7 +273,7 @@ class World:
                     rows_passed=passed.height,
                     rows_loaded=passed.height,
                     rows_discarded=0,
-                )  # fmt: skip
+                )
             )
         return events
 
