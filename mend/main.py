@@ -17,6 +17,7 @@ from mend.commands.publish import publish, signal
 from mend.commands.replay import replay
 from mend.commands.run import run
 from mend.commands.status import incidents, status
+from mend.commands.up import up
 from mend.output import Exit, console
 from shared.domain.errors import DefinitionError, DefinitionMissing, MendError
 from shared.domain.masking import clean
@@ -49,7 +50,7 @@ def options(
     """A data pipeline that mends itself: every row is accounted for, and every failure is healed or explained."""
 
 
-for command in (demo, init, check, doctor, run, publish, signal, status, incidents, approve, reject, undo, replay):
+for command in (demo, init, audit, check, doctor, run, up, publish, signal, status, incidents, approve, reject, undo, replay):
     app.command()(command)
 
 
