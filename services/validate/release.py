@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shared.domain import paths
+from shared.domain.checks import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -134,34 +135,45 @@ def _with_reasons(
     step = max(1, REASONS_AT_ONCE // max(1, len(failures)))
     for start in range(0, marked.height, step):
         piece = marked.slice(start, step)
-        explained = piece.with_columns(_violations(failures, values, held).alias(VIOLATIONS))
-        yield explained.select(*rows.columns, VIOLATIONS)
+        yield piece.select(rows.columns).with_columns(_reasons(piece, failures, values, held))
 
 
-def _violations(failures: Sequence[Failure], values: Sequence[pl.Expr], held: DatasetFinding | None) -> pl.Expr:
+def _reasons(
+    piece: pl.DataFrame, failures: Sequence[Failure], values: Sequence[pl.Expr], held: DatasetFinding | None
+) -> pl.Series:
+    """One list of violations per row: a long table of all reasons, put together by row.
+
+    Lists built row by row from nullable structs took thirty times as long.
+    """
     import polars as pl
 
-    reasons = []
+    long = []
+    blameless = pl.repeat(True, piece.height, dtype=pl.Boolean, eager=True)
     for index, (rule, _) in enumerate(failures):
-        reason = _reason(rule.check, rule.column, values[index], rule.explanation)
-        reasons.append(pl.when(pl.col(f"_mend_mask_{index}")).then(reason).otherwise(None))
-    nothing = pl.lit(None, dtype=pl.String)
-    if held is None:
-        return pl.concat_list(reasons).list.drop_nulls()
-    whole = _reason(held.check, held.column, nothing, held.message)
-    own = [pl.col(f"_mend_mask_{index}") for index, item in enumerate(failures) if item.rule.severity == "error"]
-    if not own:
-        return pl.concat_list([*reasons, whole]).list.drop_nulls()
-    return pl.concat_list([*reasons, pl.when(~pl.any_horizontal(own)).then(whole).otherwise(None)]).list.drop_nulls()
+        mask = piece[f"_mend_mask_{index}"]
+        if rule.severity == "error":
+            blameless = blameless & ~mask
+        places = mask.arg_true()
+        told = piece.with_columns(values[index].alias("_mend_value"))["_mend_value"].gather(places)
+        long.append(_told(places, rule.check, rule.column, told, rule.explanation))
+    if held is not None:
+        places = blameless.arg_true()
+        nothing = pl.Series("value", [], dtype=pl.String).extend_constant(None, places.len())
+        long.append(_told(places, held.check, held.column, nothing, held.message))
+    together = pl.concat(long).sort("place", maintain_order=True).group_by("place", maintain_order=True)
+    reasons = together.agg(pl.struct("check", "column", "value", "explanation").alias(VIOLATIONS))
+    check(reasons.height == piece.height, "every row set aside has a reason")
+    return reasons[VIOLATIONS]
 
 
-def _reason(check: str, column: str, value: pl.Expr, explanation: str) -> pl.Expr:
+def _told(places: pl.Series, check_name: str, column: str, values: pl.Series, explanation: str) -> pl.DataFrame:
     import polars as pl
 
-    return pl.struct(
-        pl.lit(check).alias("check"),
+    return pl.DataFrame([places.alias("place"), values.alias("value")]).select(
+        "place",
+        pl.lit(check_name).alias("check"),
         pl.lit(column).alias("column"),
-        value.alias("value"),
+        "value",
         pl.lit(explanation).alias("explanation"),
     )
 

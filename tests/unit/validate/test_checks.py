@@ -59,7 +59,7 @@ CELLS: dict[str, st.SearchStrategy[str]] = {
     "floor": st.sampled_from(["1", "2", "", "x"]),
     "city": st.sampled_from(["Rome", "Oslo", ""]),
 }
-ROW = st.one_of(
+ROW: st.SearchStrategy[dict[str, str]] = st.one_of(
     st.fixed_dictionaries(CELLS),
     st.just(GOOD),
     st.builds(lambda number: {**GOOD, "id": str(number), "code": ""}, st.integers(1, 99)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pandera.errors
 import pandera.polars as pa
@@ -31,7 +32,7 @@ MOMENT = datetime(2013, 1, 1, tzinfo=UTC)
 
 
 def frame(a: int | None = 1, b: str | None = "AB", c: datetime = MOMENT, d: float = 1.5) -> pl.DataFrame:
-    types = {"a": pl.Int64, "b": pl.String, "c": pl.Datetime("us", "UTC"), "d": pl.Float64}
+    types: dict[str, Any] = {"a": pl.Int64, "b": pl.String, "c": pl.Datetime("us", "UTC"), "d": pl.Float64}
     return pl.DataFrame({"a": [5, a], "b": [None, b], "c": [None, c], "d": [None, d]}, schema=types)
 
 

@@ -43,7 +43,7 @@ class World:
             "schema": [{"name": "things", "properties": properties, **schema}],
         }
         self.process = wiring.build(
-            Settings(root=str(folder / "store"), project=str(folder), rows_per_part=rows_per_part)  # type: ignore[call-arg]
+            Settings(root=str(folder / "store"), project=str(folder), rows_per_part=rows_per_part)
         )
         self.rows_per_part = rows_per_part
 
