@@ -1,0 +1,93 @@
+"""Messages by the hand that wrote the catalogue: they show that it works, not how well it does on strangers."""
+
+import pytest
+
+from services.classify import similarity, spoken, wording
+from shared.domain.incident import FailureClass
+from shared.domain.masking import mask
+
+MESSAGES = (
+    ("permission_denied", "spark", "java.nio.file.AccessDeniedException: /mnt/lake/bronze/orders"),
+    ("permission_denied", "snowflake", "003001 (42501): SQL access control error: Insufficient privileges on RAW"),
+    ("permission_denied", "gcs", "403 GET https://storage.example/b/x: svc does not have storage.objects.get access"),
+    ("permission_denied", "nfs", "cp: cannot create regular file '/exports/out.csv': Permission denied"),
+    ("authentication_failure", "postgres", 'FATAL: password authentication failed for user "loader"'),
+    ("authentication_failure", "api", "401 Client Error: Unauthorized for url: https://api.example/v1/orders"),
+    ("authentication_failure", "aws", "The security token included in the request is expired"),
+    ("network_timeout", "postgres", 'could not connect to server: Connection refused. Is it running on "db7"?'),
+    ("network_timeout", "http", "HTTPSConnectionPool(host='x', port=443): Max retries exceeded: NewConnectionError"),
+    ("network_timeout", "dns", "socket.gaierror: [Errno -3] Temporary failure in name resolution"),
+    ("network_timeout", "gateway", "upstream returned HTTP 502 Bad Gateway"),
+    ("timeout_exceeded", "bq", "504 Deadline Exceeded: context deadline exceeded after 600s waiting for the job"),
+    ("timeout_exceeded", "postgres", "psycopg.errors.QueryCanceled: canceling statement due to statement timeout"),
+    ("timeout_exceeded", "airflow", "airflow.exceptions.AirflowTaskTimeout: Timeout, PID: 311"),
+    ("rate_limiting", "api", "429 Client Error: Too Many Requests for url: https://api.example/v2/items?page=9"),
+    ("rate_limiting", "aws", "ThrottlingException: Rate exceeded"),
+    ("rate_limiting", "bigquery", "Exceeded rate limits: too many table update operations for this table"),
+    ("resource_exhaustion", "postgres", "FATAL: sorry, too many clients already"),
+    ("resource_exhaustion", "kubernetes", "0/6 nodes are available: 6 Insufficient memory, 2 Insufficient cpu"),
+    ("resource_exhaustion", "os", "OSError: [Errno 24] Too many open files: 'part-0099.parquet'"),
+    ("memory_leak", "netty", "LEAK: ByteBuf.release() was not called before it's garbage-collected"),
+    ("memory_leak", "java", "java.lang.OutOfMemoryError: GC overhead limit exceeded"),
+    ("disk_space_full", "kafka", "java.io.IOException: No space left on device"),
+    ("disk_space_full", "sqlite", "sqlite3.OperationalError: database or disk is full"),
+    ("disk_space_full", "oracle", "ORA-01653: unable to extend table SALES.ORDERS by 1024 in tablespace USERS"),
+    ("schema_mismatch", "postgres", 'ERROR: column "discount" of relation "orders" does not exist'),
+    ("schema_mismatch", "bigquery", "Provided Schema does not match Table p:d.t. Cannot add fields (field: coupon)"),
+    ("schema_mismatch", "delta", "A schema mismatch detected when writing to the Delta table (Table ID: 8f)"),
+    ("data_corruption", "pyarrow", "ArrowInvalid: Parquet magic bytes not found in footer. The file is corrupted."),
+    ("data_corruption", "mysql", "ERROR 1062 (23000): Duplicate entry '17' for key 'PRIMARY'"),
+    ("data_corruption", "gzip", "gzip: orders.csv.gz: unexpected end of file"),
+    ("missing_dependency", "python", "ModuleNotFoundError: No module named 'orjson'"),
+    ("missing_dependency", "postgres", 'psycopg2.errors.UndefinedTable: relation "stg.orders" does not exist'),
+    ("missing_dependency", "bash", "run.sh: line 4: gsutil: command not found"),
+    ("configuration_error", "kafka", "ConfigException: No resolvable bootstrap urls given in bootstrap.servers"),
+    ("configuration_error", "argparse", "load.py: error: the following arguments are required: --date"),
+    ("unknown", "python", "ZeroDivisionError: division by zero"),
+    ("unknown", "python", "AttributeError: 'NoneType' object has no attribute 'split'"),
+    ("unknown", "job", "Job 4711 ended. Look at the log."),
+    ("unknown", "mail", "Dear team, the lunch on Friday is moved to one o'clock"),
+)  # fmt: skip
+
+
+def _read(system: str, message: str) -> tuple[str, float]:
+    found = spoken.read(mask(message), system)
+    return (str(found.failure_class), found.weight) if found else ("unknown", 0.0)
+
+
+def test_most_messages_are_recognised_and_few_wrongly() -> None:
+    wrong = [(label, _read(system, text), text) for label, system, text in MESSAGES if _read(system, text)[0] != label]
+    sure = [each for each in wrong if each[1][1] >= 0.6]
+    assert len(wrong) <= len(MESSAGES) * 0.1, wrong
+    assert not sure, sure
+
+
+def test_the_catalogue_has_entries_of_every_class_and_none_twice() -> None:
+    entries = similarity.index().entries
+    for failure_class in FailureClass:
+        assert sum(entry.failure_class == failure_class for entry in entries) >= 20, failure_class
+    texts = [(entry.system, entry.text) for entry in entries]
+    assert len(set(texts)) == len(texts)
+    assert all(entry.words for entry in entries)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "\x00", "{", "}" * 9, '{"a": 1}', "\n\n", "''", "🙂" * 300, "Traceback (most recent call last):"]
+)
+def test_odd_texts_are_unknown(text: str) -> None:
+    assert spoken.read(text, "") is None
+
+
+def test_numbers_ids_paths_hosts_and_times_do_not_matter() -> None:
+    one = "2024-05-01 10:00:01 could not open /srv/a/b.csv on 10.0.0.1: id 8f14e45fceea167a5a36dedd4bea2543"
+    two = "2023-01-31 23:59:59 could not open /mnt/x/y.txt on 10.9.9.9: id c9f0f895fb98ab9159f51fd0297e236d"
+    assert wording.words(one) == wording.words(two)
+
+
+def test_the_root_of_a_traceback_comes_first() -> None:
+    text = (
+        "Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    run()\n"
+        "ConnectionRefusedError: [Errno 111] Connection refused\n\nDuring handling of the above exception, another "
+        "exception occurred:\n\nTraceback (most recent call last):\n  File \"b.py\", line 2, in g\nValueError: no value"
+    )  # fmt: skip
+    assert _read("python", text)[0] == "network_timeout"
