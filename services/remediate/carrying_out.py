@@ -8,7 +8,7 @@ from typing import cast
 from services.remediate import deciding
 from services.remediate.attempt import Repairs, Written, rows_ready, tried, write_attempt
 from services.remediate.playbook.waiting import backoff_microseconds
-from services.remediate.records import REPAIRS, Attempt, Finding, Flight, Healing, Remedy, watch
+from services.remediate.records import REPAIRS, Attempt, Finding, Flight, Healing, Remedy, load_remedy, watch
 from services.remediate.rounds import Choice
 from services.remediate.work import BatchCases, Work
 from shared.domain import paths
@@ -79,7 +79,8 @@ def begin_waiting(work: Work, cases: BatchCases, choice: Choice) -> None:
     finding.state, finding.awaits_table, finding.proposal = "waiting", table, record.remedy_id
     finding.note = f"its rows are judged again when {table} is loaded"
     watch(work.ports.state, "table", table, batch=cases.healing.batch_id)
-    if finding.evidence("parent_missing") and work.ports.warehouse.describe(table) is not None:
+    first = finding.tried.get(choice.remedy.name, 0) == 1
+    if first and finding.evidence("parent_missing") and work.ports.warehouse.describe(table) is not None:
         cases.healing.awake.append(table)
         cases.healing.wake_at = work.now
 
@@ -101,13 +102,13 @@ def make_columns_attempt(work: Work, cases: BatchCases, choices: list[Choice]) -
         choice.finding.state = "healing"
 
 
-def make_rows_attempt(work: Work, cases: BatchCases, choices: list[Choice]) -> bool:
-    """Repaired rows as the next attempt; False when no row would be ready for it."""
+def make_rows_attempt(work: Work, cases: BatchCases, choices: list[Choice], awake: list[Finding]) -> bool:
+    """Repaired rows, and those whose parents came, as the next attempt; False when no row would be ready for it."""
     healing = cases.healing
     repairs = Repairs(
         [change for choice in choices for change in choice.plan.changes],
         [discard for choice in choices for discard in choice.plan.discards],
-        [],
+        [",".join(each.columns) for each in awake],
     )
     whole = healing.held()
     if not whole:
@@ -127,29 +128,23 @@ def make_rows_attempt(work: Work, cases: BatchCases, choices: list[Choice]) -> b
         record.rows = written.rows_kept + dropped if choice.plan.discards else cells
         records.append(record)
         choice.finding.state = "healing"
-    _announce(work, cases, number, "whole" if whole else "rows", written, records, [])
+    waited = _waited(work, awake)
+    _announce(work, cases, number, "whole" if whole else "rows", written, [*records, *waited], [])
     for record in records:
         deciding.applied(work, record, number)
-    return True
-
-
-def rejudge(work: Work, cases: BatchCases, findings: list[Finding], records: list[Remedy]) -> bool:
-    """The rows of the incidents as they are, judged again; False when none could go."""
-    healing = cases.healing
-    repairs = Repairs([], [], [",".join(each.columns) for each in findings])
-    whole = healing.held()
-    if not whole and len(rows_ready(cases.quarantine, repairs, tried(work.ports.objects, healing))) == 0:
-        return False
-    number = healing.next_number()
-    written = write_attempt(work.ports.objects, healing, number, repairs, whole=whole)
-    _announce(work, cases, number, "whole" if whole else "rows", written, records, [])
-    made = healing.attempt(number)
-    if made is not None:
-        made.rejudged = True
-    for record in records:
+    for record in waited:
         record.attempt = number
         record.save(work.ports.state)
+    made = healing.attempt(number)
+    if made is not None:
+        made.rejudged = bool(awake) and not records
     return True
+
+
+def _waited(work: Work, awake: list[Finding]) -> list[Remedy]:
+    """The remedies that waited for parents which are there now."""
+    known = [load_remedy(work.ports.state, each.proposal) for each in awake]
+    return [each for each in known if each is not None and each.state == RemedyState.APPLIED]
 
 
 def _announce(
@@ -210,8 +205,3 @@ def _announce(
         accept_columns=accept,
         waive=healing.waive,
     )
-
-
-def is_standing(record: Remedy | None) -> bool:
-    """True for a remedy that was carried out and whose outcome is not known yet."""
-    return record is not None and record.state == RemedyState.APPLIED

@@ -51,6 +51,10 @@ def open_findings(work: Work, healing: Healing) -> list[Finding]:
 
 def close_settled(work: Work, healing: Healing, findings: list[Finding]) -> list[Finding]:
     """Close those that are over; what stays open is returned, with its rows left counted."""
+    for finding in findings:
+        pair = f"{finding.check}|{finding.column}"
+        if finding.evidence("severity") == "warning" and pair not in healing.warnings:
+            healing.warnings.append(pair)
     later = any(each.number > 1 and each.verdict for each in healing.attempts)
     counts = Quarantine(work.ports.objects, healing).counts() if later and findings else {}
     still: list[Finding] = []

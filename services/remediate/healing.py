@@ -10,7 +10,6 @@ from services.remediate.carrying_out import (
     begin_waiting,
     make_columns_attempt,
     make_rows_attempt,
-    rejudge,
 )
 from services.remediate.deciding import verified
 from services.remediate.records import Attempt, Finding, Healing, Remedy, load_finding, load_remedy
@@ -84,16 +83,13 @@ def _round(work: Work, healing: Healing, findings: list[Finding]) -> None:
     cases = BatchCases.of(work, healing)
     awake = [each for each in findings if each.awaits_table and each.awaits_table in healing.awake]
     healing.awake = []
-    if awake and _rejudge(work, cases, awake):
-        _save(work, findings)
-        return
-    if _attempts_made(healing) >= cases.definition.healing.attempts_max:
+    if not awake and _attempts_made(healing) >= cases.definition.healing.attempts_max:
         for finding in findings:
             if not finding.awaits_table:
                 closing.escalate(work, healing, finding, "All attempts of this batch are used up")
         return
     told = choose_all(work, cases, findings)
-    if not _carry_out(work, cases, told):
+    if not _carry_out(work, cases, told, awake):
         _last_resort(work, cases, told, findings)
     _save(work, [each for each in findings if not each.closed])
 
@@ -107,13 +103,7 @@ def _attempts_made(healing: Healing) -> int:
     return sum(1 for each in healing.attempts if not each.rejudged and each.kind != "superseded")
 
 
-def _rejudge(work: Work, cases: BatchCases, awake: list[Finding]) -> bool:
-    records = [load_remedy(work.ports.state, each.proposal) for each in awake]
-    standing = [each for each in records if each is not None and each.state == RemedyState.APPLIED]
-    return rejudge(work, cases, awake, standing)
-
-
-def _carry_out(work: Work, cases: BatchCases, told: Round) -> bool:
+def _carry_out(work: Work, cases: BatchCases, told: Round, awake: list[Finding]) -> bool:
     """Carry out the choices of a round; False when nothing came of it but waiting or nothing."""
     for choice in [each for each in told.choices if each.plan.action in ("refetch", "await")]:
         begin = begin_refetch if choice.plan.action == "refetch" else begin_waiting
@@ -137,9 +127,9 @@ def _carry_out(work: Work, cases: BatchCases, told: Round) -> bool:
         make_columns_attempt(work, cases, columns)
         return True
     rows = _once_each([each for each in told.choices if each.plan.action in ("cells", "discard")])
-    if not rows:
+    if not rows and not awake:
         return False
-    if make_rows_attempt(work, cases, rows):
+    if make_rows_attempt(work, cases, rows, awake):
         return True
     waits = bool(told.waiting)
     for choice in rows:

@@ -61,6 +61,7 @@ class Quarantine:
         after = self._base.number if self._base else 0
         self._later = [each for each in standing if each.number > after]
         self._gone: pl.Series | None = None
+        self._warnings = list(healing.warnings)
 
     @property
     def base(self) -> Attempt | None:
@@ -85,6 +86,7 @@ class Quarantine:
         gone = self.gone().implode()
         for frame in read_parts(self._objects, paths.quarantine(self._batch, self._base.number)):
             left = frame.filter(~pl.col(ROW).is_in(gone)) if len(self.gone()) else frame
+            left = without(left, self._warnings)
             if left.height:
                 yield left
 
@@ -119,6 +121,17 @@ class Quarantine:
         if not parts:
             return pl.DataFrame(schema={"value": pl.String, "rows": pl.UInt32})
         return pl.concat(parts).group_by("value").agg(pl.col("rows").sum()).drop_nulls("value").sort("value")
+
+
+def without(frame: pl.DataFrame, warnings: list[str]) -> pl.DataFrame:
+    """The rows without violations that are only warnings (``check|column``): they hold no row back."""
+    import polars as pl
+
+    if not warnings:
+        return frame
+    each = pl.element().struct
+    pair = pl.concat_str(each.field("check"), pl.lit("|"), each.field("column"))
+    return frame.with_columns(pl.col(VIOLATIONS).list.eval(pl.element().filter(~pair.is_in(warnings))))
 
 
 def violations(frame: pl.DataFrame) -> pl.DataFrame:

@@ -118,8 +118,7 @@ def choose(
     standing = standing_proposal(work, case)
     if standing is not None:
         return standing
-    if finding.awaits_table and not last:
-        return "waiting"
+    finding.awaits_table = ""
     for remedy in candidates(finding.cause):
         if (remedy.name in LAST) != last or remedy.name in finding.refused:
             continue
@@ -151,8 +150,8 @@ def standing_proposal(work: Work, case: Case) -> Choice | Literal["waiting"] | N
     if record is None:
         finding.proposal = ""
         return None
-    if record.state == RemedyState.PROPOSED:
-        return "waiting"
+    if record.state in (RemedyState.PROPOSED, RemedyState.APPLIED):
+        return "waiting"  # for a person, for a newer delivery, for a parent
     finding.proposal = ""
     remedy = remedy_named(record.remedy)
     if record.state != RemedyState.APPROVED or remedy is None:

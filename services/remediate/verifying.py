@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from services.remediate import deciding
 from services.remediate.playbook.waiting import AWAIT_PARENT
-from services.remediate.quarantine import read_parts, row_numbers, rows_violating
+from services.remediate.quarantine import read_parts, row_numbers, rows_violating, without
 from services.remediate.records import Attempt, Finding, Healing, Remedy, load_finding, load_remedy
 from services.remediate.work import Work
 from shared.domain import paths
@@ -35,7 +35,7 @@ def verify_attempt(work: Work, healing: Healing, attempt: Attempt) -> None:
     for record in standing:
         finding = load_finding(work.ports.state, record.incident_id)
         if attempt.kind == "rows":
-            _settle_rows(work, attempt, record)
+            _settle_rows(work, healing, attempt, record)
         else:
             _settle_whole(work, healing, attempt, record, finding)
         if record.state == RemedyState.FAILED:
@@ -75,14 +75,15 @@ def revert_terms(work: Work, healing: Healing, record: Remedy) -> None:
         )
 
 
-def _settle_rows(work: Work, attempt: Attempt, record: Remedy) -> None:
+def _settle_rows(work: Work, healing: Healing, attempt: Attempt, record: Remedy) -> None:
     if record.remedy == AWAIT_PARENT.name:
         if attempt.rows_passed:
-            told = f"{attempt.rows_passed:,} rows found their parents and were loaded"
-            left = attempt.rows - attempt.rows_passed
-            deciding.verified(work, record, success=True, healed=attempt.rows_passed, left=left, why=told)
+            blamed = len(_blamed(work, healing, attempt, record.columns))
+            found = min(attempt.rows_passed, max(attempt.rows - blamed, 0))
+            told = f"{found:,} rows found their parents and were loaded"
+            deciding.verified(work, record, success=True, healed=found, left=blamed, why=told)
         return  # no parent yet: it goes on waiting
-    counted = count_rows(work, attempt, record)
+    counted = count_rows(work, healing, attempt, record)
     if counted.healed:
         why = f"{counted.healed:,} rows passed and were loaded" + _but(counted.not_healed)
         deciding.verified(work, record, success=True, healed=counted.healed, left=counted.not_healed, why=why)
@@ -99,9 +100,8 @@ def _but(rows: int) -> str:
 def _settle_whole(work: Work, healing: Healing, attempt: Attempt, record: Remedy, finding: Finding | None) -> None:
     if attempt.rows_passed > 0:
         cells = record.plan.get("action") in ("cells", "discard") and attempt.rows_passed < attempt.rows
-        counted = (
-            count_rows(work, attempt, record) if cells else Counted(attempt.rows_passed, attempt.rows_quarantined, 0)
-        )
+        everything = Counted(attempt.rows_passed, attempt.rows_quarantined, 0)
+        counted = count_rows(work, healing, attempt, record) if cells else everything
         why = f"{counted.healed:,} rows passed and were loaded" + (
             f", {counted.not_healed:,} not" * bool(counted.not_healed)
         )
@@ -128,14 +128,14 @@ def _settle_pending(work: Work, healing: Healing, attempt: Attempt) -> None:
     healing.pending = []
 
 
-def count_rows(work: Work, attempt: Attempt, record: Remedy) -> Counted:
+def count_rows(work: Work, healing: Healing, attempt: Attempt, record: Remedy) -> Counted:
     """Rows that the remedy changed in the attempt: passed, quarantined again, and of these in its own columns."""
     import polars as pl
 
     objects, batch, number = work.ports.objects, record.batch_id, attempt.number
     again = row_numbers(objects, paths.quarantine(batch, number))
     if record.rows_discarded:
-        blamed = _blamed(work, attempt, batch, record.columns)
+        blamed = _blamed(work, healing, attempt, record.columns)
         return Counted(max(record.rows - len(blamed), 0), len(blamed), len(blamed))
     mine = [
         cells.filter((pl.col("remedy") == record.remedy) & pl.col("column").is_in(record.columns)).get_column(ROW)
@@ -143,17 +143,17 @@ def count_rows(work: Work, attempt: Attempt, record: Remedy) -> Counted:
     ]
     rows = pl.concat(mine).unique() if mine else pl.Series(ROW, [], dtype=pl.Int64)
     back = rows.filter(rows.is_in(again.implode()))
-    blamed = _blamed(work, attempt, batch, record.columns)
+    blamed = _blamed(work, healing, attempt, record.columns)
     return Counted(len(rows) - len(back), len(back), int(back.is_in(blamed.implode()).sum()))
 
 
-def _blamed(work: Work, attempt: Attempt, batch: str, columns: list[str]) -> pl.Series:
+def _blamed(work: Work, healing: Healing, attempt: Attempt, columns: list[str]) -> pl.Series:
     """Rows of the attempt's quarantine that fail in one of the columns."""
     import polars as pl
 
     parts = [
-        rows_violating(frame, column)
-        for frame in read_parts(work.ports.objects, paths.quarantine(batch, attempt.number))
+        rows_violating(without(frame, healing.warnings), column)
+        for frame in read_parts(work.ports.objects, paths.quarantine(healing.batch_id, attempt.number))
         for column in columns
     ]
     return pl.concat(parts).unique() if parts else pl.Series(ROW, [], dtype=pl.Int64)

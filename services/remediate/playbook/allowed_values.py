@@ -18,10 +18,8 @@ def allowed_values(case: Case, column: Column) -> pl.Series | None:
     """Distinct allowed texts, sorted; None when they are not known or too many."""
     import polars as pl
 
-    if case.finding.check == "relationship":
+    if case.finding.check == "relationship" or not column.enum:
         return _parent_keys(case, column)
-    if not column.enum:
-        return None
     return pl.Series("allowed", sorted({str(value) for value in column.enum}), dtype=pl.String)
 
 

@@ -28,13 +28,12 @@ class _NormaliseText(Played):
             return None
         column, staged, values = found
         texts = values.get_column("value")
-        if case.finding.check in ("enum", "relationship"):
-            known = allowed_values(case, column)
-            new = fold_to(texts, known) if known is not None else None
-        else:
-            new = _fitting(case.finding.check, column, texts)
-        if new is None:
+        known = allowed_values(case, column)
+        folded = fold_to(texts, known) if known is not None else None
+        fitting = _fitting(case.finding.check, column, texts)
+        if folded is None and fitting is None:
             return None
+        new = pl.select(pl.coalesce([each for each in (folded, fitting) if each is not None])).to_series()
         mapping = values.select(pl.col("value").alias("old")).with_columns(
             new.alias("new"), pl.lit(0.97).alias("confidence")
         )

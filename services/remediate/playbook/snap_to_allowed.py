@@ -110,6 +110,7 @@ SNAP_TO_ALLOWED = _SnapToAllowed(
     stage="rows",
     fits={
         "value_misspelled": Fit(19, 1, "The unique nearest allowed value, with every other strictly farther."),
+        "value_not_normalised": Fit(24, 1, "What cleaning leaves may be a slip of one letter."),
         "value_unknown": Fit(24, 1, "It touches only values that have one nearest, and leaves the unknown ones."),
         "orphan_rows": Fit(24, 1, "It touches only keys that have one nearest, and leaves the orphans."),
     },

@@ -23,7 +23,7 @@ from shared.events.types import (
     SourceReread,
 )
 from tests.unit.remediate.test_healing import trips
-from tests.unit.remediate.world import BATCH, World, fails_city
+from tests.unit.remediate.world import BATCH, World, fails_city, fails_day
 
 NEWER = "b0000000000000000002"
 
@@ -301,11 +301,13 @@ def test_orphans_are_judged_again_when_their_parent_is_loaded(tmp_path: Path) ->
 
     parent_loaded(1)
     assert world.waiting_rows() == {1, 2}
+    assert [each.state for each in world.remedies()] == ["applied"]
     assert world.finding("relationship", "city").state == "waiting"
     known["relationship"] = pl.col("city").is_in(["Kennedy"])
     checks()
     parent_loaded(2)
     assert world.waiting_rows() == {2}
+    assert sorted(each.state for each in world.remedies()) == ["applied", "verified"]
     known["relationship"] = pl.col("city").is_in([])
     checks()
     parent_loaded(3)
@@ -313,3 +315,56 @@ def test_orphans_are_judged_again_when_their_parent_is_loaded(tmp_path: Path) ->
     assert world.finding("relationship", "city").state == "healed"
     assert parents == {"Newark"}
     world.places(20)
+
+
+def test_a_parent_that_comes_frees_rows_with_another_problem_as_well(tmp_path: Path) -> None:
+    world = World(tmp_path, [fails_day()])
+    orphan = ("relationship", "city", "orphan_rows", pl.col("city") == "Boston")
+    world.checks = [*world.checks, orphan]
+    plain = world.report
+
+    def report(event: BatchStaged, check: str, *rest: Any) -> Event:
+        evidence = {"parent_table": "travel.cities"} if check == "relationship" else {}
+        return plain(event, check, *rest[:-1], evidence).model_copy(update={"origin": "violation"})
+
+    world.report = report  # type: ignore[method-assign,assignment]
+    world.deliver(trips(city=["Boston", "Boston"], day=["13/01/2013", "2013-01-02", "14/01/2013"]))
+    assert world.waiting_rows() == {1, 2}
+    assert world.finding("type", "day").state == "waiting"
+    world.checks = [fails_day()]
+    world.queue.append(
+        BatchLoaded.caused_by(
+            world.cause,
+            "parent",
+            1,
+            batch_id=NEWER,
+            pipeline="cities",
+            attempt=1,
+            reading=1,
+            table="travel.cities",
+            mode="append",
+            rows_passed=1,
+            rows_loaded=1,
+            rows_discarded=0,
+        )
+    )
+    world.run()
+    assert world.waiting_rows() == set()
+    assert {world.finding("type", "day").state, world.finding("relationship", "city").state} == {"healed"}
+    world.places(20)
+
+
+def test_a_warning_holds_no_repair_back(tmp_path: Path) -> None:
+    world = World(tmp_path, [fails_city()])
+    warned = ("relationship", "price", "orphan_rows", pl.col("city") == "Newrak")
+    world.checks = [*world.checks, warned]
+    plain = world.report
+
+    def report(event: BatchStaged, check: str, *rest: Any) -> Event:
+        evidence = {"severity": "warning"} if check == "relationship" else {}
+        return plain(event, check, *rest[:-1], evidence).model_copy(update={"origin": "violation"})
+
+    world.report = report  # type: ignore[method-assign,assignment]
+    world.deliver(trips(city=["Newrak"]))
+    assert world.waiting_rows() == set()
+    assert world.finding("relationship", "price").state == "dismissed"
