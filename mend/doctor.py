@@ -144,10 +144,11 @@ def _of_work(root: Path, health: StoreHealth, now: int) -> Iterator[Finding]:
 
 def _of_dead_letters(root: Path, health: StoreHealth) -> Iterator[Finding]:
     for letter in health.dead_letters:
-        if letter.state in CLOSED:
-            continue
+        if not letter.event_id and letter.state in CLOSED:
+            continue  # no event of ours: it cannot be handled, and somebody has dealt with it
         what = f"{letter.service or 'a service'} gave up on event {letter.event_id or '(no event of ours)'}"
-        yield Finding("problem", "dead letters", what, f"mend replay {letter.incident_id} --root {root}")
+        verb = "replay" if letter.event_id else "explain"
+        yield Finding("problem", "dead letters", what, f"mend {verb} {letter.incident_id} --root {root}")
 
 
 # ── the machine ──

@@ -16,7 +16,7 @@ from shared.domain.incident import CLOSED, Origin
 from shared.domain.remedy import RemedyState
 from shared.domain.store_health import KeptEvent
 from shared.events.codec import from_document, topic_of
-from shared.events.types import Event, RemedyDecided, RetryRequested
+from shared.events.types import EVENT_TYPES, Event, RemedyDecided, RetryRequested
 from shared.ports.state_store import Where
 from shared.runtime import receipts
 from shared.runtime.service import Service
@@ -142,6 +142,8 @@ class Replay:
         """The case of an event in a service; None when the service has handled it, or never had to."""
         receipt = receipts.read(self._process.store, service, event_id)
         if receipt is not None and receipt.event is not None and receipt.state == "failed":
+            if receipt.event["type"] not in EVENT_TYPES:
+                raise DefinitionMissing(f"what {service} could not read was no event of ours; send it anew, put right")
             return Case(service, event_id, str(receipt.event["type"]), "retry")
         if receipt is not None and receipt.state != "failing":
             return None

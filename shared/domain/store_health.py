@@ -34,7 +34,7 @@ class Timer(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """An event that used up its deliveries."""
+    """An event that used up its deliveries and was not handled since."""
 
     incident_id: str
     service: str

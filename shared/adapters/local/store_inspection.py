@@ -30,7 +30,10 @@ _TIMERS = """SELECT collection, key, json_extract(data, '$.wake_at') FROM docume
 _DEAD_LETTERS = """SELECT i.key, json_extract(i.data, '$.service'), json_extract(i.data, '$.event_id'),
         coalesce(json_extract(h.data, '$.state'), json_extract(i.data, '$.state'), '')
     FROM documents i LEFT JOIN documents h ON h.collection = 'healings' AND h.key = i.key
-    WHERE i.collection = 'incidents' AND json_extract(i.data, '$.origin') = 'dead_letter' ORDER BY 1 LIMIT ?"""
+    LEFT JOIN documents r ON r.collection = 'receipts'
+        AND r.key = json_extract(i.data, '$.service') || ':' || json_extract(i.data, '$.event_id')
+    WHERE i.collection = 'incidents' AND json_extract(i.data, '$.origin') = 'dead_letter'
+    AND coalesce(json_extract(r.data, '$.state'), '') <> 'handled' ORDER BY 1 LIMIT ?"""
 _PIPELINES = """SELECT DISTINCT json_extract(data, '$.pipeline') FROM documents
     WHERE collection = 'deliveries' ORDER BY 1"""
 _EVENT = "SELECT type, payload FROM events WHERE event_id = ? ORDER BY position LIMIT 1"

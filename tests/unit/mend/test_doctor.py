@@ -177,9 +177,18 @@ def test_timers_that_nobody_heard(root: Path) -> None:
 
 
 def test_dead_letters_can_be_replayed(root: Path) -> None:
-    letter = {"origin": "dead_letter", "service": "load", "event_id": "e1", "state": "open"}
-    healed = {**letter, "state": "healed"}
-    opened(root).store.commit([Put("incidents", "i1", letter), Put("incidents", "i2", healed)])
+    letter = {"origin": "dead_letter", "service": "load", "event_id": "e1", "state": "healed"}
+    handled = {
+        "service": "load",
+        "event_id": "e2",
+        "event_type": "t.v1",
+        "state": "handled",
+        "published": True,
+        "at": 1,
+    }
+    process = opened(root)
+    process.store.commit([Put("incidents", "i1", letter), Put("incidents", "i2", {**letter, "event_id": "e2"})])
+    process.store.commit([Put("receipts", "load:e2", handled)])
     code, report = examined(root)
     assert code == 1
     assert found(report, "dead letters")["do"] == f"mend replay i1 --root {root}"
