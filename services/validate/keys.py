@@ -132,11 +132,16 @@ class KeyLedger:
         import polars as pl
 
         group = ("first", "second")
-        failing = candidates.with_columns(
-            pl.len().over(group).alias("size"),
-            (pl.col("row").n_unique().over(group) == 1).alias("identical"),
-            pl.col("earlier").any().over(group).alias("known"),
-        ).filter((pl.col("size") > 1) & ~pl.col("earlier"))
+        groups = (
+            candidates.group_by(group)
+            .agg(
+                pl.len().alias("size"),
+                (pl.col("row").min() == pl.col("row").max()).alias("identical"),
+                pl.col("earlier").any().alias("known"),
+            )
+            .filter(pl.col("size") > 1)
+        )
+        failing = candidates.filter(~pl.col("earlier")).join(groups, on=group, how="inner")
         if not failing.height:
             return None
         masks: dict[int, pl.Series] = {}
@@ -147,7 +152,7 @@ class KeyLedger:
         return KeyVerdict(
             rule=self.rule,
             masks=masks,
-            groups=failing.select(pl.struct(group).n_unique()).item(),
+            groups=groups.height,
             rows_identical=identical,
             rows_conflicting=failing.height - identical,
             rows_earlier=int(failing["known"].sum()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shared.domain import paths
 from shared.domain.checks import check
@@ -62,19 +62,17 @@ class RowFiles:
         aside: pl.Series | None,
         held: DatasetFinding | None,
     ) -> None:
-        import pyarrow.parquet as pq
-
         count = rows.height if aside is None else int(aside.sum())
         if not count:
             self._forget(path)
             return
+        pieces = _with_reasons(rows, failures, aside, held, self._delivered)
         with self._objects.write(path) as stream:
-            writer: Any = None
-            for piece in _with_reasons(rows, failures, aside, held, self._delivered):
-                table = piece.to_arrow(compat_level=_oldest())
-                writer = writer or pq.ParquetWriter(stream, table.schema, compression="snappy")
-                writer.write_table(table)
-            writer.close()
+            first = next(pieces)
+            if first.height == count:
+                first.write_parquet(stream, compression="snappy", statistics=False)
+            else:
+                _write_pieces(stream, first, pieces)
         self._written[path] = count
 
     def _forget(self, path: str) -> None:
@@ -102,10 +100,17 @@ class RowFiles:
         return sum(rows for path, rows in self._written.items() if path.startswith(self._quarantine))
 
 
-def _oldest() -> Any:
+def _write_pieces(stream: BinaryIO, first: pl.DataFrame, others: Iterator[pl.DataFrame]) -> None:
+    """One file of several pieces, in the schema that a single piece has."""
     import polars as pl
+    import pyarrow.parquet as pq
 
-    return pl.CompatLevel.oldest()
+    oldest = pl.CompatLevel.oldest()
+    table = first.to_arrow(compat_level=oldest)
+    with pq.ParquetWriter(stream, table.schema, compression="snappy") as writer:
+        writer.write_table(table)
+        for piece in others:
+            writer.write_table(piece.to_arrow(compat_level=oldest))
 
 
 def failing_rows(rows: int, failures: Sequence[Failure]) -> pl.Series | None:
