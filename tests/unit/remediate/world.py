@@ -80,6 +80,13 @@ def fails_id() -> Check:
     return ("primary_key", "id", "duplicate_rows", pl.col("id").is_duplicated())
 
 
+def violating(rows: pl.DataFrame, check: str, column: str) -> pl.DataFrame:
+    """The rows with one violation each."""
+    told = {"check": check, "column": column, "value": "", "explanation": ""}
+    fields = [pl.lit(text).alias(name) for name, text in told.items()]
+    return rows.select("_mend_row", pl.struct(fields).alias("violation"))
+
+
 class World:
     """One pipeline ``trips`` and what happens to its batches."""
 
@@ -210,38 +217,22 @@ class World:
 
     def judge(self, event: BatchStaged) -> list[Event]:
         """What validate, classify and load make of an attempt."""
-        objects = self.process.objects
         frames = []
         for path in event.parts:
-            with objects.read(path) as stream:
+            with self.process.objects.read(path) as stream:
                 frames.append(pl.read_parquet(stream))
         rows = pl.concat(frames)
-        renamed = json.loads(event.rename_json) if event.rename_json else {}
+        view = rows.rename(json.loads(event.rename_json) if event.rename_json else {}, strict=False)
         held = self.hold(rows, event)
         checks = [] if any(each["check"] in ("missing_columns", "unexpected_columns") for each in held) else self.checks
-        view = rows.rename(renamed, strict=False)
-        found = [
-            view.filter(fails).select("_mend_row", pl.struct(
-                pl.lit(check).alias("check"), pl.lit(column).alias("column"), pl.lit("").alias("value"),
-                pl.lit("").alias("explanation"),
-            ).alias("violation"))
-            for check, column, _, fails in checks
-        ]  # fmt: skip
-        found += [
-            view.select("_mend_row", pl.struct(
-                pl.lit(each["check"]).alias("check"), pl.lit(each.get("column", "")).alias("column"),
-                pl.lit("").alias("value"), pl.lit("").alias("explanation"),
-            ).alias("violation"))
-            for each in held
-        ]  # fmt: skip
-        if not found:
-            found = [rows.select("_mend_row", pl.struct(check=pl.lit("")).alias("violation")).head(0)]
+        found = [violating(view.filter(fails), check, column) for check, column, _, fails in checks]
+        found += [violating(view, each["check"], each.get("column", "")) for each in held]
+        found += [violating(view.head(0), "", "")]
         lists = pl.concat(found).group_by("_mend_row").agg(pl.col("violation").alias(VIOLATIONS))
         failed = rows.join(lists, on="_mend_row", how="inner", maintain_order="left")
         passed = rows.join(lists, on="_mend_row", how="anti")
-        batch, attempt = event.batch_id, event.attempt
         if failed.height:
-            self.write(paths.part(paths.quarantine(batch, attempt), 0), failed)
+            self.write(paths.part(paths.quarantine(event.batch_id, event.attempt), 0), failed)
         reports = [
             self.report(event, check, column, cause, view.filter(fails).height, rows.height, {})
             for check, column, cause, fails in checks
@@ -251,31 +242,25 @@ class World:
             self.report(event, each["check"], each.get("column", ""), each["cause"], rows.height, rows.height, each)
             for each in held
         ]
+        return [*self.released(event, rows, passed, failed, held=bool(held), incidents=len(reports)), *reports]
+
+    def released(
+        self, event: BatchStaged, rows: pl.DataFrame, passed: pl.DataFrame, failed: pl.DataFrame, *, held: bool,
+        incidents: int,
+    ) -> list[Event]:  # fmt: skip
+        """The verdict, and the load if there is anything to load."""
+        about = {"batch_id": event.batch_id, "pipeline": "trips", "attempt": event.attempt, "reading": event.reading}
+        now, name = self.clock.now(), f"{event.batch_id}|{event.attempt}"
         validated = BatchValidated.caused_by(
-            event, f"{batch}|{attempt}", self.clock.now(), batch_id=batch, pipeline="trips", attempt=attempt,
-            reading=event.reading, seq="s1", state="held" if held else "released", rows=rows.height,
-            rows_passed=passed.height, rows_quarantined=failed.height, score=90.0, incidents=len(reports),
+            event, name, now, **about, seq="s1", state="held" if held else "released", rows=rows.height,
+            rows_passed=passed.height, rows_quarantined=failed.height, score=90.0, incidents=incidents,
         )  # fmt: skip
-        events: list[Event] = [validated, *reports]
-        if passed.height:
-            self.loaded[attempt] = set(passed["_mend_row"].to_list())
-            events.append(
-                BatchLoaded.caused_by(
-                    validated,
-                    f"{batch}|{attempt}",
-                    self.clock.now(),
-                    batch_id=batch,
-                    pipeline="trips",
-                    attempt=attempt,
-                    reading=event.reading,
-                    table="travel.trips",
-                    mode="append",
-                    rows_passed=passed.height,
-                    rows_loaded=passed.height,
-                    rows_discarded=0,
-                )
-            )
-        return events
+        if passed.height == 0:
+            return [validated]
+        self.loaded[event.attempt] = set(passed["_mend_row"].to_list())
+        counts = {"rows_passed": passed.height, "rows_loaded": passed.height, "rows_discarded": 0}
+        loaded = BatchLoaded.caused_by(validated, name, now, **about, **counts, table="travel.trips", mode="append")
+        return [validated, loaded]
 
     def report(
         self, event: BatchStaged, check: str, column: str, cause: str, failed: int, rows: int, evidence: dict[str, Any]
