@@ -23,6 +23,7 @@ from shared.runtime.service import Service
 from shared.runtime.wiring import Process
 
 DEAD_LETTERS_MAX = 1_000
+_AGAIN = ("retry_with_backoff", "hold_for_person")  # remedies that have an event handled again once approved
 
 Way = Literal["retry", "approve", "publish"]
 
@@ -168,11 +169,11 @@ class Replay:
         return found
 
     def _proposal(self, incident_id: str) -> str:
-        """The remedy with which the incident waits for a person to say that it is dealt with."""
+        """The remedy whose approval has the event handled again, if the incident waits for a person."""
         finding = self._process.store.get("healings", incident_id)
         remedy_id = str(finding.data.get("proposal", "")) if finding is not None else ""
         remedy = self._process.store.get("remedies", remedy_id) if remedy_id else None
-        waits = remedy is not None and remedy.data.get("remedy") == "hold_for_person"
+        waits = remedy is not None and remedy.data.get("remedy") in _AGAIN
         return remedy_id if waits and remedy is not None and remedy.data["state"] == RemedyState.PROPOSED else ""
 
     def _incident_state(self, incident_id: str) -> str:
