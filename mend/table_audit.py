@@ -1,14 +1,15 @@
 """Whether a table holds what was loaded into it, row by row and value by value, and nothing else of ours.
 
-Every row is reduced to its batch, its number and hashes of its key and of its typed values, so that a row costs a few
-bytes; what would not fit into memory at once is compared in parts.
+Every row is reduced to its batch, its number and hashes of its key and of its typed values. First only the sums of
+both sides are compared, which costs next to no memory (rows that replace each other have to be held, in parts). If
+they differ, the rows are compared one by one, in parts again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from mend.places import Document
 from shared.ports.object_store import ObjectStore
@@ -16,9 +17,12 @@ from shared.ports.warehouse import BATCH_COLUMN, ROW_COLUMN, SEQ_COLUMN, TableCo
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
-ROWS_AT_ONCE: Final = 4_000_000
+KEYS_AT_ONCE: Final = 2_000_000
+ROWS_AT_ONCE: Final = 1_000_000
 BATCHES_NAMED_MAX: Final = 20
+_FRAME_ROWS: Final = 65_536
 _UNKNOWN: Final = 2**32 - 1
 _ID: Final = ("batch", "row")
 
@@ -50,8 +54,23 @@ class _Shape:
     columns: dict[str, Any]  # case-folded name: Polars type
     keys: list[str]  # case-folded; [] unless rows replace each other
     batches: Any  # the batches as a Polars Enum
-    parts: int
+    rows: int  # of the larger side
     skipped: set[str] = field(default_factory=set)
+
+
+class _Part(NamedTuple):
+    """One of several shares of the rows."""
+
+    number: int
+    of: int
+
+
+class _Sums(NamedTuple):
+    """How many rows, and the sums of the two halves of their hashes, which no order changes."""
+
+    rows: int
+    low: int
+    high: int
 
 
 class _NotComparable(Exception):
@@ -124,7 +143,7 @@ def _shape(columns: Sequence[TableColumn], keys: Sequence[str], deliveries: _Del
         columns={column.name.casefold(): types.get(column.logical_type, pl.String()) for column in columns},
         keys=[key.casefold() for key in keys],
         batches=pl.Enum(deliveries.ids),
-        parts=max(1, -(-rows // ROWS_AT_ONCE)),
+        rows=rows,
     )
 
 
@@ -142,14 +161,15 @@ class _Comparison:
     gone: set[str] = field(default_factory=set)
 
     def run(self, found: TableAudit) -> None:
-        """Compare part after part; again from the start when a column turns out not to be comparable."""
+        """Compare; again from the start when a column turns out not to be comparable."""
         tries = len(self.shape.columns) + 1
         for _ in range(tries):
             counts: dict[str, dict[int, int]] = {}
-            found.rows_ours = 0
             try:
-                for part in range(self.shape.parts):
-                    self._part(part, counts, found)
+                if not self._sums_agree(found):
+                    parts = max(1, -(-self.shape.rows // ROWS_AT_ONCE))
+                    for number in range(parts):
+                        self._compare_rows(_Part(number, parts), counts)
             except _NotComparable as error:
                 self.shape.skipped.add(str(error))
                 continue
@@ -162,16 +182,35 @@ class _Comparison:
             found.problems += [self._sentence(found.mode, what, by_batch) for what, by_batch in counts.items()]
             return
 
-    def _part(self, part: int, counts: dict[str, dict[int, int]], found: TableAudit) -> None:
+    def _sums_agree(self, found: TableAudit) -> bool:
+        """True when files and table have the same rows, as far as number and sums of hashes can tell: always."""
+        found.rows_ours = 0
+        agree = True
+        parts = max(1, -(-self.shape.rows // KEYS_AT_ONCE)) if self.shape.keys else 1
+        for number in range(parts):
+            part = _Part(number, parts)
+            narrow = (self._narrow(frame, part) for frame in self._files())
+            given = _summed(iter([self._newest(_concat(narrow))]) if self.shape.keys else narrow)
+            held = _summed(self._narrow(frame, part) for frame in self._table())
+            found.rows_ours += held.rows
+            agree = agree and given == held
+        return agree
+
+    def _newest(self, given: pl.DataFrame) -> pl.DataFrame:
+        """One row a key: the last in order."""
+        import polars as pl
+
+        ranks = pl.Series(self.deliveries.ranks, dtype=pl.UInt32)
+        ranked = given.with_columns(ranks.gather(given.get_column("batch")).alias("rank"))
+        return ranked.sort("rank", "row").unique("key", keep="last")
+
+    def _compare_rows(self, part: _Part, counts: dict[str, dict[int, int]]) -> None:
         import polars as pl
 
         given = _concat(self._narrow(frame, part) for frame in self._files())
         held = _concat(self._narrow(frame, part) for frame in self._table())
-        found.rows_ours += held.height
         if self.shape.keys:
-            ranks = pl.Series(self.deliveries.ranks, dtype=pl.UInt32)
-            given = given.with_columns(ranks.gather(given.get_column("batch")).alias("rank"))
-            given = given.sort("rank", "row").unique("key", keep="last")
+            given = self._newest(given)
         _add(counts, "missing", given.join(held, on=_ID, how="anti"))
         _add(counts, "strange", held.join(given, on=_ID, how="anti"))
         _add(counts, "twice", held.filter(held.select(_ID).is_duplicated()))
@@ -179,17 +218,42 @@ class _Comparison:
         _add(counts, "differ", both.filter(pl.col("values") != pl.col("values_right")))
 
     def _files(self) -> Iterator[pl.DataFrame]:
+        """The loaded rows, with small files of equal columns put together: most of the time goes into each frame."""
         import polars as pl
+        import pyarrow as pa
+
+        waiting: list[pa.Table] = []
+        rows = 0
+        for table in self._marked():
+            if waiting and (waiting[0].schema != table.schema or rows + table.num_rows > _FRAME_ROWS):
+                yield cast("pl.DataFrame", pl.from_arrow(pa.concat_tables(waiting)))
+                waiting, rows = [], 0
+            waiting.append(table)
+            rows += table.num_rows
+        if waiting:
+            yield cast("pl.DataFrame", pl.from_arrow(pa.concat_tables(waiting)))
+
+    def _marked(self) -> Iterator[pa.Table]:
+        """The files' rows in pieces, marked as what the loads' documents say they are."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
         paths = [(load, path) for load in self.loads for path in load["files"]]
         for number, (load, path) in enumerate(paths):
             self.progress(f"comparing {self.table}", number, len(paths))
-            marks = {BATCH_COLUMN: pl.lit(str(load["batch_id"])), SEQ_COLUMN: pl.lit(str(load["seq"]))}
+            marks = {BATCH_COLUMN: str(load["batch_id"]), SEQ_COLUMN: str(load["seq"])}
             try:
-                with self.objects.read(path) as stream:
-                    yield pl.read_parquet(stream).with_columns(**marks)
+                stream = self.objects.read(path)
             except FileNotFoundError:
                 self.gone.add(path)
+                continue
+            with stream:
+                for piece in pq.ParquetFile(stream).iter_batches(_FRAME_ROWS, use_threads=False):
+                    table = pa.Table.from_batches([piece])
+                    table = table.drop_columns([name for name in marks if name in table.column_names])
+                    for name, mark in marks.items():
+                        table = table.append_column(name, pa.repeat(pa.scalar(mark), table.num_rows))
+                    yield table.replace_schema_metadata(None)
 
     def _table(self) -> Iterator[pl.DataFrame]:
         import polars as pl
@@ -199,7 +263,7 @@ class _Comparison:
             if isinstance(frame, pl.DataFrame):
                 yield frame.filter(pl.col(SEQ_COLUMN).is_not_null())
 
-    def _narrow(self, frame: pl.DataFrame, part: int) -> pl.DataFrame:
+    def _narrow(self, frame: pl.DataFrame, part: _Part) -> pl.DataFrame:
         """The rows of this part as batch, row and hashes."""
         import polars as pl
 
@@ -219,12 +283,12 @@ class _Comparison:
                 "values": values,
             }
         )
-        share = pl.col("row") % self.shape.parts
+        share = pl.col("row") % part.of
         if self.shape.keys:
             keys = frame.select(cells[key] for key in self.shape.keys if key in cells).hash_rows(2)
             narrow = narrow.with_columns(keys.alias("key"))
-            share = pl.col("key") % self.shape.parts
-        return narrow if self.shape.parts == 1 else narrow.filter(share == part)
+            share = pl.col("key") % part.of
+        return narrow if part.of == 1 else narrow.filter(share == part.number)
 
     def _cell(self, frame: pl.DataFrame, name: str, kind: Any) -> pl.Expr:
         """A column in the table's type, null where it is absent."""
@@ -273,6 +337,20 @@ def _concat(frames: Iterator[pl.DataFrame]) -> pl.DataFrame:
     parts = list(frames)
     schema = {"batch": pl.UInt32, "row": pl.Int64, "values": pl.UInt64, "key": pl.UInt64}
     return pl.concat(parts) if parts else pl.DataFrame(schema=schema)
+
+
+def _summed(frames: Iterator[pl.DataFrame]) -> _Sums:
+    import polars as pl
+
+    rows = low = high = 0
+    for frame in frames:
+        if frame.height:
+            whole = frame.select("batch", "row", "values").hash_rows(3).to_frame("whole")
+            halves = whole.select((pl.col("whole") % 2**32).alias("low"), (pl.col("whole") // 2**32).alias("high"))
+            rows += frame.height
+            low += int(halves.get_column("low").sum())
+            high += int(halves.get_column("high").sum())
+    return _Sums(rows, low, high)
 
 
 def _add(counts: dict[str, dict[int, int]], what: str, rows: pl.DataFrame) -> None:

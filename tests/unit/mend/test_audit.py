@@ -118,6 +118,7 @@ def test_a_large_table_is_compared_in_parts(
     appended: SmallProject, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table_audit, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(table_audit, "KEYS_AT_ONCE", 11)
     assert look(appended)["ok"]
     keyed = run_project(tmp_path_factory.mktemp("keyed"), "upsert")
     assert look(keyed)["ok"]
