@@ -14,6 +14,7 @@ from mend.commands.demo import demo
 from mend.commands.doctor import doctor
 from mend.commands.init import init
 from mend.commands.publish import publish, signal
+from mend.commands.quarantine import app as quarantine
 from mend.commands.replay import replay
 from mend.commands.run import run
 from mend.commands.status import incidents, status
@@ -52,6 +53,7 @@ def options(
 
 for command in (demo, init, audit, check, doctor, run, up, publish, signal, status, incidents, approve, reject, undo, replay):
     app.command()(command)
+app.add_typer(quarantine)
 
 
 def main() -> None:
