@@ -79,7 +79,7 @@ def initialise(wanted: Wanted, source: Source, progress: Progress | None = None)
     if _differ(frames):
         what = "the deliveries have different columns"
         raise DefinitionError(wanted.place, 0, 0, what, "name the files of one table at a time, as a pattern in quotes")
-    table = wanted.table or f"{DATASET}.{re.sub(r'[^a-z0-9_]', '_', name)}"
+    table = wanted.table or f"{DATASET}.{_identifier(name)}"
     if progress:
         progress("inferring", 0, 0)
     inferred = infer(frames, name=name, table=table.rpartition(".")[2], decimal=taken.dialect.decimal)
@@ -154,12 +154,18 @@ def name_of(uri: str, found: Sequence[Found]) -> str:
     """A pipeline's name: what the files' names have in common without dates, else the folder's name."""
     stems = [_stem(each.name) for each in found]
     shared = _DATES.sub("", _beginning(stems))
-    folder = uri.rstrip("/").rpartition("/")[0].rpartition("/")[2]
-    for candidate in (shared, folder, stems[0]):
+    folder = "" if "://" in uri else uri.rstrip("/").rpartition("/")[0].rpartition("/")[2]
+    for candidate, shortest in ((shared, 2), (folder, 2), (stems[0], 1)):
         name = re.sub(r"[^a-z0-9_-]+", "-", candidate.lower()).strip("-_")[:63].strip("-_")
-        if len(name) >= 2 and not _MAGIC.search(candidate):
+        if len(name) >= shortest and not _MAGIC.search(candidate):
             return name
     return "deliveries"
+
+
+def _identifier(name: str) -> str:
+    """The name as a table's."""
+    plain = re.sub(r"[^a-z0-9_]", "_", name)
+    return f"t_{plain}" if plain[0].isdigit() else plain
 
 
 def _beginning(words: Sequence[str]) -> str:

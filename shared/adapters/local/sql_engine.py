@@ -39,7 +39,7 @@ class DuckDbSqlEngine:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET lock_configuration = true")
             connection.register("batch", batch)
-            return connection.execute(local).to_arrow_table()
+            return connection.sql(local).to_arrow_table()
         except duckdb.Error as error:
             raise TerminalError(f"the transform failed: {mask(str(error).splitlines()[0])}") from None
         finally:

@@ -99,6 +99,23 @@ def test_compression_is_not_declared_and_other_formats_are(
     assert declared.format == ("jsonl" if "jsonl" in name else "csv")
 
 
+@pytest.mark.parametrize(
+    ("names", "name", "table"),
+    [
+        (["orders_2024-01-01.csv", "orders_2024-01-02.csv"], "orders", "analytics.orders"),
+        (["Bestellungen Süd.csv"], "bestellungen-s-d", "analytics.bestellungen_s_d"),
+        (["2024-01-01.csv", "2024-01-02.csv"], "landing", "analytics.landing"),
+        (["7eleven.csv"], "7eleven", "analytics.t_7eleven"),
+        (["x.csv"], "landing", "analytics.landing"),
+    ],
+)
+def test_names_come_from_the_files(tmp_path: Path, landing: Path, names: list[str], name: str, table: str) -> None:
+    for number, each in enumerate(names, start=1):
+        (landing / each).write_text(day(number))
+    code, account = init(tmp_path, landing)
+    assert (code, account["pipeline"], account["table"]) == (0, name, table)
+
+
 def test_a_guessed_key_does_not_replace_rows(tmp_path: Path, landing: Path) -> None:
     (landing / "a.csv").write_text("who,amount\n" + "".join(f"p{row},{row}\n" for row in range(20)))
     _, account = init(tmp_path, landing)
