@@ -170,7 +170,7 @@ def _held_whole(terms: Terms, ports: Ports, findings: list[DatasetFinding]) -> V
     from services.validate.verdict import Decision
 
     event = terms.event
-    files = RowFiles(ports.objects, event.batch_id, event.attempt, {})
+    files = RowFiles(ports.objects, event, {})
     rows = 0
     for chunk in StagedRows(ports.objects, event.parts, ports.limits.rows_per_part).chunks():
         failures = [Failure(WELL_FORMED, chunk.raw)] if chunk.raw.any() else []

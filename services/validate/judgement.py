@@ -73,7 +73,7 @@ class Judgement:
         self._staged = StagedRows(ports.objects, terms.event.parts, ports.limits.rows_per_part)
         self._cell_rules = cell_rules(self._contract.columns, terms.never_null)
         delivered = {new: old for old, new in terms.renamed.items()}
-        self.files = RowFiles(ports.objects, terms.event.batch_id, terms.event.attempt, delivered)
+        self.files = RowFiles(ports.objects, terms.event, delivered)
         self.parents = load_parents(self._contract, terms.pipeline, ports, self._own_keys)
         self._keys = [KeyLedger(rule) for rule in key_rules(self._contract, terms.pipeline)]
         self._dependencies = dependency_ledgers(self._contract)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shared.domain import paths
 from shared.domain.checks import check
+from shared.ports.warehouse import BATCH_COLUMN, SEQ_COLUMN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from services.validate.findings import DatasetFinding, Failure
     from services.validate.staged_rows import Chunk
+    from shared.events.types import BatchStaged
     from shared.ports.object_store import ObjectStore
 
 VIOLATIONS = "_mend_violations"
@@ -24,12 +26,13 @@ REASONS_AT_ONCE = 1_000_000  # violations built in one piece, so that memory sta
 class RowFiles:
     """The passed and quarantined files of one attempt; writing a chunk again replaces its files."""
 
-    def __init__(self, objects: ObjectStore, batch: str, attempt: int, delivered: Mapping[str, str]) -> None:
+    def __init__(self, objects: ObjectStore, event: BatchStaged, delivered: Mapping[str, str]) -> None:
         """``delivered`` gives the staged name of a renamed contract column."""
         self._objects = objects
         self._delivered = delivered
-        self._passed = paths.passed(batch, attempt)
-        self._quarantine = paths.quarantine(batch, attempt)
+        self._provenance = {BATCH_COLUMN: event.batch_id, SEQ_COLUMN: event.seq}
+        self._passed = paths.passed(event.batch_id, event.attempt)
+        self._quarantine = paths.quarantine(event.batch_id, event.attempt)
         self._written: dict[str, int] = {}
 
     def write(
@@ -47,9 +50,13 @@ class RowFiles:
         self._write_quarantine(path, chunk.rows, failures, aside, held)
 
     def _write_passed(self, path: str, rows: pl.DataFrame) -> None:
+        import polars as pl
+
         if not rows.height:
             self._forget(path)
             return
+        # With their provenance the rows are rows of the table: load need not write them again.
+        rows = rows.with_columns(pl.lit(value).alias(name) for name, value in self._provenance.items())
         with self._objects.write(path) as stream:
             rows.write_parquet(stream, compression="snappy", statistics=False)
         self._written[path] = rows.height

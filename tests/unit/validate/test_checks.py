@@ -181,7 +181,8 @@ def test_the_frame_is_typed_in_contract_order(keyed: World) -> None:
     frame = as_frame([GOOD], list(reversed(GOOD)))
     keyed.pipeline["destination"]["mode"] = "append"
     passed = keyed.judge(frame, batch="typed").passed
-    assert passed.columns == ["_mend_row", *(item["name"] for item in KEYED)]
+    names = [item["name"] for item in KEYED]
+    assert passed.columns == ["_mend_row", *names, "_mend_batch", "_mend_seq"]
     assert passed.schema["at"] == pl.Datetime("us", "UTC")
     assert passed.schema["id"] == pl.Int64
     assert passed.schema["price"] == pl.Float64

@@ -174,7 +174,7 @@ class TestColumns:
         assert described["count"]["logical_type"] == "integer"
         assert (described["tail_no"]["logical_type"], described["tail_no"]["null_share"]) == ("string", 0.5)
         healed = w.judge(rows, attempt=2, rename_json='{"tail_no": "tail_number"}', accept_columns=["count:integer"])
-        assert healed.passed.columns == ["_mend_row", "x", "y", "tail_number", "count"]
+        assert healed.passed.columns == ["_mend_row", "x", "y", "tail_number", "count", "_mend_batch", "_mend_seq"]
         assert healed.passed["tail_number"].to_list() == ["N1", None]
 
     def test_violations_of_a_renamed_column_show_its_cell(self, world: Make) -> None:
