@@ -139,7 +139,7 @@ def _planted() -> dict[int, tuple[Fault, ...]]:
         ),
         4: (
             Fault(name="time_format", title="every fifth timestamp written day first", end=End.HEALED,
-                  rows=-(-rows[4] // TIME_FORMAT_EVERY), columns=("time_hour",), remedy="parse_formats"),
+                  rows=-(-rows[4] // TIME_FORMAT_EVERY), columns=("time_hour",), remedy="parse_dates"),
         ),
         5: (
             Fault(name="dialect", title="semicolons, Latin-1, decimal commas", end=End.HEALED, rows=rows[5],
@@ -157,7 +157,7 @@ def _planted() -> dict[int, tuple[Fault, ...]]:
         ),
         9: (
             Fault(name="flaky_source", title="the source answers 503 twice, then delivers", end=End.HEALED,
-                  rows=rows[9], remedy="retry"),
+                  rows=rows[9], remedy="retry_with_backoff"),
         ),
         10: (
             Fault(name="new_column", title="a new column, cabin_crew", end=End.HEALED, rows=rows[10],
@@ -175,7 +175,7 @@ def _published(month: int) -> tuple[Fault, ...]:
     """What is wrong with the month in the published data already."""
     found = [
         Fault(name="airport_missing", title="destinations that airports.csv lacks (until they arrive)", end=End.HEALED,
-              rows=WITHOUT_AIRPORT_BY_MONTH[month - 1], columns=("dest",), remedy="judged again", planted=False),
+              rows=WITHOUT_AIRPORT_BY_MONTH[month - 1], columns=("dest",), remedy="await_parent", planted=False),
         Fault(name="plane_missing", title="aircraft that planes.csv lacks", end=End.WARNED,
               rows=WITHOUT_PLANE_BY_MONTH[month - 1], columns=("tailnum",), planted=False),
     ]  # fmt: skip
