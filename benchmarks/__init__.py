@@ -1,0 +1,1 @@
+"""Mendline measured against its peers: same rows, same checks, interleaved runs."""

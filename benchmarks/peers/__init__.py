@@ -1,0 +1,1 @@
+"""What runs in the peers' environments: one script and one pinned list of requirements each."""
