@@ -64,12 +64,13 @@ def cast_frame(staged: pl.DataFrame, columns: Sequence[Column], rules: TextRules
     texts: list[Column] = []
     made: dict[str, pl.Series] = {}
     failed: dict[str, pl.Series] = {}
+    schema = staged.schema  # asked once: it is built anew each time, and tables may have thousands of columns
     for column in columns:
-        if column.name not in staged.columns:
+        if column.name not in schema:
             made[column.name] = pl.Series(column.name, [], dtype=polars_type(column.logical_type)).extend_constant(
                 None, staged.height
             )
-        elif staged.schema[column.name] == pl.String:
+        elif schema[column.name] == pl.String:
             texts.append(column)
         else:
             typed = cast_native(staged[column.name], column, polars_type(column.logical_type))
@@ -108,8 +109,8 @@ def _cast_texts(
         if typed.null_count() == nulls[column.name][0] and not _suspicious(typed, column):
             made[column.name] = typed
             continue
-        null = staged.select(_is_null(column, rules))[column.name]
         cells = staged[column.name]
+        null = cells.to_frame().select(_is_null(column, rules)).to_series()
         left = typed.is_null() & ~null
         if left.any():
             places = left.arg_true()

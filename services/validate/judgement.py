@@ -22,7 +22,7 @@ from services.validate.staged_rows import StagedRows
 from services.validate.terms import released_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator
 
     from services.validate.dependencies import DependencyVerdict
     from services.validate.findings import DatasetFinding, Dimension
@@ -135,7 +135,8 @@ class Judgement:
         return Judged(chunk, renamed, typed, failures, raw if some_raw else None, untyped)
 
     def _profile(self, judged: Judged) -> None:
-        present = [name for name in judged.typed.columns if name in judged.renamed.columns]
+        delivered = set(judged.renamed.columns)
+        present = [name for name in judged.typed.columns if name in delivered]
         rows = judged.typed.select(present)
         self.profile.add(rows if judged.raw is None else rows.filter(~judged.raw), judged.untyped)
 
@@ -244,12 +245,9 @@ def _texts(renamed: pl.DataFrame, rule: Rule) -> pl.Series | None:
     """The failing texts of a rule: one column's cells, or several joined; None for a rule that has none."""
     if rule.check in ("required", "well_formed"):
         return None
-    plain: Sequence[str] = [
-        name for name in rule.columns if name in renamed.columns and not renamed.schema[name].is_nested()
-    ]
-    if not plain:
-        return None
-    texts = [pl.col(name).cast(pl.String, strict=False) for name in plain]
-    return renamed.select(
-        texts[0] if len(texts) == 1 else pl.concat_str(texts, separator="\x1f", ignore_nulls=True)
-    ).to_series()
+    delivered = set(renamed.columns)
+    cells = [renamed[name] for name in rule.columns if name in delivered]
+    texts = [item.cast(pl.String, strict=False) for item in cells if not item.dtype.is_nested()]
+    if len(texts) < 2:
+        return texts[0] if texts else None
+    return pl.DataFrame(texts).select(pl.concat_str(pl.all(), separator="\x1f", ignore_nulls=True)).to_series()

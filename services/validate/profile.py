@@ -59,9 +59,10 @@ class BatchProfile:
         """Take in typed rows; ``untyped`` counts by column the cells that are null only because they have no type."""
         import polars as pl
 
-        names = [name for name in typed.columns if name != "_mend_row"]
-        numeric = [name for name in names if typed.schema[name].is_numeric()]
-        temporal = [name for name in names if typed.schema[name].is_temporal() and typed.schema[name] != pl.Time]
+        schema = typed.schema
+        names = [name for name in schema if name != "_mend_row"]
+        numeric = [name for name in names if schema[name].is_numeric()]
+        temporal = [name for name in names if schema[name].is_temporal() and schema[name] != pl.Time]
         if not typed.height:
             return
         facts = (

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from shared.domain import paths
 from shared.domain.checks import check
 from shared.ports.warehouse import BATCH_COLUMN, SEQ_COLUMN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -143,15 +143,14 @@ def _with_reasons(
     marked = rows.hstack(masks) if masks else rows
     if aside is not None:
         marked = marked.filter(aside)
-    values = [_value(failure.rule.columns, rows.schema, delivered) for failure in failures]
     step = max(1, REASONS_AT_ONCE // max(1, len(failures)))
     for start in range(0, marked.height, step):
         piece = marked.slice(start, step)
-        yield piece.select(rows.columns).with_columns(_reasons(piece, failures, values, held))
+        yield piece.select(rows.columns).with_columns(_reasons(piece, failures, delivered, held))
 
 
 def _reasons(
-    piece: pl.DataFrame, failures: Sequence[Failure], values: Sequence[pl.Expr], held: DatasetFinding | None
+    piece: pl.DataFrame, failures: Sequence[Failure], delivered: Mapping[str, str], held: DatasetFinding | None
 ) -> pl.Series:
     """One list of violations per row: a long table of all reasons, put together by row.
 
@@ -160,13 +159,14 @@ def _reasons(
     import polars as pl
 
     long = []
+    have = set(piece.columns)
     blameless = pl.repeat(True, piece.height, dtype=pl.Boolean, eager=True)
     for index, (rule, _) in enumerate(failures):
         mask = piece[f"_mend_mask_{index}"]
         if rule.severity == "error":
             blameless = blameless & ~mask
         places = mask.arg_true()
-        told = piece.with_columns(values[index].alias("_mend_value"))["_mend_value"].gather(places)
+        told = _values(piece, have, [delivered.get(name, name) for name in rule.columns], places)
         long.append(_told(places, rule.check, rule.column, told, rule.explanation))
     if held is not None:
         places = blameless.arg_true()
@@ -190,16 +190,15 @@ def _told(places: pl.Series, check_name: str, column: str, values: pl.Series, ex
     )
 
 
-def _value(columns: Sequence[str], staged: Mapping[str, Any], delivered: Mapping[str, str]) -> pl.Expr:
-    """The cell as it was staged; for several columns their cells with a bar between; nothing for nested cells."""
+def _values(piece: pl.DataFrame, have: Collection[str], names: Sequence[str], places: pl.Series) -> pl.Series:
+    """The failing cells as they were staged; of several columns with a bar between; nothing for nested cells."""
     import polars as pl
 
-    names = [delivered.get(name, name) for name in columns]
-    plain = [name for name in names if name in staged and not staged[name].is_nested()]
-    texts = [pl.col(name).cast(pl.String, strict=False) for name in plain]
+    cells = [piece[name].gather(places) for name in names if name in have]
+    texts = [item.cast(pl.String, strict=False) for item in cells if not item.dtype.is_nested()]
     if not texts:
-        return pl.lit(None, dtype=pl.String)
+        return pl.Series([], dtype=pl.String).extend_constant(None, places.len())
     if len(texts) == 1:
         return texts[0].str.slice(0, VALUE_CHARACTERS_MAX)
-    joined = pl.concat_str([text.fill_null("") for text in texts], separator=" | ")
-    return joined.str.slice(0, VALUE_CHARACTERS_MAX)
+    joined = pl.concat_str(pl.all().fill_null(""), separator=" | ")
+    return pl.DataFrame(texts).select(joined.str.slice(0, VALUE_CHARACTERS_MAX)).to_series()

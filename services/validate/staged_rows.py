@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from shared.ports.object_store import ObjectStore
 
-CELLS_MAX = 16_000_000  # of one chunk, so that wide deliveries come in shorter pieces
+CELLS_MAX = 6_000_000  # of one chunk, so that wide deliveries come in shorter pieces
 OWN_COLUMNS = ("_mend_row", "_mend_raw", "_mend_misfit")
 
 
