@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from mend.project import Progress
 
 
+PIPE_CHARACTERS = 160
+
+
 class Exit(IntEnum):
     """How a command ended."""
 
@@ -35,7 +38,10 @@ def console(*, stderr: bool = False) -> Console:
     """A console that shows text as it is: no markup, no emoji codes, no highlighting."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=not stderr)
+    found = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=not stderr)
+    if not found.is_terminal:
+        found.width = PIPE_CHARACTERS  # a pipe has no width of its own; tables should not be squeezed into 80
+    return found
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str = "none") -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from shared.domain.batch import LoadState, derive_state
+from shared.domain.batch import BatchState, LoadState, derive_state
 from shared.domain.incident import CLOSED, IncidentState
 from shared.ports.object_store import ObjectStore
 from shared.ports.state_store import StateStore, Where
@@ -83,17 +83,19 @@ def _batch(
     loaded = sum(int(each["rows_loaded"]) for each in kept)
     discarded = sum(int(each["rows_discarded"]) for each in kept) + _discarded_by_remedies(healing)
     quarantined = _quarantined(store, key, verdicts, healing)
+    superseded = str(healing.get("superseded_by", "")) if healing else ""
+    state = derive_state(
+        duplicate=duplicate,
+        staged=bool(delivery["readings"]),
+        verdicts=[str(each["state"]) for each in verdicts],
+        loads=[str(each["state"]) for each in loads],
+    )
     return {
         "batch_id": key,
         "pipeline": delivery["pipeline"],
         "input": delivery["uri"],
         "seq": delivery["seq"],
-        "state": derive_state(
-            duplicate=duplicate,
-            staged=bool(delivery["readings"]),
-            verdicts=[str(each["state"]) for each in verdicts],
-            loads=[str(each["state"]) for each in loads],
-        ),
+        "state": BatchState.REJECTED if superseded else state,
         "attempts": max((int(each["attempt"]) for each in verdicts), default=0),
         "rows_read": rows,
         "rows_loaded": loaded,
@@ -101,6 +103,7 @@ def _batch(
         "rows_discarded": discarded,
         "rows_in_flight": max(rows - loaded - quarantined - discarded, 0),
         "duplicate_of": delivery["duplicate_of"],
+        "superseded_by": superseded,
         "score": float(verdicts[0]["score"]) if verdicts else 0.0,
     }
 

@@ -15,6 +15,7 @@ from shared.domain.masking import mask
 from shared.events.codec import decode, encode, from_document, topic_of
 from shared.events.types import Event, RetryRequested
 from shared.ports.event_bus import EventBus, Message
+from shared.ports.metrics import Metrics
 from shared.ports.ports import Ports
 from shared.ports.state_store import Delete, Expect, Put, StateStore
 from shared.runtime import receipts
@@ -49,6 +50,7 @@ class Runtime:
         bus: EventBus,
         ports: Callable[[Service, UnitOfWork], Ports],
         log: EventLog,
+        metrics: Metrics,
         clock_now: Callable[[], int],
         monotonic: Callable[[], float],
     ) -> None:
@@ -56,6 +58,7 @@ class Runtime:
         self._bus = bus
         self._ports = ports
         self._log = log
+        self._metrics = metrics
         self._now = clock_now
         self._monotonic = monotonic
 
@@ -90,7 +93,10 @@ class Runtime:
         except TransientError as error:
             outcome = Outcome(False, "transient", backoff_seconds(attempt))
             self._log.note("transient", service.name, mask(str(error)))
-        self._log.line(_log_line(service, topic, event, outcome, (self._monotonic() - started) * 1000, attempt))
+        line = _log_line(service, topic, event, outcome, (self._monotonic() - started) * 1000, attempt)
+        self._log.line(line)
+        labels = {"service": line.service, "event": line.event, "outcome": line.outcome}
+        self._metrics.record("handler_ms", line.milliseconds, labels)
         return outcome
 
     def _settle(self, service: Service, event: Event, raw: RawMessage | None) -> Outcome:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple, TextIO
+
+from shared.domain.errors import StoreUnavailable
 
 
 class LogLine(NamedTuple):
@@ -47,6 +50,24 @@ class EventLog:
         if self._stream is not None:
             self._stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
             self._stream.flush()
+
+
+LOG_BYTES_MAX = 50_000_000
+
+
+def file_log(path: Path) -> EventLog:
+    """Lines at the end of a file, for a process that people watch otherwise; one old file is kept beside it.
+
+    Raises ``StoreUnavailable`` when the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
+            path.replace(path.with_suffix(".old.jsonl"))
+        return EventLog(path.open("a", encoding="utf-8"))
+    except OSError as error:
+        what = f"log {path}: it cannot be written ({error.strerror})"
+        raise StoreUnavailable(f"{what}; make its folder writable for this user, then try again") from error
 
 
 def stdout_log() -> EventLog:

@@ -22,7 +22,7 @@ from shared.ports.sql_engine import SqlEngine
 from shared.ports.state_store import StateStore
 from shared.ports.warehouse import Warehouse
 from shared.runtime.handling import Runtime, with_state
-from shared.runtime.logs import EventLog, stdout_log
+from shared.runtime.logs import EventLog, file_log, stdout_log
 from shared.runtime.service import Service
 from shared.runtime.settings import Settings, environment, load
 from shared.runtime.unit_of_work import UnitOfWork
@@ -87,6 +87,7 @@ class Process:
             bus=self.bus,
             ports=self.ports,
             log=self.log,
+            metrics=self.metrics,
             clock_now=self.clock.now,
             monotonic=self.clock.monotonic,
         )
@@ -154,7 +155,7 @@ def build(
         metrics=JsonLinesMetrics(root / "metrics.jsonl", clock),
         clock=clock,
         ids=SystemIds(),
-        log=log or EventLog(),
+        log=log or file_log(root / "log.jsonl"),
         progress=progress or _silent,
     )
 
