@@ -36,6 +36,7 @@ class Evidence:
     def __init__(self, rule: Rule, column: Column | None, parent: Parent | None) -> None:
         self.rule = rule
         self.rows_failed = 0
+        self.rows_digest = 0  # equal for findings on the same rows
         self.facts: dict[str, Any] = {}  # set from outside, such as the groups of a key
         self._column = column
         self._parent = parent
@@ -58,6 +59,7 @@ class Evidence:
         low, high = int(rows.min()), int(rows.max())  # type: ignore[arg-type]
         self._first, self._last = (min(self._first, low) if self._first else low), max(self._last, high)
         self.rows_failed += rows.len()
+        self.rows_digest ^= int(rows.hash(5).bitwise_xor() or 0)
         if self.rule.check == "well_formed":
             kinds = chunk.rows["_mend_misfit"].filter(failure.mask).fill_null("unknown").value_counts()
             for kind, count in kinds.iter_rows():

@@ -216,6 +216,19 @@ class Judgement:
             share = verdict.rows_in_minority / max(1, verdict.rows)
             self._fact(verdict.rule, groups=verdict.groups, minority_share=share, dependents=list(ledger.dependents))
 
+        self._add_null_together()
+
+    def _add_null_together(self) -> None:
+        """Which required columns are null in all the same rows."""
+        groups: dict[tuple[int, int], list[Evidence]] = {}
+        for item in self.evidence.values():
+            if item.rule.check == "required":
+                groups.setdefault((item.rows_failed, item.rows_digest), []).append(item)
+        for together in groups.values():
+            names = [item.rule.column for item in together]
+            for item in together if len(names) > 1 else ():
+                item.facts["columns_null_together"] = [name for name in names if name != item.rule.column][:20]
+
     def _fact(self, rule: Rule, **facts: Any) -> None:
         if rule.key in self.evidence:
             self.evidence[rule.key].facts |= {

@@ -106,6 +106,15 @@ def test_sides_of_a_range_are_told(world: Make) -> None:
     assert (found["below_share"], found["above_share"]) == (0.25, 0.75)
 
 
+def test_columns_that_are_null_together_are_named(world: Make) -> None:
+    columns = [{"name": name, "logicalType": "string", "required": True} for name in "abc"]
+    result = world(columns, rows_per_part=2).judge(
+        pl.DataFrame({"a": ["", "1", ""], "b": ["", "1", ""], "c": ["1", "", ""]})
+    )
+    assert result.evidence("required", "a")["hypotheses"] == {"columns_null_together": ["b"]}
+    assert result.evidence("required", "c")["hypotheses"] == {}
+
+
 def test_kinds_of_repetition_are_told(world: Make) -> None:
     w = world(
         [{"name": "x", "logicalType": "integer", "unique": True}, {"name": "y", "logicalType": "integer"}],
