@@ -59,7 +59,7 @@ class Evidence:
         low, high = int(rows.min()), int(rows.max())  # type: ignore[arg-type]
         self._first, self._last = (min(self._first, low) if self._first else low), max(self._last, high)
         self.rows_failed += rows.len()
-        self.rows_digest ^= int(rows.hash(5).bitwise_xor() or 0)
+        self.rows_digest ^= int(rows.hash(5).bitwise_xor() or 0)  # type: ignore[arg-type]
         if self.rule.check == "well_formed":
             kinds = chunk.rows["_mend_misfit"].filter(failure.mask).fill_null("unknown").value_counts()
             for kind, count in kinds.iter_rows():
