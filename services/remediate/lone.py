@@ -50,7 +50,7 @@ def _carry_out(work: Work, finding: Finding, choice: Choice) -> None:
         _watch(work, finding)
         finding.state, finding.retries, finding.phase = IncidentState.HEALING, 0, "pause"
         finding.wake_at = work.now + backoff_microseconds(0)
-    elif finding.event_id and finding.service:
+    elif finding.retriable:
         _watch(work, finding)
         finding.state = IncidentState.HEALING
         _send(work, finding, record)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from shared.domain.checks import check
 from shared.domain.ids import derive
-from shared.domain.incident import CLOSED
+from shared.domain.incident import CLOSED, Origin
 from shared.domain.remedy import RemedyState, may_move
 from shared.ports.state import State
 
@@ -174,6 +174,11 @@ class Finding:
     def closed(self) -> bool:
         """True when nothing more will be done about it by itself."""
         return self.state in CLOSED
+
+    @property
+    def retriable(self) -> bool:
+        """True when a service kept an event that it can handle again; a dead letter's is kept by nobody."""
+        return bool(self.event_id and self.service) and self.origin != Origin.DEAD_LETTER
 
     def evidence(self, name: str) -> Any:
         """A field of the evidence, wherever the diagnosis put it; None when it is not there."""

@@ -9,7 +9,7 @@ from shared.domain.errors import DefinitionError, ForeignFailure
 from shared.domain.incident import Origin
 from shared.domain.masking import mask
 from shared.events.codec import topic_of
-from shared.events.types import Event, IncidentOpened
+from shared.events.types import EVENT_TYPES, Event, IncidentOpened
 
 _STACK_FRAMES_MAX = 12
 
@@ -19,6 +19,7 @@ def incident_of(
 ) -> IncidentOpened:
     """The incident that ``error`` makes of ``failed``; ``cause`` is the event in hand: a retry, or ``failed``."""
     pipeline, batch, uri = (str(getattr(failed, name, "")) for name in ("pipeline", "batch_id", "uri"))
+    replayable = failed.TYPE in EVENT_TYPES  # bytes that are no event of ours cannot be handled any better later
     foreign = error if isinstance(error, ForeignFailure) else None
     kind = foreign.exception_type if foreign and foreign.exception_type else type(error).__name__
     detail = foreign.reason or str(foreign.http_status or "") if foreign else ""
@@ -45,8 +46,8 @@ def incident_of(
         message=_message(error),
         evidence_json=json.dumps(_evidence(error), ensure_ascii=False),
         service=service,
-        event_id=failed.id,
-        event_topic=topic_of(failed.TYPE),
+        event_id=failed.id if replayable else "",
+        event_topic=topic_of(failed.TYPE) if replayable else failed.subject,
     )
 
 

@@ -169,9 +169,11 @@ class Runtime:
             return Outcome(True, "repeated")
         origin = service.foreign_origin if kind == "foreign" else Origin.INTERNAL
         failed = self._original_of(service, event)
-        incident = _traced(incident_of(service.name, origin, failed, event, error, self._now()), event, service.name)
+        report = incident_of(service.name, origin, failed, event, error, self._now())
+        incident = _traced(report, event, service.name)
         version = existing.version if existing is not None else 0
-        kept = receipts.writes(service.name, failed, [incident], state="failed", now=self._now(), keep_event=True)
+        keep = bool(report.event_id)
+        kept = receipts.writes(service.name, failed, [incident], state="failed", now=self._now(), keep_event=keep)
         if failed.id != event.id:  # a retry failed: its own receipt carries the incident, the original stays retryable
             kept = receipts.writes(service.name, event, [incident], state="failed", now=self._now())
         self._commit(service, event, version, kept, [])

@@ -21,7 +21,7 @@ class _RetryWithBackoff(Played):
         finding = case.finding
         if finding.batch_id and finding.origin in (Origin.VIOLATION, Origin.DATASET):
             return None
-        if not finding.event_id or not finding.service:
+        if not finding.retriable:
             return None
         sentence = f"Let {finding.service} handle the event again, up to {RETRIES_MAX} times with growing pauses"
         return Plan(action="retry", sentence=sentence, details={"tries_max": RETRIES_MAX, "service": finding.service})
@@ -81,7 +81,10 @@ class _HoldForPerson(Played):
         finding = case.finding
         if finding.batch_id and finding.origin in (Origin.VIOLATION, Origin.DATASET):
             return None
-        again = "; approving lets Mendline try again" if finding.event_id and finding.service else ""
+        if finding.origin == Origin.DEAD_LETTER and finding.event_id:
+            command = f"mend replay {finding.incident_id}"
+            return Plan(action="person", sentence=f"A person finds the cause, then types {command}")
+        again = "; approving lets Mendline try again" if finding.retriable else ""
         return Plan(action="person", sentence=f"A person looks into it and approves when it is dealt with{again}")
 
 
@@ -97,7 +100,6 @@ RETRY_WITH_BACKOFF = _RetryWithBackoff(
         "destination_quota": Fit(6, 2, "Quotas fill up again."),
         "disk_full": Fit(1, 3, "Space is seldom freed by waiting."),
         "internal_error": Fit(1, 3, "Our own errors seldom go away, but trying costs nothing."),
-        "dead_letter": Fit(2, 2, "What failed twenty times may work once its cause is gone."),
         "unknown": Fit(1, 2, "Trying again costs nothing."),
     },
 )
