@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mend.commands.options import Json, Root
-from mend.output import Exit, console
+from mend.output import Exit, console, print_json
 from shared.domain.errors import DefinitionMissing
 
 if TYPE_CHECKING:
@@ -31,18 +31,15 @@ def up(
     """Run all services until stopped: watch sources, keep schedules, heal; one line an event."""
     from mend import project as projects
     from mend import up as running
-    from shared.runtime.logs import EventLog
 
     folder = project.resolve()
     if not (folder / "pipelines").is_dir():
         raise DefinitionMissing(f"{folder}: there is no folder pipelines/ here; make a pipeline first: mend init DATA")
     place = root or folder / projects.ROOT_NAME
     known = projects.remember(projects.Project(folder, place, projects.noted(place)[1]))
-    log = EventLog(sys.stdout if as_json else None)
     say = _speaker(as_json)
-    if not as_json:
-        log.listen(_line)
-    process = projects.open_process(known, log=log)
+    process = projects.open_process(known)
+    process.log.listen(_json_line if as_json else _line)
     with ExitStack() as open_things:
         stopped = open_things.enter_context(running.until_signalled())
         if port:
@@ -59,6 +56,12 @@ def _speaker(as_json: bool) -> Callable[[str], None]:
     """Sentences for people; a program that reads lines of JSON finds them on standard error."""
     out = console(stderr=as_json)
     return out.print
+
+
+def _json_line(line: LogLine) -> None:
+    """The log line itself."""
+    print_json(line._asdict())
+    sys.stdout.flush()
 
 
 def _line(line: LogLine) -> None:
