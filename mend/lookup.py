@@ -54,7 +54,8 @@ def _not_found(text: str, kinds: Sequence[str], known: list[Named], beginning: l
         return f"{clean(text, 60)} begins {len(beginning)} ids: {', '.join(near)}; write more of it"
     if not known:
         return f"there is {wanted}: the store has none at all"
-    near = difflib.get_close_matches(text, [each.key for each in known], n=_NEAR_MAX, cutoff=0.5)
+    same = [each.key for each in known if each.key[:_BEGINNING_MIN] == text[:_BEGINNING_MIN]]
+    near = same[:_NEAR_MAX] or difflib.get_close_matches(text, [each.key for each in known], n=_NEAR_MAX, cutoff=0.5)
     named = [each for each in known if text and each.data.get("name") == text]
     near = [each.key for each in named[:_NEAR_MAX]] or near or [each.key for each in known[-_NEAR_MAX:]]
     return f"there is {wanted}; near ids: {', '.join(near)} (mend incidents --all and mend status --json list them)"

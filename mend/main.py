@@ -12,6 +12,7 @@ from mend.commands.check import check
 from mend.commands.decide import approve, reject, undo
 from mend.commands.demo import demo
 from mend.commands.doctor import doctor
+from mend.commands.explain import explain
 from mend.commands.init import init
 from mend.commands.publish import publish, signal
 from mend.commands.quarantine import app as quarantine
@@ -51,7 +52,24 @@ def options(
     """A data pipeline that mends itself: every row is accounted for, and every failure is healed or explained."""
 
 
-for command in (demo, init, audit, check, doctor, run, up, publish, signal, status, incidents, approve, reject, undo, replay):
+for command in (
+    demo,
+    init,
+    audit,
+    check,
+    doctor,
+    run,
+    up,
+    publish,
+    signal,
+    status,
+    incidents,
+    explain,
+    approve,
+    reject,
+    undo,
+    replay,
+):
     app.command()(command)
 app.add_typer(quarantine)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 
+from mend.project import Project, remember
 from mend.services import every_service
 from shared.events.types import SourceDue
 from shared.runtime.handling import messages_of
@@ -59,6 +60,7 @@ class SmallProject:
         (folder / "pipelines" / "orders.yaml").write_text(text, encoding="utf-8")
         (folder / "contracts" / "orders.odcs.yaml").write_text(CONTRACT, encoding="utf-8")
         self.clock = TurnedClock()
+        remember(Project(folder, self.root, {}))
 
     def deliver(self, name: str, text: str | bytes) -> None:
         """Put a file where the pipeline's source looks."""
