@@ -10,6 +10,7 @@ from shared.domain.masking import clean
 
 Evidence = Mapping[str, Any]
 NAMES_MAX: Final = 10
+NAME_CHARACTERS_MAX: Final = 60
 _PLAIN_MAX: Final = 15
 
 _NUMBER_FORMATS: Final = {
@@ -163,7 +164,7 @@ def _missing(place: Evidence) -> list[str]:
 
 
 def _unexpected(place: Evidence) -> list[str]:
-    told = [f"{each.get('name')} (looks like {each.get('logical_type')})" for each in place["unexpected"]]
+    told = [f"{_name(each.get('name'))} (looks like {each.get('logical_type')})" for each in place["unexpected"]]
     return [f"the delivery has columns that nobody knows: {_names(told, place.get('unexpected_count'))}"]
 
 
@@ -175,12 +176,19 @@ def _candidates(place: Evidence) -> list[str]:
         )
         profile = f", profile {share(each['profile_similarity'])} alike" if "profile_similarity" in each else ""
         fits = f"{share(each.get('fits_share'))} of its values fit"
-        found.append(f"{each.get('delivered')} could be {each.get('missing')}: {synonym}, {fits}{profile}")
+        found.append(
+            f"{_name(each.get('delivered'))} could be {_name(each.get('missing'))}: {synonym}, {fits}{profile}"
+        )
     return found
 
 
+def _name(name: object) -> str:
+    """A column's name, which may be a whole line of a file that was read wrongly."""
+    return clean(str(name), NAME_CHARACTERS_MAX)
+
+
 def _names(names: list[str], count: object) -> str:
-    shown = ", ".join(str(each) for each in names[:NAMES_MAX])
+    shown = ", ".join(_name(each) for each in names[:NAMES_MAX])
     more = (int(count) if isinstance(count, int) else len(names)) - min(len(names), NAMES_MAX)
     return f"{shown} and {more:,} more" if more > 0 else shown
 

@@ -14,7 +14,7 @@ from mend.evidence_words import sentences
 from mend.lookup import Named
 from mend.places import healing_of, places
 from mend.quarantine import NOT_ACCEPTABLE, is_held, reasons_of
-from shared.domain.incident import IncidentState, Origin
+from shared.domain.incident import CLOSED, IncidentState, Origin
 from shared.domain.masking import clean
 from shared.domain.remedy import RemedyState
 from shared.ports.object_store import ObjectStore
@@ -88,11 +88,13 @@ def of_incident(store: Store, key: str, incident: dict[str, Any], *, values: boo
         },
         "believed": _believed(incident),
         "done": remedies,
+        "done_for_others": _for_others(store, key, batch, int(incident.get("first_attempt") or 0)),
         "end": {
-            "at": incident.get("closed_at", 0),
-            "explanation": incident.get("close_explanation", ""),
+            # An undo opens a closed incident again: what was said at its end holds no longer.
+            "at": incident.get("closed_at", 0) if state in CLOSED else 0,
+            "explanation": incident.get("close_explanation", "") if state in CLOSED else "",
             "note": healing.get("note", ""),
-            "rows_healed": incident.get("rows_healed", 0),
+            "rows_healed": incident.get("rows_healed", 0) if state in CLOSED else 0,
             "rows_left": healing.get("rows_left", incident.get("rows_left", 0)),
         },
     }
@@ -131,11 +133,28 @@ def _remedies(store: Store, incident: str, healing: dict[str, Any]) -> list[tupl
     )
 
 
+def _for_others(store: Store, incident: str, batch: str, attempt: int) -> list[Story]:
+    """Remedies of the batch's other incidents since this one was seen: they may have healed its rows, or be awaited."""
+    if not batch:
+        return []
+    found = [
+        stored
+        for stored in store.state.query("remedies", [Where("batch_id", "==", batch)])
+        if stored.data["incident_id"] != incident
+        and (stored.data["state"] == RemedyState.PROPOSED or int(stored.data.get("attempt") or 0) > attempt)
+    ]
+    found.sort(key=lambda each: (each.data.get("proposed_at", 0), each.key))
+    names = ("remedy", "state", "incident_id", "attempt", "plan_text")
+    return [{"id": each.key, **{name: each.data.get(name, "") for name in names}} for each in found[:LISTED_MAX]]
+
+
 def _waits(store: Store, story: Story, healing: dict[str, Any]) -> list[Story]:
     """What somebody, or something, has yet to do, with the exact command."""
     waits: list[Story] = []
     for remedy in story["done"]:
         waits += remedy["waits"]
+    if story["state"] == IncidentState.WAITING and not waits:
+        waits += [_decision(store, each) for each in story["done_for_others"] if each["state"] == RemedyState.PROPOSED]
     if healing.get("awaits_table"):
         waits.append({"what": f"its rows are judged again when {healing['awaits_table']} is loaded", "commands": []})
     elif healing.get("wake_at") and story["state"] not in (IncidentState.HEALED, IncidentState.DISMISSED):
@@ -186,18 +205,19 @@ def of_remedy(store: Store, key: str, remedy: dict[str, Any], *, values: bool, a
         "waits": [],
     }
     if state == RemedyState.PROPOSED:
-        story["waits"] = [
-            {
-                "what": f"a person decides about {remedy['remedy']}: {remedy['plan_text']}",
-                "until": remedy.get("expires", 0),
-                "commands": [store.command(f"approve {key}"), store.command(f"reject {key}")],
-            }
-        ]
+        told = {"id": key, "remedy": remedy["remedy"], "plan_text": remedy["plan_text"]}
+        story["waits"] = [{**_decision(store, told), "until": remedy.get("expires", 0)}]
     story["repairs"] = _repairs(store, remedy, values=values)
     if alone:
         incident = store.state.get("incidents", str(remedy["incident_id"]))
         story["about"] = _short_incident(store, str(remedy["incident_id"]), incident.data) if incident else {}
     return story
+
+
+def _decision(store: Store, remedy: Story) -> Story:
+    """A proposal as something that waits."""
+    commands = [store.command(f"approve {remedy['id']}"), store.command(f"reject {remedy['id']}")]
+    return {"what": f"a person decides about {remedy['remedy']}: {remedy['plan_text']}", "commands": commands}
 
 
 def _repairs(store: Store, remedy: dict[str, Any], *, values: bool) -> list[Story]:
@@ -300,11 +320,7 @@ def _batch_waits(store: Store, story: Story) -> list[Story]:
     waits: list[Story] = []
     for remedy in story["remedies"]:
         if remedy["state"] == RemedyState.PROPOSED:
-            key = remedy["remedy_id"]
-            commands = [store.command(f"approve {key}"), store.command(f"reject {key}")]
-            waits.append(
-                {"what": f"a person decides about {remedy['remedy']}: {remedy['plan_text']}", "commands": commands}
-            )
+            waits.append(_decision(store, {**remedy, "id": remedy["remedy_id"]}))
     acceptable = not {each["check"] for each in story["quarantined_because"]} & NOT_ACCEPTABLE
     if story["held"] and acceptable:
         command = store.command(f"quarantine release {story['id']}")

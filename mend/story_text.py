@@ -54,7 +54,8 @@ def _incident(story: Story) -> Iterator[str]:
     yield f"Incident {story['id']}: {story['state']}"
     where = [f"pipeline {story['pipeline']}" if story["pipeline"] else "", story["input"]]
     where.append(f"batch {story['batch_id']}" if story["batch_id"] else "")
-    yield "  " + " · ".join(each for each in where if each)
+    if any(where):
+        yield "  " + " · ".join(each for each in where if each)
     yield from _heading("What was seen")
     about = f"{seen['check']} {seen['column']}".strip()
     first = _ORIGINS.get(seen["origin"], seen["origin"]) + (f": {about}" if about else "")
@@ -80,10 +81,13 @@ def _incident(story: Story) -> Iterator[str]:
         yield f"  like {each.get('incident_id')} ({each.get('state')}): {each.get('explanation')}"
     yield from _heading("What was done")
     if not story["done"]:
-        yield "  nothing"
+        yield "  nothing for this incident alone" if story["done_for_others"] else "  nothing"
     for remedy in story["done"]:
         yield f"  {remedy['id']} {remedy['remedy']} ({remedy['tier']}): {_STATES.get(remedy['state'], remedy['state'])}"
         yield from (f"  {line}" for line in _remedy(remedy))
+    for each in story["done_for_others"]:
+        told = f"{each['id']} {each['remedy']}: {_STATES.get(each['state'], each['state'])}: {each['plan_text']}"
+        yield f"  with the batch, for {each['incident_id']}: {told}"
     yield from _heading("How it stands")
     yield from _end(story)
 

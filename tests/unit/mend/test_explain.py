@@ -184,6 +184,32 @@ def test_another_systems_report_is_told_as_it_is(tmp_path: Path) -> None:
     assert "\n  mend approve r1" not in text
 
 
+@pytest.mark.parametrize(("state", "of_remedy"), [("healed", "verified"), ("waiting", "proposed")])
+def test_what_another_incidents_remedy_does_for_it_is_told(tmp_path: Path, state: str, of_remedy: str) -> None:
+    project = SmallProject(tmp_path)
+    project.run()
+    known = {
+        "failure_class": "schema_mismatch",
+        "origin": "dataset",
+        "batch_id": "b1",
+        "first_attempt": 1,
+        "state": state,
+    }
+    remedy = {"remedy": "rename_columns", "tier": "safe", "state": of_remedy, "incident_id": "i1", "batch_id": "b1"}
+    writes = [
+        Put("incidents", "i1", known),
+        Put("incidents", "i2", known),
+        Put("remedies", "r1", {**remedy, "plan_text": "Rename it", "attempt": 2 if state == "healed" else 0}),
+    ]
+    project.process().store.commit(writes)
+    told = story(project, "i2")
+    assert told["done"] == []
+    assert [each["id"] for each in told["done_for_others"]] == ["r1"]
+    text = mend(project, "i2").output
+    assert "with the batch, for i1: r1 rename_columns" in text
+    assert ("mend approve r1" in text) is (state == "waiting")
+
+
 def test_evidence_becomes_sentences() -> None:
     seen = {"origin": "dataset", "message": ""}
     evidence = {
