@@ -37,6 +37,7 @@ class TableAudit:
     rows_ours: int = 0
     columns_not_compared: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    under_way: bool = False  # a load is under way: what differs now is not a problem yet
 
 
 class _Deliveries(NamedTuple):

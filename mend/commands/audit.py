@@ -48,6 +48,9 @@ def _show(account: dict[str, Any]) -> None:
     ]
     if rows:
         print_table("tables", columns, rows)
+    for each in account["tables"]:
+        if each["under_way"]:
+            out.print(f"in flight: a load into {each['table']} is under way; end it with mend run, then count again")
     for reason, count in account["discarded_because"].items():
         out.print(f"discarded: {count:,} × {reason}")
     for each in account["waiting"][:_PROBLEMS_SHOWN]:

@@ -87,3 +87,9 @@ class EventBus(Protocol):
 
         Leased messages count with the end of their lease. A bus that cannot tell (Pub/Sub) returns None.
         """
+
+    def under_way(self, subscriptions: Sequence[str]) -> int:
+        """How many messages can be pulled now or are being handled by somebody, at one moment.
+
+        Neither those that come again later, nor those behind them. A bus that cannot tell (Pub/Sub) returns 0.
+        """

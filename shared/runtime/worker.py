@@ -14,6 +14,7 @@ from shared.runtime.handling import Runtime, messages_of, subscriptions_of
 from shared.runtime.service import Service
 
 URGENT = 0
+LOOK_SECONDS = 0.05  # how often another process's work is looked after
 
 
 class Worker:
@@ -94,17 +95,19 @@ class Worker:
         return True
 
     def run_until_idle(self, wait_seconds_max: float, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Work until nothing is due within ``wait_seconds_max``; waits for timers and backoffs that are nearer."""
+        """Work until nothing is due within ``wait_seconds_max``; waits for timers and backoffs that are nearer.
+
+        What another process is handling now is waited for too: what follows from it may be left to this one.
+        """
         while not stopped():
             if self.step() or self.tick():
                 continue
+            elsewhere = self._bus.under_way(self._names)
             due = self.next_due()
-            if due is None:
+            wait = 0.0 if due is None else (due - self._clock.now()) / 1_000_000
+            if not elsewhere and (due is None or wait > wait_seconds_max):
                 return
-            wait = (due - self._clock.now()) / 1_000_000
-            if wait > wait_seconds_max:
-                return
-            self._clock.sleep(min(max(wait, 0.005), 1.0))
+            self._clock.sleep(min(max(wait, 0.005), LOOK_SECONDS if elsewhere else 1.0))
 
     def run(self, stopped: Callable[[], bool], idle: Callable[[], None]) -> None:
         """Work until ``stopped``; ``idle`` is called, at most about once a second, when nothing is due."""

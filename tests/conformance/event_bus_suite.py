@@ -277,6 +277,25 @@ class EventBusSuite:
             bus.ack(delivery)
         assert bus.next_due(names) is None
 
+    def test_what_is_under_way(self, bus: EventBus, clock: Clock) -> None:
+        bus.subscribe([A, OTHER])
+        names = [A.name, OTHER.name]
+        assert bus.under_way(names) == 0
+        if not self.knows_next_due:
+            return
+        bus.publish([Message("orders", b"1", {}, "k"), Message("orders", b"2", {}, "k")])
+        assert bus.under_way(names) == 1, "the second of the key waits for the first"
+        assert bus.under_way([OTHER.name]) == 0
+        [delivery] = self.pull(bus, [A.name])
+        assert bus.under_way(names) == 1, "somebody handles it"
+        bus.nack(delivery, 3.0)
+        assert bus.under_way(names) == 0, "it comes again later"
+        clock.sleep(3.0)
+        for left in (1, 0):
+            [delivery] = self.pull(bus, [A.name])
+            bus.ack(delivery)
+            assert bus.under_way(names) == left
+
     # ── limits ──
 
     @pytest.mark.parametrize("what", ["bytes", "attributes", "key", "value"])

@@ -24,6 +24,9 @@ _DUE = f"""SELECT d.number, d.attempts FROM deliveries d
     WHERE d.subscription = ? AND d.due_at <= ? AND {_FREE} ORDER BY d.number LIMIT ?"""
 _EARLIEST = f"SELECT min(d.due_at) FROM deliveries d WHERE d.subscription = ? AND {_FREE}"
 
+_UNDER_WAY = f"""SELECT count(*) FROM deliveries d WHERE d.subscription IN ({{}})
+    AND ((d.holder <> '' AND d.due_at > ?) OR (d.due_at <= ? AND {_FREE}))"""
+
 
 class SqliteEventBus:
     """An ``EventBus`` in a ``StoreFile``.
@@ -103,6 +106,14 @@ class SqliteEventBus:
             found = [connection.execute(_EARLIEST, (name,)).fetchone()[0] for name in set(subscriptions)]
         times = [int(time) for time in found if time is not None]
         return min(times) if times else None
+
+    def under_way(self, subscriptions: Sequence[str]) -> int:
+        """How many messages can be pulled now or are being handled by somebody, at one moment."""
+        names = sorted(set(subscriptions))
+        now = self._clock.now()
+        with self._store.reading() as connection:
+            found = connection.execute(_UNDER_WAY.format(", ".join("?" * len(names))), (*names, now, now)).fetchone()
+        return int(found[0])
 
     def _check_limits(self, message: Message) -> None:
         limits = self.limits
