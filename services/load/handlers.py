@@ -199,11 +199,12 @@ def _write_before(event: BatchValidated, target: Target, rows: TableRows, ports:
     if first is None:
         return
     foreign_path = paths.before_foreign(event.batch_id, event.attempt)
+    # The file that says "done" is closed last: after a crash between the two, both are written again.
     with (
-        ports.objects.write(foreign_path) as foreign_stream,
-        pq.ParquetWriter(foreign_stream, first.schema) as foreign,
         ports.objects.write(path) as stream,
         pq.ParquetWriter(stream, first.schema) as writer,
+        ports.objects.write(foreign_path) as foreign_stream,
+        pq.ParquetWriter(foreign_stream, first.schema) as foreign,
     ):
         for batch in itertools.chain([first], replaced):
             writer.write_batch(batch)
