@@ -52,7 +52,7 @@ def on_batch_validated(event: BatchValidated, ports: Ports) -> list[Event]:
         _write_before(event, target, rows, ports)
     if rows.columns:
         ports.warehouse.ensure(target.table, rows.columns, target.layout)
-    result = ports.warehouse.run(_job(written, rows, target, "load"))
+    result = ports.warehouse.run(_job(written, rows, target, _standing(event, target, ports)))
     document = {
         **written._asdict(),
         "kind": "load",
@@ -225,18 +225,33 @@ def _manifest(event: BatchValidated, target: Target, rows: TableRows) -> Manifes
     )
 
 
-def _job(written: Manifest, rows: TableRows, target: Target, what: str) -> LoadJob:
+def _job(written: Manifest, rows: TableRows, target: Target, standing: tuple[str, ...]) -> LoadJob:
     return LoadJob(
-        job_id=f"{what}-{ids.derive(written.table, written.batch_id, written.attempt)}",
+        job_id=f"load-{ids.derive(written.table, written.batch_id, written.attempt)}",
         table=written.table,
         mode=target.mode,
-        files=written.files,
+        files=(*standing, *written.files),
         columns=rows.columns,
         keys=written.keys,
         batch=written.batch_id,
         seq=written.seq,
         layout=target.layout,
     )
+
+
+def _standing(event: BatchValidated, target: Target, ports: Ports) -> tuple[str, ...]:
+    """What an overwrite must show besides this attempt: rows of the batch that earlier attempts released."""
+    if target.mode != "overwrite":
+        return ()
+    away = withdrawn.of_batch(ports.state, event.batch_id)
+    earlier = [
+        each
+        for each in manifest.of_table(target.table, ports.objects)
+        if each.batch_id == event.batch_id
+        and each.attempt < event.attempt
+        and not away.covers(each.reading, each.attempt)
+    ]
+    return tuple(file for each in earlier for file in each.files)
 
 
 def _target(name: str, ports: Ports) -> Target:
