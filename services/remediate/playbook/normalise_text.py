@@ -72,10 +72,14 @@ def fold_to(texts: pl.Series, known: pl.Series) -> pl.Series:
 
 def unbroken(texts: pl.Series) -> pl.Series:
     """Texts whose encoding was taken for another one (`ZÃ¼rich`), put right; one pass over distinct texts."""
-    import ftfy
     import polars as pl
 
-    return pl.Series([ftfy.fix_encoding(text) if text else text for text in texts.to_list()], dtype=pl.String)
+    told = texts.to_list()
+    if all(text is None or text.isascii() for text in told):  # nothing was broken, and the engine need not be loaded
+        return pl.Series(told, dtype=pl.String)
+    import ftfy
+
+    return pl.Series([ftfy.fix_encoding(text) if text else text for text in told], dtype=pl.String)
 
 
 def _fitting(check: str, column: Column, texts: pl.Series) -> pl.Series | None:

@@ -25,7 +25,14 @@ CREATE TABLE IF NOT EXISTS "_mend".jobs (
     job_id VARCHAR, table_name VARCHAR, "rows" BIGINT, "bytes" BIGINT, done_at BIGINT
 );
 CREATE TABLE IF NOT EXISTS "_mend"."tables" (table_name VARCHAR, shown_batch VARCHAR, shown_seq VARCHAR);
+CREATE TABLE IF NOT EXISTS "_mend".upkeep (jobs BIGINT);
 """
+
+# DuckDB puts short row groups together whenever it writes its file, which is half the cost of a load. Once in so many
+# jobs is enough: what was deleted whole is given back at once all the same.
+_TIDY_JOBS: Final = 20
+_TIDY_TASKS: Final = 100
+_USES_MAX: Final = 200  # before the file is closed and opened again, so that its turn to be tidied comes
 
 
 class WarehouseSettings(NamedTuple):
@@ -41,6 +48,11 @@ class WarehouseSettings(NamedTuple):
     threads: int = 2
 
 
+def load_engine() -> None:
+    """Import DuckDB, which the first use would do otherwise."""
+    import duckdb  # noqa: F401
+
+
 class WarehouseConnection:
     """Lends cursors of one database; the file is open, and its lock held, only while that is of use."""
 
@@ -52,6 +64,7 @@ class WarehouseConnection:
         self._gate = threading.Condition()
         self._database: duckdb.DuckDBPyConnection | None = None
         self._users = 0
+        self._uses = 0
         self._damaged = False
         self._opened_at = 0.0
         self._used_at = 0.0
@@ -115,6 +128,7 @@ class WarehouseConnection:
                 atexit.register(self.close)  # a process that just ends leaves no log to replay
             cursor = self._database.cursor()
             self._users += 1
+            self._uses += 1
             return cursor
 
     def _give_back(self, cursor: duckdb.DuckDBPyConnection, damaged: bool) -> None:
@@ -125,7 +139,7 @@ class WarehouseConnection:
             self._used_at = time.monotonic()
             if self._database is None or self._users > 0:
                 return
-            if self._settings.idle_seconds == 0 or self._should_yield():
+            if self._settings.idle_seconds == 0 or self._uses >= _USES_MAX or self._should_yield():
                 self._shut()
             elif self._settings.idle_seconds is not None and not self._watching:
                 self._watching = True
@@ -148,12 +162,13 @@ class WarehouseConnection:
                 "python_enable_replacements": False,
             },
         )
+        database.execute(_BOOKS)
+        database.execute(f"SET GLOBAL max_vacuum_tasks = {_TIDY_TASKS if _is_untidy(database) else 0}")
         folder = str(self._objects_root.resolve()).replace("'", "''") + "/"
         database.execute(
             f"SET allowed_directories = ['{folder}']; SET GLOBAL TimeZone = 'UTC'; "
             "SET enable_external_access = false; SET lock_configuration = true;"
         )
-        database.execute(_BOOKS)
         return database
 
     def _should_yield(self) -> bool:
@@ -166,7 +181,7 @@ class WarehouseConnection:
         database, self._database = self._database, None
         self._damaged = False
         self.forget_columns()
-        self._users = 0
+        self._users = self._uses = 0
         atexit.unregister(self.close)
         try:
             database.close()
@@ -182,3 +197,15 @@ class WarehouseConnection:
                     break
                 self._gate.wait(_WATCH_SECONDS)
             self._watching = False
+
+
+def _is_untidy(database: duckdb.DuckDBPyConnection) -> bool:
+    """True once in ``_TIDY_JOBS`` jobs, for as long as the file then stays open."""
+    jobs, tidied = database.execute(
+        'SELECT (SELECT count(*) FROM "_mend".jobs), (SELECT coalesce(max(jobs), 0) FROM "_mend".upkeep)'
+    ).fetchall()[0]
+    if jobs - tidied < _TIDY_JOBS:
+        return False
+    database.execute('DELETE FROM "_mend".upkeep')
+    database.execute('INSERT INTO "_mend".upkeep VALUES (?)', [jobs])
+    return True
