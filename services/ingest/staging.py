@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
@@ -60,8 +61,8 @@ def stage(
     delivery = DeliveredBytes(open_stream, options)
     reading = _reading(delivery, options)
     tally = _Tally()
-    with ExitStack() as sinks:
-        parts = _PartWriter(open_part, sinks)
+    with ThreadPoolExecutor(1, "staging") as background, ExitStack() as sinks:
+        parts = _PartWriter(open_part, sinks, background)
         for rows in reading.tables():
             tally.add(rows)
             parts.add(rows.table)
@@ -122,11 +123,21 @@ class _Tally:
 
 
 class _PartWriter:
-    """Collects tables into row groups and row groups into parts; a new part begins when columns are added."""
+    """Collects tables into row groups and row groups into parts; a new part begins when columns are added.
 
-    def __init__(self, open_part: Callable[[int], AbstractContextManager[BinaryIO]], sinks: ExitStack) -> None:
+    One row group is written in the background while the next is read; a failure there is raised with the next one.
+    """
+
+    def __init__(
+        self,
+        open_part: Callable[[int], AbstractContextManager[BinaryIO]],
+        sinks: ExitStack,
+        background: ThreadPoolExecutor,
+    ) -> None:
         self._open_part = open_part
         self._sinks = sinks  # ended by the caller when something fails, so that no half part appears
+        self._background = background
+        self._writing: Future[None] | None = None
         self._pending: list[pa.Table] = []
         self._pending_rows = 0
         self._pending_bytes = 0
@@ -166,19 +177,32 @@ class _PartWriter:
             self._pending[0] if len(self._pending) == 1 else pa.concat_tables(self._pending, promote_options="default")
         )
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
+        self._written()
         if self._writer is not None and (
             self._row_groups == PART_ROW_GROUPS_MAX or self._writer.schema != table.schema
         ):
             self._close()
         if self._writer is None:
             self._open(table.schema)
-        self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS_MAX)
+        self._writing = self._background.submit(self._writer.write_table, table, ROW_GROUP_ROWS_MAX)
         self._row_groups += 1
+
+    def _written(self) -> None:
+        """Waits for the row group that is being written."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _abandoned(self) -> None:
+        """Nothing may still be written to a part that is given up; why it is given up is known already."""
+        if self._writing is not None:
+            self._writing.exception()
 
     def _open(self, schema: pa.Schema) -> None:
         from pyarrow import parquet
 
         sink = self._sinks.enter_context(self._open_part(self.count))
+        self._sinks.callback(self._abandoned)  # before the part ends
         self.count += 1
         self._row_groups = 0
         self._writer = parquet.ParquetWriter(
@@ -190,6 +214,7 @@ class _PartWriter:
         )
 
     def _close(self) -> None:
+        self._written()
         if self._writer is not None:
             self._writer.close()
             self._writer = None
