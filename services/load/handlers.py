@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import NamedTuple
 
-from services.load import manifest, transform, withdrawn
+from services.load import before_images, manifest, transform, withdrawn
 from services.load.manifest import Manifest
-from services.load.table_rows import TableRows, table_rows
+from services.load.table_rows import TableRows, Transform, table_rows
+from services.load.taking_out import take_out
 from services.load.withdrawn import LOADS, Withdrawn
 from shared.domain import ids, paths
 from shared.domain.batch import LoadState, VerdictState
 from shared.domain.contract import parse_contract
+from shared.domain.errors import DefinitionError, ForeignFailure
 from shared.domain.incident import Origin
 from shared.domain.pipeline import PipelineDefinition, parse_pipeline
 from shared.events.types import BatchLoaded, BatchValidated, BatchWithdraw, BatchWithdrawn, Event
 from shared.ports.ports import Ports
-from shared.ports.state_store import Where
-from shared.ports.warehouse import BATCH_COLUMN, Layout, LoadJob, Mode
+from shared.ports.state_store import Document, Where
+from shared.ports.warehouse import JobResult, Layout, LoadJob, Mode
 from shared.runtime.service import Service
 
-_ROUNDS_MAX = 10
+_VERDICTS = "verdicts"
 
 
 class Target(NamedTuple):
@@ -28,9 +29,9 @@ class Target(NamedTuple):
 
     table: str
     mode: Mode
-    keys: tuple[str, ...]
+    keys: tuple[str, ...]  # of an upsert
     layout: Layout
-    sql: str
+    transform: Transform
 
 
 def on_batch_validated(event: BatchValidated, ports: Ports) -> list[Event]:
@@ -45,14 +46,9 @@ def on_batch_validated(event: BatchValidated, ports: Ports) -> list[Event]:
         return []
     if withdrawn.of_batch(ports.state, event.batch_id).covers(event.reading, event.attempt):
         return _ignore(event, target, key, ports)
-    rows = table_rows(event, target.sql, ports)
+    rows = table_rows(event, target.transform, target.keys, ports)
     written = _manifest(event, target, rows)
-    manifest.write(written, ports.objects)
-    if target.mode != "append":
-        _write_before(event, target, rows, ports)
-    if rows.columns:
-        ports.warehouse.ensure(target.table, rows.columns, target.layout)
-    result = ports.warehouse.run(_job(written, rows, target, _standing(event, target, ports)))
+    result = _load(event, written, rows, target, ports)
     document = {
         **written._asdict(),
         "kind": "load",
@@ -87,14 +83,40 @@ def on_batch_validated(event: BatchValidated, ports: Ports) -> list[Event]:
     return [loaded]
 
 
+def _load(event: BatchValidated, written: Manifest, rows: TableRows, target: Target, ports: Ports) -> JobResult:
+    """Intent, before-images, schema, job. What the warehouse refuses leaves no intent behind."""
+    if rows.columns:
+        ports.warehouse.plan_schema(target.table, rows.columns, target.layout)
+    manifest.write(written, ports.objects)
+    try:
+        before_images.write(event, target.table, target.mode, rows.files, target.keys, ports)
+        if rows.columns:
+            ports.warehouse.ensure(target.table, rows.columns, target.layout)
+        job = LoadJob(
+            job_id=_job_id(written.table, written.batch_id, written.attempt),
+            table=written.table,
+            mode=target.mode,
+            files=written.files,
+            columns=rows.columns,
+            keys=written.keys,
+            batch=written.batch_id,
+            seq=written.seq,
+            layout=target.layout,
+        )
+        return ports.warehouse.run(job)
+    except ForeignFailure:
+        manifest.remove(written, ports.objects)
+        raise
+
+
 def _ignore(event: BatchValidated, target: Target, key: str, ports: Ports) -> list[Event]:
     """The attempt was withdrawn before its load was recorded; a load that died half way may still have happened."""
-    if ports.objects.stat(paths.manifest(target.table, event.batch_id, event.attempt)) is not None:
-        written = manifest.read(paths.manifest(target.table, event.batch_id, event.attempt), ports.objects)
-        _take_out([written], target, f"ignored|{event.id}", ports)
-    document = {"kind": "load", "batch_id": event.batch_id, "pipeline": event.pipeline, "attempt": event.attempt}
-    extra = {"reading": event.reading, "table": target.table, "state": LoadState.IGNORED, "rows_loaded": 0}
-    ports.state.put(LOADS, key, {**document, **extra, "rows_discarded": 0, "files": []})
+    written = manifest.read(paths.manifest(target.table, event.batch_id, event.attempt), ports.objects)
+    if written is not None:
+        take_out([written], target.layout, f"ignored|{event.id}", ports)
+    document = {"batch_id": event.batch_id, "pipeline": event.pipeline}
+    attempt = {"attempt": event.attempt, "reading": event.reading}
+    ports.state.put(LOADS, key, _without_rows({**document, **attempt}, target.table, LoadState.IGNORED))
     return []
 
 
@@ -102,21 +124,25 @@ def on_batch_withdraw(event: BatchWithdraw, ports: Ports) -> list[Event]:
     """Take out every loaded row of the readings or the attempt, and show what each key had otherwise."""
     target = _target(event.pipeline, ports)
     before = withdrawn.of_batch(ports.state, event.batch_id)
-    attempts = before.attempts | ({event.attempt} if event.attempt else set())
-    now_withdrawn = Withdrawn(max(before.reading, event.reading), frozenset(attempts))
+    now_withdrawn = before.joined(event.reading, event.attempt)
     withdrawn.remember(ports.state, event.batch_id, now_withdrawn)
     filters = [Where("kind", "==", "load"), Where("batch_id", "==", event.batch_id)]
-    loads = [stored for stored in ports.state.query(LOADS, filters) if stored.data["state"] == LoadState.LOADED]
-    gone = [each for each in loads if now_withdrawn.covers(each.data["reading"], each.data["attempt"])]
-    rows = 0
-    if gone:
-        out = [
-            manifest.read(paths.manifest(each.data["table"], event.batch_id, each.data["attempt"]), ports.objects)
-            for each in gone
-        ]
-        rows = _take_out(out, target, event.remedy_id or event.id, ports)
-        for each in gone:
-            ports.state.put(LOADS, each.key, {**each.data, "state": LoadState.WITHDRAWN})
+    loads = ports.state.query(LOADS, filters)
+    gone = [
+        each
+        for each in loads
+        if each.data["state"] == LoadState.LOADED and now_withdrawn.covers(each.data["reading"], each.data["attempt"])
+    ]
+    for table in sorted({target.table, *(each.data["table"] for each in gone)}):
+        withdrawn.announce(table, event.batch_id, now_withdrawn.reading, event.attempt, ports.objects)
+    halted = _halt(event, now_withdrawn, {each.key for each in loads}, target, ports)
+    out = [
+        manifest.read(paths.manifest(each["table"], event.batch_id, each["attempt"]), ports.objects)
+        for each in (*(stored.data for stored in gone), *halted)
+    ]
+    rows = take_out([each for each in out if each is not None], target.layout, event.remedy_id or event.id, ports)
+    for each in gone:
+        ports.state.put(LOADS, each.key, {**each.data, "state": LoadState.WITHDRAWN})
     about = f"{event.batch_id}|{event.reading}|{event.attempt}|{event.remedy_id}"
     done = BatchWithdrawn.caused_by(
         event,
@@ -134,81 +160,48 @@ def on_batch_withdraw(event: BatchWithdraw, ports: Ports) -> list[Event]:
     return [done]
 
 
-def _take_out(gone: list[Manifest], target: Target, reason: str, ports: Ports) -> int:
-    """Withdraw the manifests' rows; again as long as other loads were announced meanwhile. Rows taken out."""
-    taken = 0
-    seen: tuple[str, ...] | None = None
-    for _ in range(_ROUNDS_MAX):
-        restore = _restorable(gone, target, ports)
-        if restore == seen:
-            return taken
-        seen = restore
-        first = gone[0]
-        about = ids.derive(reason, *(f"{each.batch_id}:{each.attempt}" for each in gone), *restore)
+def _halt(
+    event: BatchWithdraw, now_withdrawn: Withdrawn, recorded: set[str], target: Target, ports: Ports
+) -> list[Document]:
+    """Released attempts whose load is not recorded: what their loads were doing, they shall not do any more.
+
+    A job under a load's id that brings no rows makes the load's own a job that was done before.
+    """
+    filters = [Where("batch_id", "==", event.batch_id), Where("state", "==", VerdictState.RELEASED)]
+    halted: list[Document] = []
+    for stored in ports.state.query(_VERDICTS, filters):
+        verdict, key = stored.data, f"{event.batch_id}:{stored.data['attempt']}"
+        if key in recorded or not now_withdrawn.covers(verdict["reading"], verdict["attempt"]):
+            continue
         job = LoadJob(
-            job_id=f"withdraw-{about}",
-            table=first.table,
-            mode=target.mode,
-            files=tuple(file for each in gone for file in each.files),
+            job_id=_job_id(target.table, event.batch_id, verdict["attempt"]),
+            table=target.table,
+            mode="append",
+            files=(),
             columns=(),
-            keys=first.keys,
-            batch=first.batch_id,
-            seq=first.seq,
+            keys=(),
+            batch=event.batch_id,
+            seq=verdict["seq"],
             layout=target.layout,
         )
-        taken += ports.warehouse.withdraw(job, restore).rows
-    return taken
+        ports.warehouse.run(job)
+        document = _without_rows({**verdict, "pipeline": event.pipeline}, target.table, LoadState.IGNORED)
+        ports.state.put(LOADS, key, document)
+        halted.append(document)
+    return halted
 
 
-def _restorable(gone: list[Manifest], target: Target, ports: Ports) -> tuple[str, ...]:
-    """Files of rows that may come back: what other attempts gave to the table, and rows that were never ours."""
-    if target.mode == "append":
-        return ()
-    away = withdrawn.everything(ports.state)
-    leaving = {(each.batch_id, each.attempt) for each in gone}
-    kept = [
-        each
-        for each in manifest.of_table(gone[0].table, ports.objects)
-        if (each.batch_id, each.attempt) not in leaving
-        and not away.get(each.batch_id, Withdrawn()).covers(each.reading, each.attempt)
-    ]
-    foreign = [
-        paths.before_foreign(each.batch_id, each.attempt) for each in manifest.of_table(gone[0].table, ports.objects)
-    ]
-    if target.mode == "overwrite":
-        newest = max((each.seq for each in kept), default="")
-        kept = [each for each in kept if each.seq == newest]
-        foreign = foreign if not kept else []
-    present = [path for path in foreign if ports.objects.stat(path) is not None]
-    return tuple(file for each in kept for file in each.files) + tuple(present)
-
-
-def _write_before(event: BatchValidated, target: Target, rows: TableRows, ports: Ports) -> None:
-    """Keep the rows that this load replaces, once: a repeated load would find its own rows."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    path = paths.before(event.batch_id, event.attempt)
-    if ports.objects.stat(path) is not None:
-        return
-    if target.mode == "upsert":
-        replaced = ports.warehouse.rows_with_keys(target.table, rows.files, target.keys)
-    else:
-        replaced = ports.warehouse.dump(target.table)
-    first = next(replaced, None)
-    if first is None:
-        return
-    foreign_path = paths.before_foreign(event.batch_id, event.attempt)
-    # The file that says "done" is closed last: after a crash between the two, both are written again.
-    with (
-        ports.objects.write(path) as stream,
-        pq.ParquetWriter(stream, first.schema) as writer,
-        ports.objects.write(foreign_path) as foreign_stream,
-        pq.ParquetWriter(foreign_stream, first.schema) as foreign,
-    ):
-        for batch in itertools.chain([first], replaced):
-            writer.write_batch(batch)
-            foreign.write_batch(batch.filter(pc.is_null(batch.column(BATCH_COLUMN))))
+def _without_rows(about: Document, table: str, state: LoadState) -> Document:
+    names = ("batch_id", "pipeline", "attempt", "reading")
+    counts = {"rows_loaded": 0, "rows_discarded": 0}
+    return {
+        "kind": "load",
+        **{name: about[name] for name in names},
+        "table": table,
+        "state": state,
+        **counts,
+        "files": [],
+    }
 
 
 def _manifest(event: BatchValidated, target: Target, rows: TableRows) -> Manifest:
@@ -225,54 +218,36 @@ def _manifest(event: BatchValidated, target: Target, rows: TableRows) -> Manifes
     )
 
 
-def _job(written: Manifest, rows: TableRows, target: Target, standing: tuple[str, ...]) -> LoadJob:
-    return LoadJob(
-        job_id=f"load-{ids.derive(written.table, written.batch_id, written.attempt)}",
-        table=written.table,
-        mode=target.mode,
-        files=(*standing, *written.files),
-        columns=rows.columns,
-        keys=written.keys,
-        batch=written.batch_id,
-        seq=written.seq,
-        layout=target.layout,
-    )
-
-
-def _standing(event: BatchValidated, target: Target, ports: Ports) -> tuple[str, ...]:
-    """What an overwrite must show besides this attempt: rows of the batch that earlier attempts released."""
-    if target.mode != "overwrite":
-        return ()
-    away = withdrawn.of_batch(ports.state, event.batch_id)
-    earlier = [
-        each
-        for each in manifest.of_table(target.table, ports.objects)
-        if each.batch_id == event.batch_id
-        and each.attempt < event.attempt
-        and not away.covers(each.reading, each.attempt)
-    ]
-    return tuple(file for each in earlier for file in each.files)
+def _job_id(table: str, batch_id: str, attempt: int) -> str:
+    return f"load-{ids.derive(table, batch_id, attempt)}"
 
 
 def _target(name: str, ports: Ports) -> Target:
     found = ports.definitions.read(f"pipelines/{name}.yaml")
     pipeline = parse_pipeline(found.text, found.path)
     destination = pipeline.destination
-    keys = tuple(destination.key)
-    if destination.mode == "upsert" and not keys:
-        contract = ports.definitions.read(pipeline.contract)
-        keys = parse_contract(contract.text, contract.path, destination.table).primary_key
+    keys: tuple[str, ...] = ()
+    if destination.mode == "upsert":
+        keys = tuple(destination.key) or _primary_key(pipeline, ports)
+        if not keys:
+            hint = 'name it in the pipeline ("key:" under "destination") or mark it in the contract (primaryKey: true)'
+            raise DefinitionError(found.path, 0, 0, "an upsert needs a key, and there is none", hint)
     layout = Layout(destination.partition_by, tuple(destination.cluster_by))
-    return Target(destination.table, destination.mode, keys, layout, _transform(pipeline, ports))
+    return Target(destination.table, destination.mode, keys, layout, _transform(pipeline, found.path, ports))
 
 
-def _transform(pipeline: PipelineDefinition, ports: Ports) -> str:
+def _primary_key(pipeline: PipelineDefinition, ports: Ports) -> tuple[str, ...]:
+    contract = ports.definitions.read(pipeline.contract)
+    return parse_contract(contract.text, contract.path, pipeline.destination.table).primary_key
+
+
+def _transform(pipeline: PipelineDefinition, path: str, ports: Ports) -> Transform:
     if not pipeline.transform:
-        return ""
-    path = pipeline.transform_path
-    if path:
-        return transform.prepare(ports.definitions.read(path).text, path)
-    return transform.prepare(pipeline.transform, f"pipelines/{pipeline.pipeline}.yaml")
+        return Transform("", path)
+    file = pipeline.transform_path
+    if file:
+        return Transform(transform.prepare(ports.definitions.read(file).text, file), file)
+    return Transform(transform.prepare(pipeline.transform, path), path)
 
 
 SERVICE = Service(

@@ -6,16 +6,27 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from shared.domain import paths
 from shared.domain.checks import check
-from shared.domain.errors import TerminalError
+from shared.domain.errors import DefinitionError
+from shared.domain.masking import clean
 from shared.events.types import BatchValidated
+from shared.ports.object_store import ObjectStore
 from shared.ports.ports import Ports
 from shared.ports.warehouse import BATCH_COLUMN, ROW_COLUMN, SEQ_COLUMN, LogicalType, TableColumn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
 PROVENANCE = (BATCH_COLUMN, ROW_COLUMN, SEQ_COLUMN)
 DROPPED = "the transform's WHERE dropped it"
+
+
+class Transform(NamedTuple):
+    """A pipeline's SQL, prepared, and the file it stands in; no SQL when there is none."""
+
+    sql: str
+    path: str
 
 
 class TableRows(NamedTuple):
@@ -27,14 +38,17 @@ class TableRows(NamedTuple):
     rows_discarded: int
 
 
-def table_rows(event: BatchValidated, sql: str, ports: Ports) -> TableRows:
-    """Files of table rows for the passed parts: the parts themselves when there is no transform."""
-    if not sql:
-        return _as_passed(event, ports)
-    return _transformed(event, sql, ports)
+def table_rows(event: BatchValidated, transform: Transform, keys: Sequence[str], ports: Ports) -> TableRows:
+    """Files of table rows for the passed parts: the parts themselves when there is no transform.
+
+    ``DefinitionError`` when what comes out lacks one of ``keys``, or has a row without.
+    """
+    if not transform.sql:
+        return _as_passed(event, transform, keys, ports)
+    return _transformed(event, transform, keys, ports)
 
 
-def _as_passed(event: BatchValidated, ports: Ports) -> TableRows:
+def _as_passed(event: BatchValidated, transform: Transform, keys: Sequence[str], ports: Ports) -> TableRows:
     import pyarrow.parquet as pq
 
     rows = 0
@@ -44,10 +58,13 @@ def _as_passed(event: BatchValidated, ports: Ports) -> TableRows:
             file = pq.ParquetFile(stream)
             rows += file.metadata.num_rows
             columns = columns_of(file.schema_arrow)
+            _check_key_names(file.schema_arrow, keys, transform.path)
+            if keys:
+                _check_key_cells(file.read(columns=list(keys)), keys, transform.path)
     return TableRows(tuple(event.passed_parts), columns, rows, 0)
 
 
-def _transformed(event: BatchValidated, sql: str, ports: Ports) -> TableRows:
+def _transformed(event: BatchValidated, transform: Transform, keys: Sequence[str], ports: Ports) -> TableRows:
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -60,8 +77,11 @@ def _transformed(event: BatchValidated, sql: str, ports: Ports) -> TableRows:
     for number, path in enumerate(event.passed_parts):
         with ports.objects.read(path) as stream:
             batch = pq.read_table(stream)
-        given = ports.sql.select(sql, batch.drop_columns([BATCH_COLUMN, SEQ_COLUMN]))
-        made = _provenance(given, event).sort_by(ROW_COLUMN)
+        given = ports.sql.select(transform.sql, batch.drop_columns([BATCH_COLUMN, SEQ_COLUMN]))
+        _check_columns(given.schema, transform.path)
+        _check_key_names(given.schema, keys, transform.path)
+        _check_key_cells(given, keys, transform.path)
+        made = _with_provenance(given, event).sort_by(ROW_COLUMN)
         kept = made.column(ROW_COLUMN)
         unique = pc.count_distinct(kept).as_py() == made.num_rows
         known = pc.all(pc.is_in(kept, value_set=batch.column(ROW_COLUMN))).as_py() is not False
@@ -81,15 +101,51 @@ def _transformed(event: BatchValidated, sql: str, ports: Ports) -> TableRows:
     return TableRows(tuple(files), columns, rows, len(discarded))
 
 
-def _provenance(given: pa.Table, event: BatchValidated) -> pa.Table:
+def _with_provenance(given: pa.Table, event: BatchValidated) -> pa.Table:
     import pyarrow as pa
 
-    reserved = [name for name in given.column_names if name.startswith("_mend_") and name != ROW_COLUMN]
-    if reserved:
-        raise TerminalError("the transform makes a column whose name starts with _mend_; choose another name")
     batch = pa.repeat(pa.scalar(event.batch_id), given.num_rows)
     seq = pa.repeat(pa.scalar(event.seq), given.num_rows)
     return given.append_column(BATCH_COLUMN, batch).append_column(SEQ_COLUMN, seq)
+
+
+def _check_columns(schema: pa.Schema, path: str) -> None:
+    """Every column of a transform's result has a name of its own and holds plain values."""
+    import pyarrow as pa
+
+    seen: set[str] = set()
+    for field in schema:
+        name = clean(field.name, 100)
+        if field.name.casefold() in seen:
+            raise DefinitionError(path, 0, 0, f"the transform makes column {name} twice", "give each its own name")
+        seen.add(field.name.casefold())
+        if pa.types.is_nested(field.type):
+            what, hint = "a list or a struct", "take one element, such as SPLIT(x, ';')[SAFE_OFFSET(0)]"
+        elif pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
+            what, hint = "bytes", "write TO_HEX(…) or TO_BASE64(…)"
+        elif pa.types.is_interval(field.type) or pa.types.is_duration(field.type):
+            what, hint = "an interval", "write DATE_DIFF(…) or TIMESTAMP_DIFF(…)"
+        else:
+            continue
+        raise DefinitionError(path, 0, 0, f"the transform's column {name} is {what}", hint)
+
+
+def _check_key_names(schema: pa.Schema, keys: Sequence[str], path: str) -> None:
+    known = {name.casefold() for name in schema.names}
+    missing = [key for key in keys if key.casefold() not in known]
+    if missing:
+        names = clean(", ".join(missing), 300)
+        what = f"the rows to upsert have no column {names}, which is their key"
+        raise DefinitionError(path, 0, 0, what, "have the transform give it under that name, or change the key")
+
+
+def _check_key_cells(rows: pa.Table, keys: Sequence[str], path: str) -> None:
+    for name in rows.column_names:
+        if name.casefold() in {key.casefold() for key in keys} and rows.column(name).null_count:
+            what = (
+                f"{rows.column(name).null_count:,} of the rows to upsert have no {clean(name, 100)}, which is their key"
+            )
+            raise DefinitionError(path, 0, 0, what, "have the transform leave out such rows: WHERE … IS NOT NULL")
 
 
 def _write_discarded(event: BatchValidated, rows: pa.Array, ports: Ports) -> None:
@@ -106,8 +162,16 @@ def columns_of(schema: pa.Schema) -> tuple[TableColumn, ...]:
     return tuple(TableColumn(field.name, logical_type(field.type)) for field in schema if field.name not in PROVENANCE)
 
 
+def columns_of_file(path: str, objects: ObjectStore) -> tuple[TableColumn, ...]:
+    """The table columns of a file of rows."""
+    import pyarrow.parquet as pq
+
+    with objects.read(path) as stream:
+        return columns_of(pq.read_schema(stream))
+
+
 def logical_type(arrow: pa.DataType) -> LogicalType:
-    """The logical type that holds an Arrow type's values; nested values are kept as JSON text."""
+    """The logical type that holds an Arrow type's values."""
     import pyarrow as pa
 
     tests = pa.types

@@ -38,9 +38,11 @@ _NODE_NAMES = """
     Select From Where Table Identifier Column Alias Star Paren Literal Boolean Null Neg Not And Or EQ NEQ GT GTE LT
     LTE Is In Between Like ILike Add Sub Mul Div IntDiv Mod Case If Cast TryCast DataType DataTypeParam Interval Var
     Except Extract Bracket Tuple DPipe Concat Coalesce BitwiseAnd BitwiseOr BitwiseXor TableAlias Escape RawString
-    ByteString TimeUnit Anonymous IntervalSpan
+    ByteString TimeUnit Anonymous IntervalSpan JSONPath JSONPathRoot JSONPathKey JSONPathSubscript
 """
 _STRUCTURE = frozenset(_NODE_NAMES.split())
+_CLAUSES = {"kind": "SELECT AS", "hint": "a hint", "operation_modifiers": "a modifier"}
+_OWN = "_mend_"
 
 
 @lru_cache(maxsize=64)
@@ -66,6 +68,7 @@ def prepare(sql: str, path: str) -> str:
     tree = statements[0]
     _check_shape(tree, path)
     _check_nodes(tree, path)
+    _check_names(tree, path)
     return _with_row_number(tree)
 
 
@@ -77,12 +80,12 @@ def _check_shape(tree: exp.Expr, path: str) -> None:
     tables = list(tree.find_all(exp.Table))
     source = tree.args.get("from_") or tree.args.get("from")
     only = source.this if source is not None else None
-    if len(tables) != 1 or tables[0] is not only or tables[0].sql().split(" ")[0] != "batch":
+    if len(tables) != 1 or tables[0] is not only or tables[0].name != "batch" or tables[0].db or tables[0].catalog:
         raise _refused(path, "the transform must read from batch, and from nothing else", "write FROM batch")
-    allowed = {"expressions", "from", "from_", "where", "kind", "hint", "operation_modifiers"}
+    allowed = {"expressions", "from", "from_", "where"}
     extra = sorted(name for name, value in tree.args.items() if value and name not in allowed)
     if extra:
-        words = ", ".join(name.rstrip("s").upper() for name in extra)
+        words = ", ".join(_CLAUSES.get(name, name.rstrip("s_").upper()) for name in extra)
         raise _refused(path, f"the transform must be row-wise; it uses {words}", "keep to SELECT, FROM and WHERE")
 
 
@@ -90,7 +93,7 @@ def _check_nodes(tree: exp.Expr, path: str) -> None:
     from sqlglot import exp
 
     for number, node in enumerate(tree.walk()):
-        if number > NODES_MAX:
+        if number >= NODES_MAX:
             raise _refused(path, "the transform is too large", "shorten it")
         kind = type(node).__name__
         if isinstance(node, exp.Select) and node is not tree:
@@ -103,6 +106,17 @@ def _check_nodes(tree: exp.Expr, path: str) -> None:
             continue
         name = _function_name(node) if isinstance(node, exp.Func) else kind
         raise _refused(path, f"{clean(name, 60)} is not allowed in a transform", "see docs/transforms.md for what is")
+
+
+def _check_names(tree: exp.Expr, path: str) -> None:
+    """Row numbers are how rows stay accounted for: they may be read, and neither made nor left out."""
+    from sqlglot import exp
+
+    made = [each for each in tree.expressions if isinstance(each, exp.Alias)]
+    for star in tree.find_all(exp.Star):
+        made += [each for name in ("except", "except_", "replace", "rename") for each in star.args.get(name) or ()]
+    if any(each.alias_or_name.casefold().startswith(_OWN) for each in made):
+        raise _refused(path, f"columns that start with {_OWN} are Mendline's own", "choose another name")
 
 
 def _function_name(node: exp.Func) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
+from shared.domain import paths
+from shared.ports.object_store import ObjectStore
 from shared.ports.state import State
-from shared.ports.state_store import Stored, Where
 
 LOADS = "loads"
 _KIND = "withdrawn"
+_MARK = re.compile(r"(?P<batch>[^/]+)\.r(?P<reading>\d+)\.a(?P<attempt>\d+)")
 
 
 class Withdrawn(NamedTuple):
@@ -21,10 +24,20 @@ class Withdrawn(NamedTuple):
         """True when rows of this reading and attempt may not be loaded."""
         return reading <= self.reading or attempt in self.attempts
 
+    def joined(self, reading: int, attempt: int) -> Withdrawn:
+        """This, and a reading or an attempt (0 = none) more."""
+        return Withdrawn(max(self.reading, reading), self.attempts | ({attempt} if attempt else frozenset()))
+
+
+NOTHING = Withdrawn()
+
 
 def of_batch(state: State, batch: str) -> Withdrawn:
     """What was withdrawn of a batch; protected against change until the handler's commit."""
-    return _parse(state.get(LOADS, _key(batch)))
+    document = state.get(LOADS, _key(batch))
+    if document is None:
+        return NOTHING
+    return Withdrawn(int(document["reading"]), frozenset(document["attempts"]))
 
 
 def remember(state: State, batch: str, withdrawn: Withdrawn) -> None:
@@ -34,24 +47,21 @@ def remember(state: State, batch: str, withdrawn: Withdrawn) -> None:
     state.put(LOADS, _key(batch), document)
 
 
-def everything(state: State) -> dict[str, Withdrawn]:
-    """By batch, what was ever withdrawn."""
+def announce(table: str, batch: str, reading: int, attempt: int, objects: ObjectStore) -> None:
+    """Say it where every other withdrawal from the table sees it at once, also before this handler's commit."""
+    with objects.write(paths.withdrawal(table, batch, reading, attempt)):
+        pass
+
+
+def of_table(table: str, objects: ObjectStore) -> dict[str, Withdrawn]:
+    """By batch, what was ever announced to leave a table."""
     found: dict[str, Withdrawn] = {}
-    after = ""
-    while True:
-        filters = [Where("kind", "==", _KIND), Where("withdrawn_batch", ">", after)]
-        page: list[Stored] = state.query(LOADS, filters, order_by="withdrawn_batch")
-        found.update((stored.data["withdrawn_batch"], _parse(stored.data)) for stored in page)
-        if len(page) < 1_000:
-            return found
-        after = page[-1].data["withdrawn_batch"]
-
-
-def _parse(document: dict[str, object] | None) -> Withdrawn:
-    if document is None:
-        return Withdrawn()
-    attempts = document["attempts"]
-    return Withdrawn(int(str(document["reading"])), frozenset(attempts if isinstance(attempts, list) else ()))
+    for info in objects.list(paths.withdrawals(table)):
+        mark = _MARK.fullmatch(info.path.rsplit("/", 1)[-1])
+        if mark is not None:
+            known = found.get(mark["batch"], NOTHING)
+            found[mark["batch"]] = known.joined(int(mark["reading"]), int(mark["attempt"]))
+    return found
 
 
 def _key(batch: str) -> str:

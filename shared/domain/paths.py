@@ -53,6 +53,16 @@ def manifests(table: str) -> str:
     return f"manifests/{safe_name(table)}/"
 
 
+def withdrawal(table: str, batch: str, reading: int, attempt: int) -> str:
+    """Empty file that says, by its name alone, that rows are to leave a table; written before any of them does."""
+    return f"{withdrawals(table)}{batch}.r{reading:04d}.a{attempt:04d}"
+
+
+def withdrawals(table: str) -> str:
+    """Folder of a table's withdrawals."""
+    return f"withdrawals/{safe_name(table)}/"
+
+
 def discarded(batch: str, attempt: int, service: str) -> str:
     """File of the rows a service dropped in an attempt, each with a reason."""
     return f"{_attempt('discarded', batch, attempt)}{service}.parquet"

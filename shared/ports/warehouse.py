@@ -96,7 +96,8 @@ class Warehouse(Protocol):
         """Do the job in one atomic step.
 
         append: add the rows. upsert: one row per key, a row replaces another only when (seq, row) is greater.
-        overwrite: replace all rows, unless the table shows a batch with a greater seq (then nothing, rows = 0).
+        overwrite: replace all rows, unless the table shows a batch with a greater seq (then nothing, rows = 0) or
+        this very batch (then the rows are added to it; one that is there already is replaced).
         """
 
     def rows_with_keys(self, table: str, files: Sequence[str], keys: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -110,11 +110,17 @@ class Table:
         return int(rows)
 
     def overwrite(self, files: Sequence[str], batch: str, seq: str) -> int:
-        """Show the files' rows and nothing else, unless a newer delivery is shown; equal seqs go by batch."""
+        """Show the files' rows and nothing else, unless a newer delivery is shown; equal seqs go by batch.
+
+        What the table shows of the same batch stays: these are the rows that were healed since.
+        """
         shown = self.shown()
         if shown and (shown.seq, shown.batch) > (seq, batch):
             return 0
-        self._cursor.execute(f"DELETE FROM {self._sql}")
+        if shown and shown.batch == batch:
+            self.withdraw_appended(files)
+        else:
+            self._cursor.execute(f"DELETE FROM {self._sql}")
         self.show(batch, seq)
         return self._insert(self.source(files))
 
