@@ -48,11 +48,6 @@ class WarehouseSettings(NamedTuple):
     threads: int = 2
 
 
-def load_engine() -> None:
-    """Import DuckDB, which the first use would do otherwise."""
-    import duckdb  # noqa: F401
-
-
 class WarehouseConnection:
     """Lends cursors of one database; the file is open, and its lock held, only while that is of use."""
 
