@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,18 +96,25 @@ class Judgement:
     def run(self) -> None:
         """Judge all rows and write their files as if nothing held them back."""
         done = 0
-        for chunk in self._staged.chunks():
-            judged = self._judge(chunk)
-            self._profile(judged)
-            for ledger in self._keys:
-                ledger.add(chunk.number, judged.typed)
-            for dependency in self._dependencies:
-                dependency.add(judged.typed)
-            for failure in judged.failures:
-                self._note(judged, failure)
-            self._settle(judged, None)
-            done += chunk.rows.height
-            self._ports.progress("validate", done, self.terms.event.rows)
+        # One chunk's files are written while the next chunk is judged.
+        with ThreadPoolExecutor(1, "release") as background:
+            settling: Future[None] | None = None
+            for chunk in self._staged.chunks():
+                judged = self._judge(chunk)
+                self._profile(judged)
+                for ledger in self._keys:
+                    ledger.add(chunk.number, judged.typed)
+                for dependency in self._dependencies:
+                    dependency.add(judged.typed)
+                for failure in judged.failures:
+                    self._note(judged, failure)
+                if settling is not None:
+                    settling.result()
+                settling = background.submit(self._settle, judged, None)
+                done += chunk.rows.height
+                self._ports.progress("validate", done, self.terms.event.rows)
+            if settling is not None:
+                settling.result()
         self._judge_sets()
 
     def hold(self, finding: DatasetFinding) -> None:
