@@ -5,18 +5,23 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from services.validate.casting import TextRules, cast_frame, cast_texts
 from services.validate.column_checks import cell_rules, failing_cells
+from services.validate.identities import keeps
 from services.validate.profile import BatchProfile, rounded
+from services.validate.recent_rows import NUMERIC
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import polars as pl
 
     from services.validate.drift import Baseline
+    from services.validate.identities import Identity
+    from services.validate.recent_rows import RecentRows
     from services.validate.staged_rows import Chunk
     from shared.domain.contract import Column, Contract
 
@@ -24,8 +29,11 @@ NAMES_SHOWN = 200
 NAME_CHARACTERS = 200
 COLUMNS_TRIED = 60  # of each kind; beyond that only names are compared
 ROWS_TRIED = 4_096  # of a chunk, evenly spaced, when a column is tried as each missing one
-CANDIDATES_PER_COLUMN = 3
+ROWS_OF_IDENTITIES = 200  # the first of a delivery, in which identities are looked for
+CANDIDATES_PER_COLUMN = 3  # by names, and as many by values
+LEVELS_MIN = 3  # earlier batches from which on one can say what continues them
 CANDIDATES_SHOWN = 60
+GROWTH = 1.5  # how much farther than ever before the next step of a growing column may go
 # From the narrowest: the first that all values fit is the column's type.
 TYPES_TRIED = ("boolean", "integer", "number", "date", "timestamp", "time")
 
@@ -43,6 +51,20 @@ def compare_columns(delivered: Sequence[str], contract: Contract, accepted: Iter
     missing = tuple(column for column in contract.columns if column.name not in have and column.name not in optional)
     known = set(contract.column_names)
     return Mismatch(missing, tuple(name for name in delivered if name not in known))
+
+
+def learned_renames(
+    delivered: Collection[str], contract: Contract, renamed: Mapping[str, str], learned: Iterable[Mapping[str, Any]]
+) -> dict[str, str]:
+    """What was learned of other names, where a contract column is missing and exactly one such name was delivered."""
+    known = set(contract.column_names)
+    missing = known - set(delivered) - set(renamed.values())
+    options: dict[str, set[str]] = {}
+    for each in learned:
+        name, wanted = str(each["delivered"]), str(each["wanted"])
+        if wanted in missing and name in delivered and name not in known and name not in renamed:
+            options.setdefault(wanted, set()).add(name)
+    return {names.pop(): wanted for wanted, names in options.items() if len(names) == 1}
 
 
 def name_similarity(left: str, right: str) -> float:
@@ -63,9 +85,23 @@ def _words(name: str) -> list[str]:
 class ColumnTrial:
     """Looks through all rows at the unexpected columns: of which type they are, and whether they fit a missing one."""
 
-    def __init__(self, mismatch: Mismatch, rules: TextRules) -> None:
+    def __init__(
+        self,
+        mismatch: Mismatch,
+        rules: TextRules,
+        contract: Contract,
+        baseline: Baseline,
+        recent: RecentRows,
+        aliases: Mapping[str, Sequence[str]],
+    ) -> None:
+        """``aliases``: other names under which a contract column came before."""
         self._mismatch = mismatch
         self._rules = rules
+        self._contract = contract
+        self._baseline = baseline
+        self._recent = recent
+        self._aliases = aliases
+        self._kept: dict[tuple[str, str], dict[str, Any]] = {}
         self._tried = mismatch.unexpected[:COLUMNS_TRIED]
         self._rows = 0
         self._nulls: dict[str, int] = {}
@@ -79,6 +115,8 @@ class ColumnTrial:
         import polars as pl
 
         rows = chunk.rows.filter(~chunk.raw)
+        if not self._rows:
+            self._look_for_identities(rows.head(ROWS_OF_IDENTITIES), whole=rows.height <= ROWS_OF_IDENTITIES)
         self._rows += rows.height
         for name in self._tried:
             cells = rows[name]
@@ -121,31 +159,85 @@ class ColumnTrial:
             "shares": {kind: share for kind, share in shares.items() if share},
         }
 
-    def candidates(self, baseline: Baseline) -> list[dict[str, Any]]:
+    def _look_for_identities(self, rows: pl.DataFrame, *, whole: bool) -> None:
+        """Which unexpected column keeps what a missing one kept to in the last batches, as its first rows show."""
+        missing = [column for column in self._mismatch.missing[:COLUMNS_TRIED] if column.logical_type in NUMERIC]
+        known = {column.name: self._recent.identities(column.name) for column in missing}
+        if not any(known.values()):
+            return
+        before = self._recent.last if whole and rows.height == 1 else {}
+        tried = {column.name: {name: self._numbers(rows, name, column) for name in self._tried} for column in missing}
+        here = [column for column in self._contract.columns if column.logical_type in NUMERIC]
+        values = {column.name: [self._numbers(rows, column.name, column)] for column in here if column.name in rows}
+        for column in missing:
+            for name, cells in tried[column.name].items():
+                others = {
+                    lost: [other for stranger, other in series.items() if stranger != name]
+                    for lost, series in tried.items()
+                    if lost != column.name
+                }
+                self._note_identities(column, name, known[column.name], cells, {**values, **others}, before)
+
+    def _note_identities(
+        self,
+        column: Column,
+        name: str,
+        known: Sequence[Identity],
+        cells: pl.Series,
+        values: Mapping[str, list[pl.Series]],
+        before: Mapping[str, float],
+    ) -> None:
+        told = [(identity, keeps(identity, cells, values, before)) for identity in known]
+        kept = [identity.said for identity, held in told if held]
+        broken = sum(1 for _, held in told if held is False)
+        if kept or broken:
+            self._kept[column.name, name] = {"kept": len(kept), "broken": broken, "such_as": kept[:1]}
+
+    def _numbers(self, rows: pl.DataFrame, name: str, column: Column) -> pl.Series:
+        import polars as pl
+
+        cast = cast_frame(rows[name].alias(column.name).to_frame(), [column], self._rules)
+        return cast.frame[column.name].cast(pl.Float64, strict=False)
+
+    def candidates(self) -> list[dict[str, Any]]:
         """Which unexpected column may be which missing one, best first."""
         found: list[dict[str, Any]] = []
         for column in self._mismatch.missing[:COLUMNS_TRIED]:
-            own = [self._candidate(column, name, baseline) for name in self._tried]
-            own.sort(key=_rank, reverse=True)
-            found += own[:CANDIDATES_PER_COLUMN]
+            own = [self._candidate(column, name) for name in self._tried]
+            named = sorted(own, key=_rank, reverse=True)[:CANDIDATES_PER_COLUMN]
+            valued = [item for item in sorted(own, key=_value_rank, reverse=True) if _value_rank(item)[0] > 0]
+            found += named + [item for item in valued[:CANDIDATES_PER_COLUMN] if item not in named]
         found.sort(key=_rank, reverse=True)
         return found[:CANDIDATES_SHOWN]
 
-    def _candidate(self, column: Column, name: str, baseline: Baseline) -> dict[str, Any]:
+    def _candidate(self, column: Column, name: str) -> dict[str, Any]:
         synonyms = {_plain(word) for word in (*column.synonyms, column.logical_name) if word}
+        names = (column.name, *column.synonyms, *self._aliases.get(column.name, ()))
         values = self._sampled.get(name, 0)
         item: dict[str, Any] = {
             "missing": column.name[:NAME_CHARACTERS],
             "delivered": name[:NAME_CHARACTERS],
+            "logical_type": column.logical_type,
             "synonym": _plain(name) in synonyms,
-            "name_similarity": max(name_similarity(name, word) for word in (column.name, *column.synonyms)),
+            "name_similarity": max(name_similarity(name, word) for word in names),
+            "name_contained": any(_contained(name, word) for word in names),
             "fits_share": rounded(self._fits.get((column.name, name), 0) / values) if values else 0.0,
             "null_share": rounded(self._nulls.get(name, 0) / self._rows) if self._rows else 0.0,
             "null_allowed": column.nullable,
         }
         profile = self._profiles.get((column.name, name))
-        similar = _profile_similarity(profile.document().get(column.name, {}) if profile else {}, baseline, column.name)
-        return item if similar is None else item | {"profile_similarity": similar}
+        similar = _profile_similarity(profile, self._baseline, column.name)
+        item |= {} if similar is None else {"profile_similarity": similar}
+        continued = _continues(profile, self._recent, column)
+        item |= {} if continued is None else {"continues": continued}
+        kept = self._kept.get((column.name, name))
+        return item if kept is None else item | {"identities": kept}
+
+
+def _contained(one: str, other: str) -> bool:
+    """True when all words of one name stand in the other."""
+    left, right = set(_words(one)), set(_words(other))
+    return bool(left and right) and (left <= right or right <= left)
 
 
 def _typed_count(cells: pl.Series, kind: str, rules: TextRules) -> int:
@@ -175,14 +267,38 @@ def _rank(item: Mapping[str, Any]) -> tuple[float, str, str]:
     return likeness, str(item["missing"]), str(item["delivered"])
 
 
-def _profile_similarity(facts: Mapping[str, Any], baseline: Baseline, column: str) -> float | None:
-    """1 when mean and spread are the earlier batches' medians, falling with their ratio; None when unknown."""
+def _value_rank(item: Mapping[str, Any]) -> tuple[float, str]:
+    """How well its values speak for a candidate; 0 when there is nothing to compare them with."""
+    told = max(float(item.get("profile_similarity", 0.0)), float(item.get("continues", 0.0)))
+    identities = item.get("identities", {})
+    if identities:
+        told = told * 0.3 if identities["broken"] else 1.0 + told
+    return told * float(item["fits_share"]), str(item["delivered"])
+
+
+def _profile_similarity(profile: BatchProfile | None, baseline: Baseline, column: str) -> float | None:
+    """1 when mean and spread are the last batches' medians, falling with their ratio; None when unknown."""
     from statistics import median
 
-    means, spreads = baseline.facts(column, "mean"), baseline.facts(column, "spread")
+    from services.validate.recent_rows import BATCHES_MAX
+
+    facts = profile.document().get(column, {}) if profile else {}
+    means, spreads = baseline.facts(column, "mean")[:BATCHES_MAX], baseline.facts(column, "spread")[:BATCHES_MAX]
     if "mean" not in facts or not means or not spreads:
         return None
     width = max(median(spreads), 1e-9)
     distance = abs(facts["mean"] - median(means)) / width
     ratio = min(facts["spread"], width) / max(facts["spread"], width)
     return rounded(ratio / (1 + distance))
+
+
+def _continues(profile: BatchProfile | None, recent: RecentRows, column: Column) -> float | None:
+    """1 when the column's level is no farther from the last batch's than that ever was from the one before it."""
+    known = profile.columns.get(column.name) if profile else None
+    levels = recent.levels(column.name) if column.logical_type in NUMERIC else []
+    if known is None or not known.values or len(levels) < LEVELS_MIN:
+        return None
+    widest = GROWTH * max(abs(after - before) for before, after in pairwise(levels))
+    distance = abs(known.mean - levels[-1])
+    usual = max(widest, 0.01 * abs(levels[-1]), 1e-9)
+    return rounded(min(1.0, usual / distance)) if distance else 1.0

@@ -53,11 +53,20 @@ UNITS: tuple[tuple[float, str, str], ...] = (
 )
 
 
+class Place(NamedTuple):
+    """Where a batch's released rows are, and how many."""
+
+    batch_id: str
+    attempt: int
+    rows: int
+
+
 class Baseline(NamedTuple):
-    """Earlier batches' profiles of the pipeline, newest first, and the keys of their documents."""
+    """Earlier batches' profiles of the pipeline, newest first, with the keys of their documents and their places."""
 
     keys: tuple[str, ...]
     profiles: tuple[Mapping[str, Any], ...]
+    places: tuple[Place, ...] = ()
 
     def facts(self, column: str, key: str) -> list[float]:
         """One fact of a column in all the profiles that have it."""

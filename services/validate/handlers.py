@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from services.validate.findings import DatasetFinding
-from services.validate.terms import CONTRACTS, PROFILES, VERDICTS, accepted_columns, gather_terms, with_accepted
+from services.validate.terms import (
+    CONTRACTS,
+    PROFILES,
+    VERDICTS,
+    gather_terms,
+    learned_of,
+    with_accepted,
+    without_accepted,
+)
 from shared.domain.batch import VerdictState
 from shared.domain.checks import check
 from shared.domain.incident import Origin, batch_fingerprint
@@ -41,6 +49,8 @@ class Verdict:
     profile: dict[str, Any]
     snapshots: list[str]
     files: RowFiles
+    renamed: dict[str, str] = field(default_factory=dict)  # delivered name: contract name, as the rows were judged
+    absent: list[str] = field(default_factory=list)  # accepted new columns that the delivery lacks: null there
 
 
 def on_batch_staged(event: BatchStaged, ports: Ports) -> list[Event]:
@@ -92,18 +102,18 @@ def _judged(terms: Terms, ports: Ports) -> Verdict:
         return _held_whole(terms, ports, [broken])
     delivered = staged_columns(ports.objects, terms.event.parts)
     renamed = {old: new for old, new in terms.renamed.items() if old in delivered and new not in delivered}
-    if renamed != terms.renamed:
-        from dataclasses import replace
-
-        terms = replace(terms, renamed=renamed)
-    names = [renamed.get(name, name) for name in delivered]
     if delivered:
-        from services.validate.column_matching import compare_columns
+        from services.validate.column_matching import compare_columns, learned_renames
 
-        mismatch = compare_columns(names, terms.contract, terms.accepted_names)
+        renamed |= learned_renames(delivered, terms.contract, renamed, terms.learned)
+        terms = replace(terms, renamed=renamed)
+        names = [renamed.get(name, name) for name in delivered]
+        mismatch = compare_columns(names, terms.contract, terms.optional)
         if mismatch.missing or mismatch.unexpected:
-            return _mismatched(terms, ports, mismatch, len(delivered))
-    return _judged_rows(terms, ports)
+            return replace(_mismatched(terms, ports, mismatch, len(delivered)), renamed=renamed)
+        absent = sorted(terms.optional - set(names))
+        return replace(_judged_rows(terms, ports), renamed=renamed, absent=absent)
+    return _judged_rows(replace(terms, renamed=renamed), ports)
 
 
 def _judged_rows(terms: Terms, ports: Ports) -> Verdict:
@@ -152,13 +162,19 @@ def _violations(terms: Terms, judgement: Judgement) -> list[dict[str, Any]]:
 def _mismatched(terms: Terms, ports: Ports, mismatch: Any, delivered: int) -> Verdict:
     """Nothing is judged when the columns are not the contract's; but what the strange ones hold is looked at."""
     from services.validate.column_matching import ColumnTrial
+    from services.validate.recent_rows import RecentRows, recent_rows
     from services.validate.staged_rows import StagedRows
     from services.validate.verdict import mismatched_columns
 
-    trial = ColumnTrial(mismatch, terms.rules)
+    aliases: dict[str, list[str]] = {}
+    for each in terms.learned:
+        aliases.setdefault(each["wanted"], []).append(each["delivered"])
+    wanted = mismatch.missing and mismatch.unexpected
+    recent = recent_rows(ports.objects, terms.baseline, terms.contract) if wanted else RecentRows((), ())
+    trial = ColumnTrial(mismatch, terms.rules, terms.contract, terms.baseline, recent, aliases)
     for chunk in StagedRows(ports.objects, terms.event.parts, ports.limits.rows_per_part).chunks():
         trial.add(chunk._replace(rows=chunk.rows.rename(dict(terms.renamed))) if terms.renamed else chunk)
-    return _held_whole(terms, ports, mismatched_columns(terms, mismatch, trial, delivered))
+    return _held_whole(terms, ports, [mismatched_columns(terms, mismatch, trial, delivered)])
 
 
 def _held_whole(terms: Terms, ports: Ports, findings: list[DatasetFinding]) -> Verdict:
@@ -309,7 +325,8 @@ def _keep(terms: Terms, verdict: Verdict, validated: BatchValidated, ports: Port
         "snapshots": verdict.snapshots,
         "baseline": list(terms.baseline.keys),
         "reading_options_json": event.reading_options_json,
-        "rename_json": event.rename_json,
+        "rename_json": json.dumps(verdict.renamed, ensure_ascii=False) if verdict.renamed else "",
+        "absent_columns": verdict.absent,
         "waive": list(event.waive),
         "parts": list(event.parts),
         "passed_parts": list(validated.passed_parts),
@@ -326,14 +343,16 @@ def _keep(terms: Terms, verdict: Verdict, validated: BatchValidated, ports: Port
 
 
 def on_contract_amended(event: ContractAmended, ports: Ports) -> list[Event]:
-    """Keep which new columns the pipeline accepts from now on."""
-    known = accepted_columns(ports, event.pipeline)
+    """Keep which new columns, wider types and other names of columns the pipeline accepts from now on."""
+    known = learned_of(ports, event.pipeline)
     about = {"seq": "", "batch_id": "", "remedy_id": event.remedy_id}
-    removed = {name.rpartition(":")[0] or name for name in event.remove_columns} | set(event.remove_columns)
-    columns = with_accepted(known, list(event.accept_columns), about)
-    columns = [item for item in columns if item["name"] not in removed]
-    if columns != known:
-        ports.state.put(CONTRACTS, event.pipeline, {"pipeline": event.pipeline, "columns": columns})
+    columns = without_accepted(with_accepted(known["columns"], list(event.accept_columns), about), event.remove_columns)
+    renames = {item["delivered"]: item for item in known["renames"] if item["delivered"] not in event.remove_renames}
+    for delivered, wanted in (json.loads(event.accept_renames_json) if event.accept_renames_json else {}).items():
+        renames[delivered] = {"delivered": delivered, "wanted": wanted, "remedy_id": event.remedy_id}
+    learned = {**known, "columns": columns, "renames": list(renames.values())}
+    if learned != known:
+        ports.state.put(CONTRACTS, event.pipeline, learned)
     return []
 
 

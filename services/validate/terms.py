@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from services.validate.casting import TextRules
-from services.validate.drift import BASELINE_MAX, Baseline
+from services.validate.drift import BASELINE_MAX, Baseline, Place
 from services.validate.keys import upsert_columns
 from services.validate.staged_rows import row_numbers
 from shared.domain.contract import parse_contract
@@ -15,7 +15,7 @@ from shared.domain.pipeline import parse_pipeline
 from shared.ports.state_store import Where
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     import polars as pl
 
@@ -36,16 +36,13 @@ class Terms:
     pipeline: PipelineDefinition
     pipeline_version: str
     contract: Contract  # with the accepted columns
-    accepted: tuple[str, ...]  # "name:logicalType"
+    accepted: tuple[str, ...]  # "name:logicalType": new columns, and wider types of known ones
+    optional: frozenset[str]  # accepted new columns, which a delivery may lack
+    learned: tuple[Document, ...]  # other names of contract columns that were accepted for good
     rules: TextRules
     renamed: Mapping[str, str]  # delivered name: contract name
     baseline: Baseline
     earlier: tuple[Document, ...]  # verdicts of earlier attempts of this reading, oldest first
-
-    @property
-    def accepted_names(self) -> set[str]:
-        """Names of the accepted columns, which a delivery may lack."""
-        return {item.rpartition(":")[0] for item in self.accepted}
 
     @property
     def never_null(self) -> tuple[str, ...]:
@@ -73,19 +70,36 @@ class Terms:
         return found if isinstance(found, list) else []
 
 
-def accepted_columns(ports: Ports, pipeline: str) -> list[Document]:
-    """The columns accepted so far, in order of acceptance."""
-    return list((ports.state.get(CONTRACTS, pipeline) or {}).get("columns", []))
+def learned_of(ports: Ports, pipeline: str) -> Document:
+    """What the pipeline accepted so far, in order: new columns and wider types, other names of contract columns."""
+    found = ports.state.get(CONTRACTS, pipeline) or {}
+    return {"pipeline": pipeline, "columns": found.get("columns", []), "renames": found.get("renames", [])}
 
 
 def with_accepted(known: list[Document], names: list[str], about: Mapping[str, Any]) -> list[Document]:
-    """``known`` plus the columns in ``names``; a column accepted again takes its new type."""
+    """``known`` plus the columns in ``names``; a column accepted again takes its new type and remembers the old."""
     columns = {item["name"]: item for item in known}
     for item in names:
         name, _, logical_type = item.rpartition(":")
-        if name and columns.get(name, {}).get("logical_type") != logical_type:
-            columns[name] = {"name": name, "logical_type": logical_type, **about}
+        before = columns.get(name, {}).get("logical_type", "")
+        if name and before != logical_type:
+            columns[name] = {"name": name, "logical_type": logical_type, "before": before, **about}
     return list(columns.values())
+
+
+def without_accepted(known: list[Document], names: Collection[str]) -> list[Document]:
+    """``known`` without the columns in ``names`` (a name, or ``name:logicalType``).
+
+    One that was accepted with a narrower type before, and is taken back with its type, has that again.
+    """
+    left: list[Document] = []
+    for item in known:
+        typed = f"{item['name']}:{item['logical_type']}"
+        if typed in names and item.get("before"):
+            left.append({**item, "logical_type": item["before"], "before": ""})
+        elif typed not in names and item["name"] not in names:
+            left.append(item)
+    return left
 
 
 def gather_terms(event: BatchStaged, ports: Ports) -> Terms:
@@ -94,10 +108,11 @@ def gather_terms(event: BatchStaged, ports: Ports) -> Terms:
     pipeline = parse_pipeline(found.text, found.path)
     text = ports.definitions.read(pipeline.contract)
     stated = parse_contract(text.text, text.path, pipeline.destination.table)
-    known = accepted_columns(ports, event.pipeline)
+    document = learned_of(ports, event.pipeline)
+    known = document["columns"]
     columns = with_accepted(known, list(event.accept_columns), {"seq": event.seq, "batch_id": event.batch_id})
     if columns != known:
-        ports.state.put(CONTRACTS, event.pipeline, {"pipeline": event.pipeline, "columns": columns})
+        ports.state.put(CONTRACTS, event.pipeline, {**document, "columns": columns})
     accepted = tuple(f"{item['name']}:{item['logical_type']}" for item in columns)
     return Terms(
         event=event,
@@ -105,6 +120,8 @@ def gather_terms(event: BatchStaged, ports: Ports) -> Terms:
         pipeline_version=f"{found.path}@{found.version}",
         contract=stated.with_columns(accepted),
         accepted=accepted,
+        optional=frozenset(item["name"] for item in columns) - set(stated.column_names),
+        learned=tuple(document["renames"]),
         rules=TextRules(tuple(pipeline.source.null_values), _decimal(event)),
         renamed=json.loads(event.rename_json) if event.rename_json else {},
         baseline=_baseline(event, ports),
@@ -124,7 +141,8 @@ def _baseline(event: BatchStaged, ports: Ports) -> Baseline:
     where = (Where("pipeline", "==", event.pipeline), Where("seq", "<", event.seq))
     found = ports.state.query(PROFILES, where, order_by="seq", descending=True, limit=BASELINE_MAX + 1)
     others = [item for item in found if item.data["batch_id"] != event.batch_id][:BASELINE_MAX]
-    return Baseline(tuple(item.key for item in others), tuple(item.data["columns"] for item in others))
+    places = tuple(Place(each.data["batch_id"], int(each.data["attempt"]), int(each.data["rows"])) for each in others)
+    return Baseline(tuple(item.key for item in others), tuple(item.data["columns"] for item in others), places)
 
 
 def _earlier(event: BatchStaged, ports: Ports) -> tuple[Document, ...]:

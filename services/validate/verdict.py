@@ -37,34 +37,31 @@ def incomplete_delivery(terms: Terms) -> DatasetFinding | None:
     return DatasetFinding(check="delivery_complete", message=message, evidence=evidence)
 
 
-def mismatched_columns(terms: Terms, mismatch: Mismatch, trial: ColumnTrial, delivered: int) -> list[DatasetFinding]:
-    """One finding for the columns that are missing and one for those that nobody expects."""
+def mismatched_columns(terms: Terms, mismatch: Mismatch, trial: ColumnTrial, delivered: int) -> DatasetFinding:
+    """One finding for columns that are missing, with those that nobody expects beside them; else for the latter."""
     from services.validate.column_matching import NAME_CHARACTERS, NAMES_SHOWN
 
-    shared: dict[str, Any] = {
+    evidence: dict[str, Any] = {
         "missing_count": len(mismatch.missing),
         "unexpected_count": len(mismatch.unexpected),
-        "candidates": trial.candidates(terms.baseline),
+        "unexpected": trial.unexpected(),
         "alternatives": terms.alternatives[:ALTERNATIVES_SHOWN],
     }
-    found = []
-    if mismatch.missing:
-        names = [column.name[:NAME_CHARACTERS] for column in mismatch.missing[:NAMES_SHOWN]]
-        evidence = {
-            "missing": names,
-            "required": [column.name for column in mismatch.missing[:NAMES_SHOWN] if not column.nullable],
-            "delivered_count": delivered,
-            "matched_count": len(terms.contract.columns) - len(mismatch.missing),
-            **shared,
-        }
-        message = f"{len(mismatch.missing)} of the contract's columns are missing: {_listed(names)}"
-        found.append(DatasetFinding(check="missing_columns", message=message, evidence=evidence))
-    if mismatch.unexpected:
-        names = [name[:NAME_CHARACTERS] for name in mismatch.unexpected[:NAMES_SHOWN]]
-        evidence = {"unexpected": trial.unexpected(), **shared}
-        message = f"{len(mismatch.unexpected)} columns are not in the contract: {_listed(names)}"
-        found.append(DatasetFinding(check="unexpected_columns", message=message, evidence=evidence))
-    return found
+    strangers = [name[:NAME_CHARACTERS] for name in mismatch.unexpected[:NAMES_SHOWN]]
+    new = f"{len(mismatch.unexpected)} columns are not in the contract: {_listed(strangers)}"
+    if not mismatch.missing:
+        return DatasetFinding(check="unexpected_columns", message=new, evidence=evidence)
+    names = [column.name[:NAME_CHARACTERS] for column in mismatch.missing[:NAMES_SHOWN]]
+    evidence |= {
+        "missing": names,
+        "required": [column.name for column in mismatch.missing[:NAMES_SHOWN] if not column.nullable],
+        "delivered_count": delivered,
+        "matched_count": len(terms.contract.columns) - len(mismatch.missing),
+        "candidates": trial.candidates(),
+    }
+    message = f"{len(mismatch.missing)} of the contract's columns are missing: {_listed(names)}"
+    message += f"; {new}" if strangers else ""
+    return DatasetFinding(check="missing_columns", message=message, evidence=evidence)
 
 
 def _listed(names: Sequence[str]) -> str:

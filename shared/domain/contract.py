@@ -69,6 +69,15 @@ class Column:
         """True when a null is no violation: neither required nor part of the primary key."""
         return not self.required and self.primary_key_position == 0
 
+    def widened(self, logical_type: LogicalType) -> Column:
+        """The column with a wider type. Rules that speak of the old type's values alone go when it becomes text."""
+        if logical_type != "string":
+            return replace(self, logical_type=logical_type, physical_type="", format="")
+        return replace(
+            self, logical_type=logical_type, physical_type="", format="", timezone="", enum=(), multiple_of=None,
+            minimum=None, maximum=None, exclusive_minimum=None, exclusive_maximum=None,
+        )  # fmt: skip
+
     @property
     def strptime_format(self) -> str:
         """``format`` of a date, time or timestamp column as a strptime pattern, "" when none is declared."""
@@ -174,19 +183,26 @@ class Contract:
         return next((column for column in self.columns if column.name == name), None)
 
     def with_columns(self, accepted: Iterable[str | Column]) -> Contract:
-        """The contract plus accepted new columns (``"name:logicalType"`` or ``Column``); known names are skipped."""
-        known = set(self.column_names)
-        added: list[Column] = []
+        """The contract plus what was accepted since (``"name:logicalType"`` or ``Column``): new columns, and wider
+        types of known ones. A known column with the same or a narrower type is skipped."""
+        columns = {column.name: column for column in self.columns}
+        grown: list[str] = []
         for item in accepted:
             column = item if isinstance(item, Column) else accepted_column(item)
-            if column.name not in known:
-                known.add(column.name)
-                added.append(column)
-        if not added:
+            known = columns.get(column.name)
+            if known is not None and not is_wider(column.logical_type, known.logical_type):
+                continue
+            columns[column.name] = column if known is None else known.widened(column.logical_type)
+            grown.append(f"{column.name}:{column.logical_type}")
+        if not grown:
             return self
-        grown = "\n".join([self.digest, *(f"{column.name}:{column.logical_type}" for column in added)])
-        digest = hashlib.sha256(grown.encode()).hexdigest()
-        return replace(self, columns=(*self.columns, *added), digest=digest)
+        digest = hashlib.sha256("\n".join([self.digest, *grown]).encode()).hexdigest()
+        return replace(self, columns=tuple(columns.values()), digest=digest)
+
+
+def is_wider(new: LogicalType, old: LogicalType) -> bool:
+    """True when every value of type ``old`` is also one of type ``new``: text takes everything."""
+    return (old, new) in (("integer", "number"), ("date", "timestamp")) or (new == "string" and old != "string")
 
 
 def accepted_column(item: str) -> Column:

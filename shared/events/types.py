@@ -221,13 +221,15 @@ class BatchWithdrawn(Event):
 
 
 class ContractAmended(Event):
-    """An accepted column is taken back (undo), or accepted outside any attempt."""
+    """What a pipeline accepts for good: new columns, wider types, other names of columns; or takes back (undo)."""
 
     TYPE = "contract.amended.v1"
     pipeline: Text
     remedy_id: Text
-    accept_columns: Names = []
-    remove_columns: Names = []
+    accept_columns: Names = []  # "name:logicalType"
+    remove_columns: Names = []  # a name, or "name:logicalType" to have the type before
+    accept_renames_json: Json = ""  # {"delivered name": "contract name"}
+    remove_renames: Names = []  # delivered names
 
 
 # ── incidents ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -308,11 +308,21 @@ def test_physical_names_are_those_of_the_data() -> None:
 
 def test_accepted_columns_are_added_once_and_change_the_digest() -> None:
     contract = parse_contract(GOOD, "c.yaml")
-    grown = contract.with_columns(["note:string", "a:b:integer", "year:string", Column(name="x")])
+    grown = contract.with_columns(["note:string", "a:b:integer", "year:integer", Column(name="x")])
     assert grown.column_names == (*contract.column_names, "note", "a:b", "x")
     assert grown.columns[-2].logical_type == "integer"
     assert grown.digest != contract.digest
-    assert contract.with_columns(["year:string"]) is contract
+    assert contract.with_columns(["year:integer", "year:date"]) is contract
+
+
+def test_a_wider_type_takes_the_place_of_a_known_one() -> None:
+    contract = parse_contract(GOOD, "c.yaml")
+    grown = contract.with_columns(["year:number"])
+    assert grown.column_names == contract.column_names
+    assert {column.name: column.logical_type for column in grown.columns}["year"] == "number"
+    assert grown.digest != contract.digest
+    text = Column(name="x", logical_type="integer", minimum=1, enum=(1, 2), required=True).widened("string")
+    assert text == Column(name="x", logical_type="string", required=True)
 
 
 @pytest.mark.parametrize(

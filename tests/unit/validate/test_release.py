@@ -166,11 +166,11 @@ class TestColumns:
         w = world(columns)
         rows = pl.DataFrame({"x": ["1", "2"], "y": ["a", "b"], "tail_no": ["N1", ""], "count": ["1", "2"]})
         result = w.judge(rows)
-        assert set(result.incidents) == {("missing_columns", ""), ("unexpected_columns", "")}
+        assert set(result.incidents) == {("missing_columns", "")}
         assert result.validated.rows_quarantined == 2
         best = result.evidence("missing_columns")["candidates"][0]
         assert (best["missing"], best["delivered"], best["fits_share"]) == ("tail_number", "tail_no", 1.0)
-        described = {item["name"]: item for item in result.evidence("unexpected_columns")["unexpected"]}
+        described = {item["name"]: item for item in result.evidence("missing_columns")["unexpected"]}
         assert described["count"]["logical_type"] == "integer"
         assert (described["tail_no"]["logical_type"], described["tail_no"]["null_share"]) == ("string", 0.5)
         healed = w.judge(rows, attempt=2, rename_json='{"tail_no": "tail_number"}', accept_columns=["count:integer"])
