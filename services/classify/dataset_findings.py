@@ -20,6 +20,7 @@ from services.classify.violations import (
 
 _LIKE = 0.6  # similarity of names from which on two columns look alike
 _FITS = 0.95
+_CONTAINED = 0.8  # as similar are names when all words of one stand in the other
 
 _PROBLEMS = {
     "truncated": ("truncated_delivery", "The delivery ends before it is complete."),
@@ -60,10 +61,19 @@ def _likeness(candidate: Profile) -> float:
     name, fits = number(candidate, "name_similarity"), number(candidate, "fits_share")
     if candidate.get("synonym") is True:
         return 0.95 if fits >= MOST else 0.7
+    name = max(name, _CONTAINED) if candidate.get("name_contained") is True else name
     if fits < _FITS:
         return 0.3 * name
-    profile = number(candidate, "profile_similarity") if "profile_similarity" in candidate else 0.5
-    return min(0.9, 0.55 * name + 0.35 * profile + 0.1)
+    return min(0.9, 0.55 * name + 0.35 * _values(candidate) + 0.1)
+
+
+def _values(candidate: Profile) -> float:
+    """How well the values continue those of earlier batches, 0 … 1; 0.5 when there was nothing to compare with."""
+    told = [number(candidate, name) for name in ("profile_similarity", "continues") if name in candidate]
+    kept = mapping(candidate, "identities")
+    if kept:
+        return 0.1 if number(kept, "broken") else 1.0
+    return max(told, default=0.5)
 
 
 def _columns(_column: str, profile: Profile) -> Diagnosis:
@@ -110,16 +120,13 @@ def _pairs(candidates: list[Profile]) -> dict[tuple[str, str], float]:
 
 
 def _unexpected(column: str, profile: Profile) -> Diagnosis:
-    # With columns missing as well, the missing ones have their own incident: this one is the other half of it.
-    if number(profile, "missing_count") and listed(profile, "candidates"):
+    if number(profile, "missing_count"):
         return _columns(column, profile)
     names = [str(each.get("name")) for each in listed(profile, "unexpected")]
-    readings = len(listed(profile, "alternatives"))
-    evidence = [seen("unexpected_count", int(number(profile, "unexpected_count")), 0.95)]
-    if number(profile, "missing_count") and readings:
-        return _columns(column, profile)
     told = f"The delivery has columns that the contract does not know: {', '.join(names[:5])}."
-    return diagnosed("column_added", 0.95, told, evidence)
+    return diagnosed(
+        "column_added", 0.95, told, [seen("unexpected_count", int(number(profile, "unexpected_count")), 0.95)]
+    )
 
 
 def _row_count(_column: str, profile: Profile) -> Diagnosis:
