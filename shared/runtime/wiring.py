@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from shared.ports.source import Source
 from shared.ports.sql_engine import SqlEngine
 from shared.ports.state_store import StateStore
 from shared.ports.warehouse import Warehouse
+from shared.runtime import plugins
 from shared.runtime.handling import Runtime, with_state
 from shared.runtime.logs import EventLog, file_log, stdout_log
 from shared.runtime.service import Service
@@ -137,7 +138,7 @@ def build(
     objects = FolderObjectStore(root / "objects")
     secrets = secrets_of(settings)
     channels = channels_of(settings, secrets)
-    source = source_of(settings)
+    built_in = source_of(settings)
     warehouse_settings = WarehouseSettings(
         memory_limit=f"{settings.warehouse_memory_mb}MB", wait_seconds=settings.lock_wait_seconds
     )
@@ -149,7 +150,7 @@ def build(
         warehouse=DuckDbWarehouse(root / "warehouse.duckdb", root / "objects", clock, warehouse_settings),
         sql=sql_engine_of(settings),
         definitions=definitions_of(settings, definition_files),
-        source=lambda kind: source,
+        source=lambda kind: source_named(kind, built_in, settings, secrets),
         secrets=secrets,
         channels=channels,
         metrics=JsonLinesMetrics(root / "metrics.jsonl", clock),
@@ -171,6 +172,17 @@ def source_of(settings: Settings) -> Source:
     return UriSource(
         FilesSource(Path(settings.project)), HttpSource(settings.source_timeout_seconds, settings.source_bytes_max)
     )
+
+
+BUILT_IN_SOURCES = ("files", "push")
+
+
+def source_named(kind: str, built_in: Source, settings: Settings, secrets: Secrets) -> Source:
+    """The source of a kind: our own, or one that a package announces (called with the project folder and secrets)."""
+    if kind in BUILT_IN_SOURCES:
+        return built_in
+    made: Source = plugins.load(plugins.SOURCES, kind, known=BUILT_IN_SOURCES)(Path(settings.project), secrets)
+    return made
 
 
 def definitions_of(settings: Settings, files: Mapping[str, Path] | None = None) -> Definitions:
@@ -201,14 +213,38 @@ def inspection_of(settings: Settings) -> StoreInspection:
     return StoreInspection(Path(settings.root))
 
 
-def channels_of(settings: Settings, secrets: Secrets) -> dict[str, Channel]:
+def channels_of(settings: Settings, secrets: Secrets) -> Mapping[str, Channel]:
     """Every channel that a pipeline can name."""
     from shared.adapters.http.channel import TeamsChannel
     from shared.adapters.local.channel import ConsoleChannel, JsonLinesChannel
 
     teams = TeamsChannel(lambda: secrets.get(settings.teams_webhook_secret))
     known: list[Channel] = [ConsoleChannel(), JsonLinesChannel(Path(settings.root) / "notices.jsonl"), teams]
-    return {channel.name: channel for channel in known}
+    return Channels({channel.name: channel for channel in known}, secrets)
+
+
+class Channels(Mapping[str, Channel]):
+    """Our own channels by name, and those that packages announce, which are looked for when a name is not ours."""
+
+    def __init__(self, known: dict[str, Channel], secrets: Secrets) -> None:
+        self._known = known
+        self._secrets = secrets
+
+    def __getitem__(self, name: str) -> Channel:
+        """The channel of that name, a package's one made at its first use."""
+        if name not in self._known:
+            if name not in plugins.announced(plugins.CHANNELS):
+                raise KeyError(name)
+            self._known[name] = plugins.load(plugins.CHANNELS, name)(self._secrets)
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Every name, packages' included."""
+        return iter(dict.fromkeys([*self._known, *plugins.announced(plugins.CHANNELS)]))
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(list(iter(self)))
 
 
 def history(settings: Settings) -> LocalHistory:
