@@ -36,13 +36,14 @@ def text_schema(columns: list[str]) -> pa.Schema:
 def interleaved(cells: list[Any], schema: pa.Schema, count: int, raw: list[RawRecord], first: int) -> StagedRows:
     """``count`` rows (``cells`` are their columns) and the raw records, numbered from ``first`` without a gap."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     numbers = pa.arange(first, first + count + len(raw))
     if count == 0:
         cells = [pa.nulls(0, field.type) for field in schema]
     if not raw:
         return StagedRows(with_ours(cells, schema, numbers), raw)
+    import pyarrow.compute as pc  # takes long to load, and most deliveries have no raw record
+
     raw_numbers = pa.array([record.number for record in raw], pa.int64())
     raw_table = with_ours(
         [pa.nulls(len(raw), field.type) for field in schema],
