@@ -15,6 +15,10 @@ from shared.domain import paths
 from shared.domain.checks import check
 from shared.domain.remedy import RemedyState
 from shared.events.types import BatchStaged, BatchWithdraw
+from shared.ports.state_store import Where
+
+LOOK = "look"  # of a wait for a parent: whether it came between the verdict and the wait is still to be looked up
+CLOCKS_APART_MICROSECONDS = 60_000_000
 
 
 def record_of(work: Work, cases: BatchCases, choice: Choice) -> Remedy:
@@ -72,17 +76,28 @@ def begin_refetch(work: Work, cases: BatchCases, choice: Choice) -> None:
 
 
 def begin_waiting(work: Work, cases: BatchCases, choice: Choice) -> None:
-    """Wait for a parent table to be loaded; if it came between the verdict and now, look again at once."""
+    """Wait for a parent table to be loaded; the next step looks whether it came between the verdict and now."""
     finding, table = choice.finding, choice.plan.table
     record = record_of(work, cases, choice)
     deciding.applied(work, record)
     finding.state, finding.awaits_table, finding.proposal = "waiting", table, record.remedy_id
     finding.note = f"its rows are judged again when {table} is loaded"
     watch(work.ports.state, "table", table, batch=cases.healing.batch_id)
-    first = finding.tried.get(choice.remedy.name, 0) == 1
-    if first and finding.evidence("parent_missing") and work.ports.warehouse.describe(table) is not None:
-        cases.healing.awake.append(table)
-        cases.healing.wake_at = work.now
+    finding.phase = LOOK
+    cases.healing.wake_at = work.now
+
+
+def came_meanwhile(work: Work, healing: Healing, finding: Finding) -> bool:
+    """Once, after the wait was made known: was the parent loaded when nobody knew yet that it is waited for?"""
+    if finding.phase != LOOK:
+        return False
+    finding.phase = ""
+    if finding.evidence("parent_missing") and work.ports.warehouse.describe(finding.awaits_table) is not None:
+        return True
+    delivery = work.ports.state.get("deliveries", healing.batch_id) or {}
+    since = int(delivery.get("registered_at", 0)) - CLOCKS_APART_MICROSECONDS
+    loads = [Where("table", "==", finding.awaits_table), Where("loaded_at", ">=", since)]
+    return any(each.data["batch_id"] != healing.batch_id for each in work.ports.state.query("loads", loads, limit=20))
 
 
 def make_columns_attempt(work: Work, cases: BatchCases, choices: list[Choice]) -> None:

@@ -13,8 +13,8 @@ _DATASET = frozenset({"delivery_complete", "missing_columns", "unexpected_column
 
 
 def close(work: Work, finding: Finding, state: IncidentState, why: str, *, left: int = 0) -> None:
-    """End an incident, or hand it to a person for good; a proposal that still waits is over."""
-    _drop_proposal(work, finding)
+    """End an incident, or hand it to a person for good; whatever still waited for it is over."""
+    _end_waiting(work, finding)
     finding.state, finding.rows_left, finding.wake_at, finding.note = state, left, 0, why
     finding.awaits_table = ""
     finding.closings += 1
@@ -33,14 +33,23 @@ def close(work: Work, finding: Finding, state: IncidentState, why: str, *, left:
     )
 
 
-def _drop_proposal(work: Work, finding: Finding) -> None:
-    record: Remedy | None = load_remedy(work.ports.state, finding.proposal) if finding.proposal else None
-    if record is not None and record.state == RemedyState.PROPOSED and record.incident_id == finding.incident_id:
-        record.move(RemedyState.EXPIRED)
+def _end_waiting(work: Work, finding: Finding) -> None:
+    """No proposal, approval or wait outlives its incident."""
+    for remedy_id in finding.remedies:
+        record = load_remedy(work.ports.state, remedy_id)
+        if record is None or record.incident_id != finding.incident_id or not _waits(record):
+            continue
+        record.move(RemedyState.EXPIRED if record.state == RemedyState.PROPOSED else RemedyState.FAILED)
         record.wake_at = 0
-        record.explanation = "its incident was closed"
+        record.explanation = "its incident was closed before it could help"
         record.save(work.ports.state)
     finding.proposal = ""
+
+
+def _waits(record: Remedy) -> bool:
+    """True for what a person was asked about or approved and what waits for a parent or a newer delivery."""
+    asked = record.state in (RemedyState.PROPOSED, RemedyState.APPROVED)
+    return asked or (record.state == RemedyState.APPLIED and record.plan.get("action") in ("await", "refetch"))
 
 
 def open_findings(work: Work, healing: Healing) -> list[Finding]:
@@ -92,7 +101,9 @@ def _over(healing: Healing, finding: Finding, counts: dict[tuple[str, str], int]
 
 def _close_over(work: Work, healing: Healing, finding: Finding) -> None:
     first: Attempt | None = healing.attempt(finding.first_attempt)
-    if first is not None and first.state == "withdrawn" and not finding.remedies:
+    known = [load_remedy(work.ports.state, each) for each in finding.remedies]
+    helped = any(each is not None and each.state in (RemedyState.APPLIED, RemedyState.VERIFIED) for each in known)
+    if first is not None and first.state == "withdrawn" and not helped:
         close(work, finding, IncidentState.DISMISSED, "it belonged to an attempt that was taken back")
     else:
         close(work, finding, IncidentState.HEALED, "none of its rows is left in quarantine")

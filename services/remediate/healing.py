@@ -8,6 +8,7 @@ from services.remediate.carrying_out import (
     begin_reading,
     begin_refetch,
     begin_waiting,
+    came_meanwhile,
     make_columns_attempt,
     make_rows_attempt,
 )
@@ -81,7 +82,8 @@ def _undo_next(work: Work, healing: Healing) -> None:
 def _round(work: Work, healing: Healing, findings: list[Finding]) -> None:
     """Choose and carry out; what is exhausted goes to a person."""
     cases = BatchCases.of(work, healing)
-    awake = [each for each in findings if each.awaits_table and each.awaits_table in healing.awake]
+    waiting = [each for each in findings if each.awaits_table]
+    awake = [each for each in waiting if came_meanwhile(work, healing, each) or each.awaits_table in healing.awake]
     healing.awake = []
     if not awake and _attempts_made(healing) >= cases.definition.healing.attempts_max:
         for finding in findings:
@@ -89,7 +91,12 @@ def _round(work: Work, healing: Healing, findings: list[Finding]) -> None:
                 closing.escalate(work, healing, finding, "All attempts of this batch are used up")
         return
     told = choose_all(work, cases, findings)
-    if not _carry_out(work, cases, told, awake):
+    approved = [each for each in told.choices if each.record is not None]
+    carried_out = _carry_out(work, cases, told, awake)
+    for choice in approved:
+        if choice.record is not None and choice.record.state == RemedyState.APPROVED:
+            choice.finding.proposal = choice.record.remedy_id  # a person's yes holds until its turn comes
+    if not carried_out:
         _last_resort(work, cases, told, findings)
     _save(work, [each for each in findings if not each.closed])
 

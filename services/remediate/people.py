@@ -138,6 +138,8 @@ def _release_one(work: Work, case: Case, event: RemedyDecided) -> None:
     if plan is None:
         return
     standing = load_remedy(work.ports.state, finding.proposal) if finding.proposal else None
+    if standing is not None and standing.remedy == RELEASE.name and standing.state == RemedyState.APPROVED:
+        return  # said twice: it has its turn when what is in flight has landed
     if standing is not None and standing.remedy == RELEASE.name and standing.state == RemedyState.PROPOSED:
         record = standing
     else:

@@ -1,0 +1,95 @@
+"""Goal: nothing that waits is forgotten, and nothing that is over goes on waiting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from services.remediate import closing
+from services.remediate.handlers import SERVICE
+from services.remediate.records import load_finding, load_remedy
+from services.remediate.work import Work
+from shared.domain.incident import IncidentState
+from shared.events.types import BatchStaged, Event, RemedyProposed
+from shared.ports.state_store import Put
+from shared.runtime.unit_of_work import UnitOfWork
+from tests.unit.remediate.test_healing import trips
+from tests.unit.remediate.world import BATCH, World, fails_city
+
+OTHER = "b0000000000000000009"
+
+
+def test_a_parent_that_was_loaded_before_anybody_waited_for_it_is_noticed(tmp_path: Path) -> None:
+    world = World(tmp_path, [("relationship", "city", "orphan_rows", pl.col("city") == "Boston")])
+    plain = world.report
+
+    def report(event: BatchStaged, check: str, column: str, *rest: object) -> Event:
+        cause, failed, rows, _ = rest
+        world.checks = []  # the parents are there as soon as the verdict is out
+        told = plain(event, check, column, cause, failed, rows, {"parent_table": "travel.cities"})  # type: ignore[arg-type]
+        return told.model_copy(update={"origin": "violation"})
+
+    world.report = report  # type: ignore[method-assign,assignment]
+    load = {
+        "kind": "load",
+        "batch_id": OTHER,
+        "table": "travel.cities",
+        "loaded_at": world.clock.now(),
+    }
+    world.process.store.commit([Put("loads", f"{OTHER}:1", load)])
+    world.deliver(trips(city=["Boston"]))
+    assert world.waiting_rows() == set()
+    assert world.finding("relationship", "city").state == "healed"
+    world.places(20)
+
+
+def test_a_parent_that_did_not_come_is_not_looked_for_again_and_again(tmp_path: Path) -> None:
+    world = World(tmp_path, [("relationship", "city", "orphan_rows", pl.col("city") == "Boston")])
+    plain = world.report
+
+    def report(event: BatchStaged, check: str, column: str, *rest: object) -> Event:
+        cause, failed, rows, _ = rest
+        told = plain(event, check, column, cause, failed, rows, {"parent_table": "travel.cities"})  # type: ignore[arg-type]
+        return told.model_copy(update={"origin": "violation"})
+
+    world.report = report  # type: ignore[method-assign,assignment]
+    load = {
+        "kind": "load",
+        "batch_id": OTHER,
+        "table": "travel.cities",
+        "loaded_at": world.clock.now(),
+    }
+    world.process.store.commit([Put("loads", f"{OTHER}:1", load)])
+    world.deliver(trips(city=["Boston"]))
+    assert len(world.of(BatchStaged)) == 1
+    assert world.finding("relationship", "city").state == "waiting"
+    world.places(20)
+
+
+def test_what_was_approved_ends_with_its_incident(tmp_path: Path) -> None:
+    world = World(tmp_path, [fails_city()], mode="propose")
+    world.deliver(trips(city=["Newrak"]))
+    (proposed,) = world.of(RemedyProposed)
+    state = UnitOfWork(world.process.store, SERVICE.name, SERVICE.collections)
+    work = Work(cause=world.cause, ports=world.process.ports(SERVICE, state))
+    record = load_remedy(state, proposed.remedy_id)
+    finding = load_finding(state, proposed.incident_id)
+    assert record is not None
+    assert finding is not None
+    record.state = "approved"
+    record.save(state)
+    closing.close(work, finding, IncidentState.DISMISSED, "the test says so")
+    ended = load_remedy(state, proposed.remedy_id)
+    assert ended is not None
+    assert ended.state == "failed"
+
+
+def test_a_release_that_is_said_twice_is_one_release(tmp_path: Path) -> None:
+    world = World(tmp_path, [], mode="observe")
+    world.hold = lambda rows, event: [] if "score" in event.waive else [{"check": "score", "cause": "score_low"}]
+    world.deliver(trips())
+    world.say(f"release:{BATCH}", "approve")
+    world.say(f"release:{BATCH}", "approve")
+    assert [each.state for each in world.remedies()] == ["verified"]
+    world.places(20)
