@@ -1,0 +1,323 @@
+"""What must hold of a world at rest, counted and modelled in plain Python, apart from what the product says itself."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from math import isclose
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from mend import report
+from mend.audit import audit
+from shared.runtime.wiring import Process
+from tests.end_to_end.fuzz_project import MARK, Delivery, Row, World
+
+Key = tuple[str, int]
+_MISREAD = {"ragged", "open_quote", "nul", "headless", "null_key", "preamble", "delimiter"}
+_LOW = 50  # the transform drops shorter distances
+
+
+class Judge:
+    """Looks at one store from outside."""
+
+    def __init__(self, world: World, process: Process, touched: set[str], meddled: set[str]) -> None:
+        self.world = world
+        self.process = process
+        self.touched = touched  # batches of which a person approved something
+        self.meddled = meddled  # batches about which a person said anything
+        self.root = Path(process.settings.root)
+        self.problems: list[str] = []
+        self.deliveries = dict(report.documents(process.store, "deliveries"))
+        self.healings = dict(report.documents(process.store, "healings"))
+        self.remedies = dict(report.documents(process.store, "remedies"))
+        self.loads = [data for _, data in report.documents(process.store, "loads") if data.get("kind") == "load"]
+        self.files = {
+            (each.pipeline, each.name, hashlib.sha256(each.content).hexdigest()): each for each in world.deliveries
+        }
+        self.rows_read = 0
+        self.rows_loaded = 0
+
+    def judge(self) -> list[str]:
+        """Every sentence about what is wrong."""
+        self._audit()
+        loaded = self._places()
+        self._tables(loaded)
+        self._values(loaded)
+        self._clean(loaded)
+        self._duplicates()
+        self._incidents()
+        self._marks()
+        return self.problems
+
+    def say(self, problem: str) -> None:
+        self.problems.append(problem)
+
+    def _audit(self) -> None:
+        self.problems += [f"audit: {each}" for each in audit(self.process).problems]
+
+    # ── where each record is ──
+
+    def _rows(self, *paths: str) -> Iterator[dict[str, Any]]:
+        for path in paths:
+            yield from pq.read_table(self.root / "objects" / path).to_pylist()
+
+    def _numbers(self, folder: str) -> set[int]:
+        found: list[int] = []
+        for path in sorted((self.root / "objects" / folder).glob("*.parquet")):
+            found += pq.read_table(path, columns=["_mend_row"]).column(0).to_pylist()
+        if len(set(found)) != len(found):
+            self.say(f"{folder}: a row is there twice")
+        return set(found)
+
+    def _places(self) -> dict[Key, dict[str, Any]]:
+        """The rows that are loaded, by batch and number, after every record of each batch was found once."""
+        loaded: dict[Key, dict[str, Any]] = {}
+        for batch, document in self.deliveries.items():
+            delivery = self.delivery(document)
+            if delivery is None:
+                self.say(f"{batch}: registered bytes that nobody delivered ({document['name']})")
+                continue
+            if not document["readings"]:
+                if not document["duplicate_of"]:
+                    self.say(f"{batch}: neither read nor a duplicate ({document['name']})")
+                continue
+            mine, places = self._places_of(batch)
+            loaded |= {(batch, number): row for number, row in mine.items()}
+            records = max(places, default=0) if delivery.records is None else delivery.records
+            if sorted(places) != list(range(1, records + 1)):
+                self.say(f"{batch} ({document['name']}): {records} records, but places for {_spans(places)}")
+            lost = [number for number, place in places.items() if place == "in flight"]
+            if lost:
+                self.say(f"{batch} ({document['name']}): in flight at rest: {_spans(lost)}")
+            self.rows_read += records
+            self.rows_loaded += len(mine)
+        return loaded
+
+    def _places_of(self, batch: str) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
+        healing = self.healings.get(batch, {})
+        attempts = healing.get("attempts") or [{"number": 1, "kind": "reading", "state": "done"}]
+        loads = {each["attempt"]: each for each in self.loads if each["batch_id"] == batch}
+        rows: dict[int, dict[str, Any]] = {}
+        places: dict[int, str] = {}
+        staged: set[int] = set()
+        for attempt in sorted(attempts, key=lambda each: -int(each["number"])):
+            number = int(attempt["number"])
+            load = loads.get(number)
+            shown = load is not None and load["state"] == "loaded"
+            if attempt["state"] == "withdrawn":
+                if shown:
+                    self.say(f"{batch}: attempt {number} is withdrawn but loaded")
+                continue
+            folder = f"{batch}/a{number:04d}/"
+            staged = self._numbers(f"staged/{folder}")
+            gone = {path.stem: self._file_rows(path) for path in (self.root / "objects/discarded" / folder).glob("*")}
+            dropped = set().union(*gone.values()) if gone else set()
+            given = {row["_mend_row"]: row for row in self._rows(*load["files"])} if shown and load else {}
+            if set(given) & dropped:
+                self.say(f"{batch}: rows both loaded and discarded in attempt {number}")
+            failed = self._numbers(f"quarantine/{folder}")
+            shadowed = set(given) & set(places)
+            if shadowed:
+                self.say(f"{batch}: rows loaded by attempt {number} are elsewhere too: {_spans(shadowed)}")
+            for row in (staged | gone.get("remediate", set())) - set(places):
+                if row in dropped:
+                    places[row] = "discarded"
+                elif row in given:
+                    places[row], rows[row] = "loaded", given[row]
+                elif row in failed and attempt.get("kind") == "rows":
+                    continue
+                else:
+                    places[row] = "quarantined" if row in failed else "in flight"
+        for row in staged - set(places):
+            places[row] = "in flight"
+        return rows, places
+
+    @staticmethod
+    def _file_rows(path: Path) -> set[int]:
+        return set(pq.read_table(path, columns=["_mend_row"]).column(0).to_pylist())
+
+    def delivery(self, document: dict[str, Any]) -> Delivery | None:
+        """What we put down."""
+        return self.files.get((document["pipeline"], document["name"], document["sha256"]))
+
+    # ── what the tables show ──
+
+    def table(self, name: str) -> dict[Key, dict[str, Any]]:
+        """The rows of a pipeline's table."""
+        found: dict[Key, dict[str, Any]] = {}
+        for chunk in self.process.warehouse.dump(f"lab.{name}"):
+            for row in chunk.to_pylist():
+                key = (row["_mend_batch"], row["_mend_row"])
+                if key in found:
+                    self.say(f"lab.{name}: {key} is there twice")
+                found[key] = row
+        return found
+
+    def _tables(self, loaded: dict[Key, dict[str, Any]]) -> None:
+        for plan in self.world.plans.values():
+            mine = {key: row for key, row in loaded.items() if self.deliveries[key[0]]["pipeline"] == plan.name}
+            wanted = _model(plan.mode, mine)
+            table = self.table(plan.name)
+            if set(table) != set(wanted):
+                missing, extra = sorted(set(wanted) - set(table)), sorted(set(table) - set(wanted))
+                self.say(f"lab.{plan.name} ({plan.mode}): lacks {missing[:5]} ({len(missing)})"
+                         f" and has {extra[:5]} ({len(extra)}) beyond")  # fmt: skip
+            for key in set(table) & set(wanted):
+                shown = {name: value for name, value in table[key].items() if value is not None}
+                if shown != {name: value for name, value in wanted[key].items() if value is not None}:
+                    self.say(f"lab.{plan.name}: {key} shows other values than were loaded")
+
+    # ── whether what was loaded is true ──
+
+    def _values(self, loaded: dict[Key, dict[str, Any]]) -> None:
+        for (batch, number), row in sorted(loaded.items()):
+            document = self.deliveries[batch]
+            delivery = self.delivery(document)
+            if delivery is None or batch in self.touched:
+                continue
+            same = [each for each in delivery.rows if each.note == row["note"]]
+            wrong = [self._wrong(each, row, delivery) for each in same]
+            if not same:
+                self.say(f"{document['name']} row {number}: a note that was not delivered")
+            elif all(wrong):
+                self.say(f"{document['name']} {delivery.faults} row {number}: wrongly loaded: {min(wrong, key=len)}")
+
+    def _wrong(self, truth: Row, row: dict[str, Any], delivery: Delivery) -> str:
+        plan = self.world.plans[delivery.pipeline]
+        found = []
+        if not truth.loadable and not (_MISREAD & set(delivery.faults)):
+            found.append("it may not be loaded")
+        if plan.parents and plan.name == "orders" and truth.right["customer"] == (99999,):
+            found.append("it has no parent")
+        for name, right in truth.right.items():
+            if name not in row:
+                continue
+            value = row[name]
+            wanted = tuple(each.upper() for each in right) if plan.transform and name == "status" else right
+            if not any(_same(value, each) for each in wanted):
+                found.append(f"{name} = {value!r}, not {wanted}")
+        if plan.transform and row.get("distance") is not None and row["distance"] < _LOW:
+            found.append("the transform drops it")
+        return "; ".join(found)
+
+    def _clean(self, loaded: dict[Key, dict[str, Any]]) -> None:
+        """A delivery without any fault is loaded whole, unless its parents are missing."""
+        parents = {row["id"] for row in self.table("customers").values()} if "customers" in self.world.plans else None
+        for batch, document in self.deliveries.items():
+            delivery = self.delivery(document)
+            if delivery is None or delivery.faults or batch in self.meddled or document["duplicate_of"]:
+                continue
+            plan = self.world.plans[delivery.pipeline]
+            lacking = [
+                row.note
+                for row in delivery.rows
+                if not (plan.transform and row.right["distance"][0] is not None and row.right["distance"][0] < _LOW)
+            ]
+            orphans = plan.parents and any(row.right["customer"][0] not in (parents or ()) for row in delivery.rows)
+            shown = {row["note"] for key, row in loaded.items() if key[0] == batch}
+            if set(lacking) - shown and not orphans and plan.healing in ("guarded", "autonomous"):
+                self.say(f"{document['name']}: clean, but {len(set(lacking) - shown)} of its rows are not loaded")
+
+    def _duplicates(self) -> None:
+        """X, Y, X must end at X: only the repetition of the one just before counts as one, but in append mode."""
+        for name, plan in self.world.plans.items():
+            mine = sorted(
+                (each for each in self.deliveries.values() if each["pipeline"] == name), key=lambda e: e["seq"]
+            )
+            counted = Counter(each["sha256"] for each in mine if each["readings"])
+            for before, each in zip([None, *mine], mine, strict=False):
+                if each["readings"]:
+                    continue
+                if plan.mode != "append" and (before is None or before["sha256"] != each["sha256"]):
+                    self.say(f"{each['name']}: discarded as a duplicate, but the delivery before it is another")
+                if not counted[each["sha256"]]:
+                    self.say(f"{each['name']}: discarded as a duplicate, but nothing like it was read")
+
+    # ── whether anything is left hanging ──
+
+    def _incidents(self) -> None:
+        for key, document in report.documents(self.process.store, "incidents"):
+            if "failure_class" not in document:
+                continue
+            finding = self.healings.get(key)
+            told = f"incident {key} ({document.get('cause')}, {document.get('check')})"
+            if finding is None:
+                self.say(f"{told}: remediate does not know it")
+                continue
+            state = finding["state"]
+            if state in ("healed", "dismissed", "escalated"):
+                continue
+            proposal = self.remedies.get(finding["proposal"], {})
+            asked = proposal.get("state") == "proposed"
+            parent = bool(finding["awaits_table"]) and state == "waiting"
+            if state != "waiting" or not (asked or parent):
+                note = f"{finding['note']!r}, proposal {proposal.get('remedy')} {proposal.get('state')}"
+                told_more = "" if state != "waiting" else " for nothing"
+                if not self._waits_with_others(finding):
+                    self.say(f"{told}: {state}{told_more} at rest ({note})")
+        for key, document in self.healings.items():
+            if document.get("kind") == "batch" and document["flight"]:
+                self.say(f"batch {key}: still in flight at rest: {document['flight']}")
+        for key, document in self.remedies.items():
+            finding = self.healings.get(document["incident_id"], {})
+            if document["state"] == "approved":
+                self.say(f"remedy {key} ({document['remedy']}): approved but never applied")
+            waits = document["state"] == "applied" and document["plan"].get("action") in ("await", "refetch")
+            if waits and finding.get("state") in ("healed", "dismissed", "escalated"):
+                self.say(f"remedy {key} ({document['remedy']}): still applied, its incident is {finding['state']}")
+            if document["state"] == "proposed" and finding.get("state") in ("healed", "dismissed", "escalated"):
+                self.say(f"remedy {key} ({document['remedy']}): proposed for a closed incident")
+
+    def _waits_with_others(self, finding: dict[str, Any]) -> bool:
+        """True when another incident of its batch waits: what is below it has its turn afterwards."""
+        if not finding["batch_id"]:
+            return False
+        batch = self.healings.get(finding["batch_id"], {})
+        others = [self.healings.get(each, {}) for each in batch.get("incidents", [])]
+        asked = [self.remedies.get(each.get("proposal", ""), {}).get("state") for each in others]
+        parents = [each.get("awaits_table") for each in others]
+        return "proposed" in asked or any(parents)
+
+    def _marks(self) -> None:
+        """No cell's value stands in the store's file or in what the process said."""
+        connection = sqlite3.connect(self.root / ".mend" / "store.db")
+        for table, columns in (("documents", "data"), ("events", "payload"), ("messages", "CAST(data AS TEXT)")):
+            places = "collection || ' ' || key" if table == "documents" else "type" if table == "events" else "topic"
+            sql = f"SELECT {places}, {columns} FROM {table} WHERE {columns} LIKE ?"
+            for place, text in connection.execute(sql, (f"%{MARK}%",)).fetchmany(3):
+                at = str(text).index(MARK)
+                self.say(f"a cell's value in {table} {place}: …{str(text)[max(at - 120, 0) : at + 30]}…")
+        connection.close()
+        for path in self.root.glob("*.jsonl"):
+            if MARK in path.read_text(encoding="utf-8"):
+                self.say(f"a cell's value in {path.name}")
+
+
+def _model(mode: str, loaded: dict[Key, dict[str, Any]]) -> dict[Key, dict[str, Any]]:
+    """What a table must show of the rows that were loaded."""
+    if mode == "append" or not loaded:
+        return loaded
+    if mode == "overwrite":
+        newest = max(row["_mend_seq"] for row in loaded.values())
+        return {key: row for key, row in loaded.items() if row["_mend_seq"] == newest}
+    by_key: dict[Any, list[Key]] = defaultdict(list)
+    for key, row in loaded.items():
+        by_key[row["id"]].append(key)
+    winners = [max(keys, key=lambda key: (loaded[key]["_mend_seq"], key[1])) for keys in by_key.values()]
+    return {key: loaded[key] for key in winners}
+
+
+def _same(value: Any, right: Any) -> bool:
+    if isinstance(value, float) and isinstance(right, float):
+        return isclose(value, right, rel_tol=1e-4)
+    return bool(value == right)
+
+
+def _spans(numbers: Any) -> str:
+    ordered = sorted(numbers)
+    return f"{len(ordered)} rows {ordered[:4]}…{ordered[-2:]}" if len(ordered) > 6 else str(ordered)
