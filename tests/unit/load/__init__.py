@@ -1,0 +1,1 @@
+"""Load: what tables hold after loads, crashes and withdrawals in any order."""
