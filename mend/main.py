@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from typing import Annotated
 
@@ -82,5 +81,3 @@ def main() -> None:
     except MendError as error:
         console(stderr=True).print(f"mend: {clean(str(error), 2_000)}")
         sys.exit(Exit.USAGE if isinstance(error, DefinitionError | DefinitionMissing) else Exit.FAILED)
-    finally:
-        gc.freeze()  # the process ends and gives everything back: looking for garbage first takes a tenth of a second
