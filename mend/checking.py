@@ -14,6 +14,7 @@ from shared.domain.definition_file import Path as Place
 from shared.domain.errors import DefinitionError, DefinitionMissing, ForeignFailure, MendError, TerminalError
 from shared.domain.masking import clean
 from shared.domain.pipeline import PipelineDefinition, parse_pipeline
+from shared.domain.policy import parse_policy
 from shared.ports.definitions import Definitions
 from shared.ports.source import Source
 from shared.ports.sql_engine import SqlEngine
@@ -101,10 +102,26 @@ def check_files(files: Iterable[str], around: Surroundings) -> Checked:
     return checked
 
 
+def refuse_wrong(pipeline: PipelineDefinition, path: str, definitions: Definitions) -> None:
+    """Raise what is wrong in the files that a pipeline stands on, before a run touches anything."""
+    try:
+        text = definitions.read(pipeline.contract).text
+    except DefinitionMissing as error:
+        known = definitions.list("contracts")
+        near = suggestion(pipeline.contract, known) if known else "mend init DATA writes one"
+        raise DefinitionMissing(f"{error}, but {path} names it as its contract ({near})") from error
+    parse_contract(text, pipeline.contract, pipeline.destination.table)
+    if pipeline.transform_path:
+        definitions.read(pipeline.transform_path)
+    try:
+        policy = definitions.read(POLICY)
+    except DefinitionMissing:
+        return
+    parse_policy(policy.text, policy.path)
+
+
 def _check_one(path: str, around: Surroundings, checked: Checked, pipelines: list[_Pipeline]) -> None:
     """Read one file as what its content says it is."""
-    from shared.domain.policy import parse_policy
-
     checked.files.append(path)
     text = around.definitions.read(path).text
     if posixpath.basename(path) in (POLICY, "policy.yml"):

@@ -9,15 +9,18 @@ from mend import report
 from mend.services import every_service
 from shared.events.types import Event, SourceDue
 from shared.ports.event_bus import Message
-from shared.runtime.handling import messages_of
+from shared.runtime.handling import messages_of, subscriptions_of
 from shared.runtime.wiring import Process
 
 WAIT_SECONDS_MAX = 30.0  # timers further away are left to a later run
 
 
-def run_pipeline(process: Process, pipeline: str, uri: str = "", wait_seconds_max: float = WAIT_SECONDS_MAX) -> None:
-    """Look at a pipeline's source and deal with everything that follows, and with what an earlier run left over."""
-    run_events(process, [due(process, pipeline, uri, "mend run")], wait_seconds_max)
+def run_pipeline(process: Process, pipeline: str, uri: str = "", wait_seconds_max: float = WAIT_SECONDS_MAX) -> str:
+    """Look at a pipeline's source and deal with everything that follows, and with what an earlier run left over.
+
+    A sentence about what could not be ended now; "" when nothing is left to do.
+    """
+    return run_events(process, [due(process, pipeline, uri, "mend run")], wait_seconds_max)
 
 
 def due(process: Process, pipeline: str, uri: str, by: str) -> SourceDue:
@@ -39,16 +42,26 @@ def run_events(
     events: Sequence[Event],
     wait_seconds_max: float = WAIT_SECONDS_MAX,
     messages: Sequence[Message] = (),
-) -> None:
-    """Publish the events and messages, and deal with everything that follows."""
+) -> str:
+    """Publish the events and messages, and deal with everything that follows; what could not be ended, or ""."""
     worker = process.worker(every_service())
     published = [*messages_of("mend", events), *messages]
     if published:
         process.bus.publish(published)
     try:
         worker.run_until_idle(wait_seconds_max)
+        return _left_over(process)
     finally:
         process.close()
+
+
+def _left_over(process: Process) -> str:
+    """What still has to come: work that our own infrastructure refused, and that is tried again later."""
+    names = [f"{service.name}.{topic}" for service in every_service() for topic in subscriptions_of(service)]
+    if process.bus.next_due(names) is None:
+        return ""
+    why = f": {process.log.last_note}" if process.log.last_note else ""
+    return f"not everything could be done now{why}; nothing is lost, and the next mend run goes on with it"
 
 
 def summary(process: Process, pipeline: str, seconds: float) -> dict[str, Any]:

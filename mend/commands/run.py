@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mend.commands.options import Json, Root
 from mend.output import Exit, console, print_json, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from mend.report import Store
 
 
 def run(
@@ -20,18 +23,23 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Check, load and heal what the pipeline's source has, then say where every row is."""
-    from mend import project, report, runner
+    from mend import checking, project, report, runner
 
     found, definition = project.of_pipeline(pipeline, root)
     started = time.monotonic()
     with progress_bar(quiet=as_json) as progress:
         process = project.open_process(found, progress=progress)
-        runner.run_pipeline(process, definition.pipeline, uri, wait)
+        checking.refuse_wrong(definition, str(pipeline), process.definitions)
+        left_over = runner.run_pipeline(process, definition.pipeline, uri, wait)
     result = runner.summary(process, definition.pipeline, time.monotonic() - started)
     if as_json:
         print_json(result)
     else:
         show(result, found.root)
+        _show_waiting(report.Store(process.store, process.objects), definition.pipeline, found.root)
+    if left_over:
+        console(stderr=True).print(f"mend: {left_over}")
+        raise typer.Exit(Exit.FAILED)
     raise typer.Exit(Exit.WAITING if report.waits_for_person(result["incidents"]) else Exit.DONE)
 
 
@@ -56,6 +64,16 @@ def show(result: dict[str, Any], root: Path) -> None:
         f" + {sums['rows_quarantined']:,} quarantined + {sums['rows_discarded']:,} discarded"
         f" + {sums['rows_in_flight']:,} in flight · {result['seconds']:.1f} s"
     )
-    opened = [entry for entry in result["incidents"] if entry["state"] not in {"healed", "dismissed"}]
-    if opened:
-        out.print(f"{len(opened):,} incidents wait for a person: mend incidents --root {root}")
+
+
+def _show_waiting(store: Store, pipeline: str, root: Path) -> None:
+    """What is open: where, why, and what to type."""
+    from mend.waiting import SENTENCES_MAX, waiting
+
+    out = console()
+    found = list(waiting(store, pipeline, root))
+    for each in found[:SENTENCES_MAX]:
+        out.print(f"{each.place}: {each.what}")
+        out.print(f"  → {each.command}")
+    if found:
+        out.print(f"{len(found):,} incidents wait for a person: mend incidents --root {root}")

@@ -30,6 +30,7 @@ class EventLog:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
         self._listeners: list[Callable[[LogLine], None]] = []
+        self.last_note = ""
 
     def listen(self, listener: Callable[[LogLine], None]) -> None:
         """Call ``listener`` with every line from now on."""
@@ -44,6 +45,7 @@ class EventLog:
 
     def note(self, kind: str, service: str, message: str) -> None:
         """Something worth a line of its own; ``message`` is masked."""
+        self.last_note = message
         self._write({"severity": "WARNING", "service": service, "outcome": kind, "message": message})
 
     def _write(self, entry: dict[str, object]) -> None:
