@@ -48,7 +48,7 @@ def on_incident_closed(event: IncidentClosed, ports: Ports) -> list[Event]:
 
 def on_batch_held(event: BatchHeld, ports: Ports) -> list[Event]:
     """A batch waits."""
-    return _tell(event, telling.of_held(event), {}, ports)
+    return _tell(event, telling.of_held(event, _delivered(event.batch_id, ports)), {}, ports)
 
 
 def on_clock_ticked(event: ClockTicked, ports: Ports) -> list[Event]:
@@ -110,7 +110,16 @@ def _about_us(incident: Document) -> bool:
 def _incident(incident_id: str, ports: Ports) -> Document:
     """What classify knows of the incident. By query: that it changes meanwhile is no reason to tell again."""
     found = ports.state.query("incidents", [Where("incident_id", "==", incident_id)], limit=5) if incident_id else []
-    return next((stored.data for stored in found if stored.key == incident_id), {})
+    incident: Document = next((stored.data for stored in found if stored.key == incident_id), {})
+    if not incident.get("uri") and incident.get("batch_id"):
+        return {**incident, "uri": _delivered(str(incident["batch_id"]), ports)}
+    return incident
+
+
+def _delivered(batch_id: str, ports: Ports) -> str:
+    """The address of what a batch is made of."""
+    found = ports.state.query("deliveries", [Where("batch_id", "==", batch_id)], limit=1)
+    return str(found[0].data["uri"]) if found else ""
 
 
 def _wait(refusals: Sequence[Refusal]) -> float:

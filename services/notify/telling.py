@@ -150,7 +150,7 @@ def of_closed(event: IncidentClosed, incident: Document) -> Telling:
     )
 
 
-def of_held(event: BatchHeld) -> Telling:
+def of_held(event: BatchHeld, uri: str = "") -> Telling:
     """Nothing of a batch was released; told once per batch."""
     return _telling(
         f"held|{event.batch_id}",
@@ -160,7 +160,12 @@ def of_held(event: BatchHeld) -> Telling:
         title=f"Held: a batch of {event.pipeline}",
         summary=event.reason,
         severity="warning",
-        facts=(("Batch", event.batch_id), ("Rows", f"{event.rows:,}"), ("Attempt", str(event.attempt))),
+        facts=(
+            ("Source", uri),
+            ("Batch", event.batch_id),
+            ("Rows", f"{event.rows:,}"),
+            ("Attempt", str(event.attempt)),
+        ),
         command="mend incidents",
         batch_id=event.batch_id,
     )
