@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from services.ingest.record_blocks import Block, RecordBlocks
+from services.ingest.record_blocks import KEPT_OF_LONG_LINE_BYTES, Block, RecordBlocks
 from services.ingest.record_grammar import Grammar, Span, line_count
 from services.ingest.staged_rows import RawRecord, StagedRows, interleaved, text_schema
 from shared.domain.reading import (
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from services.ingest.delivered_bytes import DeliveredBytes
 
 COLUMNS_MAX: Final = 20_000
+ROW_BYTES_MAX: Final = 64 << 20  # no warehouse takes a longer row; it is set aside whole, whatever it holds
 LOOK_AHEAD_BYTES: Final = 16 << 20
 _BOM: Final = b"\xef\xbb\xbf"  # pyarrow takes it off what it is given; ours is off already, so it is content here
 
@@ -149,7 +150,11 @@ class CsvReading:
             self._records += 1
             raw = [RawRecord(first, TOO_LONG, self._delivery.raw_text(content), block.line)]
             return interleaved([], self._schema, 0, raw, first)
-        clean = not _is_bad(content) and not (block.line_by_line and self._grammar.special(content))
+        clean = (
+            len(content) <= ROW_BYTES_MAX
+            and not _is_bad(content)
+            and not (block.line_by_line and self._grammar.special(content))
+        )
         if clean and self.columns:
             sorted_ = _Sorted(content, [], [])
         else:
@@ -199,7 +204,9 @@ class CsvReading:
         aside: list[tuple[int, str, str]] = []
         for number, span in self._numbered(block):
             record = block.content[span.start : span.end]
-            if _is_bad(record):
+            if len(record) > ROW_BYTES_MAX:
+                aside.append((number, TOO_LONG, self._delivery.raw_text(record[:KEPT_OF_LONG_LINE_BYTES])))
+            elif _is_bad(record):
                 aside.append((number, BAD_BYTES, self._delivery.raw_text(record)))
             elif span.quote_open:
                 aside.append((number, OPEN_QUOTE, record.decode()))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from urllib.parse import quote, unquote_to_bytes
 
 from shared.domain.errors import ForeignFailure
 from shared.domain.masking import clean
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _MAGIC: Final = re.compile(r"[*?\[]")
+_BYTES: Final = "file-bytes:"
 _UNFINISHED: Final = (".tmp", ".part")
 _BUFFER_BYTES: Final = 1 << 20
 
@@ -93,7 +95,8 @@ class FilesSource:
         if stat.S_ISREG(status.st_mode):
             name = path.rsplit("/", 1)[-1]
             generation = f"{status.st_mtime_ns}-{status.st_size}"
-            found[path] = Found(path, name, generation, status.st_size, status.st_mtime_ns)
+            name = name.encode("utf-8", "backslashreplace").decode()
+            found[path] = Found(_uri_of(path), name, generation, status.st_size, status.st_mtime_ns)
 
 
 class _File(io.RawIOBase):
@@ -141,8 +144,18 @@ def _failure(uri: str, error: OSError) -> ForeignFailure:
     return ForeignFailure(message, system="files", exception_type=type(error).__name__, reason=reason)
 
 
+def _uri_of(path: str) -> str:
+    """The path; where a name is no UTF-8 and could not be written down, its bytes percent-encoded."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return _BYTES + quote(os.fsencode(path))
+    return path
+
+
 def _path_of(uri: str) -> str:
-    path = uri.removeprefix("file://")
+    path = os.fsdecode(unquote_to_bytes(uri.removeprefix(_BYTES))) if uri.startswith(_BYTES) else uri
+    path = path.removeprefix("file://")
     if not path or "\x00" in path:
         raise ForeignFailure("a file's name is empty or contains NUL", system="files", reason="EINVAL")
     return path
