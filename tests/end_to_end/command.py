@@ -49,6 +49,7 @@ class Running:
         self._out = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the end is collected
         self._err = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the end is collected
         self._started = time.monotonic()
+        self._peak_mb = 0.0
         self._process = subprocess.Popen(
             [*before, str(MEND), *(str(argument) for argument in arguments)],
             cwd=cwd,
@@ -74,15 +75,24 @@ class Running:
 
     def wait(self, seconds_max: float = SECONDS_MAX) -> Ended:
         """Its end; one that takes too long is killed and fails the test."""
-        late = not until(lambda: self.ended, seconds_max)
+        late = not until(self._looked_after, seconds_max)
         if late:
             self.kill()
-        _, status, usage = os.wait4(self.pid, 0)
-        self._process.returncode = os.waitstatus_to_exitcode(status)
+        self._process.wait()
         seconds = time.monotonic() - self._started
         out, err = (self._text(file) for file in (self._out, self._err))
         assert not late, f"still running after {seconds:.0f} s\n{out}\n{err}"
-        return Ended(self._process.returncode, out, err, seconds, usage.ru_maxrss / 1024)
+        return Ended(self._process.returncode, out, err, seconds, self._peak_mb)
+
+    def _looked_after(self) -> bool:
+        """Whether it has ended; notes its memory. (What the system says afterwards includes ours from the fork.)"""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return self.ended
+        peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+        self._peak_mb = max(self._peak_mb, *(int(peak) / 1024 for peak in peaks), 0.0)
+        return self.ended
 
     @staticmethod
     def _text(file: Any) -> str:
