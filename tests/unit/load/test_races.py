@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from shared.events.types import Event
+from shared.runtime.handling import Outcome
 from tests.unit.load.world import LoadWorld, Row, dying
 
 OLDEST: list[Row] = [{"k": 1, "v": "a1"}, {"k": 2, "v": "a2"}]
@@ -69,8 +69,8 @@ def test_at_every_moment(tmp_path: Path, mode: str, story: Callable[[LoadWorld],
     for number in range(1, 60):
         pair = story(world.anew(number))
         first, second = (pair[1], pair[0]) if turned else pair
-        happened: list[Any] = []
-        process, fuse = dying(world.process, number, lambda e=second, h=happened: h.append(world.deliver(e)))
+        happened: list[Outcome] = []
+        process, fuse = dying(world.process, number, _then(world, second, happened))
         outcome = world.deliver(first, process)
         over = not happened
         if over:
@@ -83,6 +83,10 @@ def test_at_every_moment(tmp_path: Path, mode: str, story: Callable[[LoadWorld],
             assert number > 3
             return
     raise AssertionError("more moments than expected")
+
+
+def _then(world: LoadWorld, event: Event, happened: list[Outcome]) -> Callable[[], None]:
+    return lambda: happened.append(world.deliver(event))
 
 
 def test_a_load_that_dies_is_halted_by_the_withdrawal_and_hurts_no_new_reading(tmp_path: Path) -> None:
