@@ -80,7 +80,7 @@ schemas: setup ## Write schemas/events/*.avsc anew from the event models.
 	$(BIN)/python -m shared.events.schemas
 
 .PHONY: bench-env
-bench-env: setup ## Build the environments of the peers that we are measured against (once, minutes).
+bench-env: setup ## Build the environments that are measured, ours and the peers' (once, a minute or two).
 	$(BIN)/python -m benchmarks.environments
 
 .PHONY: bench

@@ -165,6 +165,23 @@ def targets(figures: dict[str, Any], long: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def ratios(figures: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Ours over each other side: by median wall time, by the fastest run of each, by median processor time.
+
+    Other work on the machine lengthens wall times by chance; the last two hardly move.
+    """
+    ours = figures["ours"]
+    return {
+        side: {
+            "wall": round(ours["wall_seconds"] / its["wall_seconds"], 3),
+            "fastest_wall": round(min(ours["walls"]) / min(its["walls"]), 3),
+            "cpu": round(ours["cpu_seconds"] / its["cpu_seconds"], 3),
+        }
+        for side, its in figures.items()
+        if side != "ours"
+    }
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pipeline", description=__doc__)
@@ -185,6 +202,7 @@ def main() -> None:
         "rounds": asked.rounds,
         "versions": shown.versions(),
         **measured,
+        "ratios": ratios(measured["figures"]),
         "ten_times": long,
         "targets": targets(measured["figures"], long),
     }
