@@ -79,5 +79,5 @@ def main() -> None:
     try:
         app()
     except MendError as error:
-        console(stderr=True).print(f"mend: {clean(str(error), 2_000)}")
+        console(stderr=True).print(f"mend: {clean(str(error), 2_000)}", soft_wrap=True)
         sys.exit(Exit.USAGE if isinstance(error, DefinitionError | DefinitionMissing) else Exit.FAILED)

@@ -38,7 +38,7 @@ def run(
         show(result, found.root)
         _show_waiting(report.Store(process.store, process.objects), definition.pipeline, found.root)
     if left_over:
-        console(stderr=True).print(f"mend: {left_over}")
+        console(stderr=True).print(f"mend: {left_over}", soft_wrap=True)
         raise typer.Exit(Exit.FAILED)
     raise typer.Exit(Exit.WAITING if report.waits_for_person(result["incidents"]) else Exit.DONE)
 
