@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.remediate import precedents
 from services.remediate.quarantine import Quarantine
 from services.remediate.records import Attempt, Finding, Healing, Remedy, load_finding, load_remedy
 from services.remediate.work import Work
@@ -39,11 +40,12 @@ def _end_waiting(work: Work, finding: Finding) -> None:
         record = load_remedy(work.ports.state, remedy_id)
         if record is None or record.incident_id != finding.incident_id or not _waits(record):
             continue
+        precedents.withdrawn(work.ports.state, record, "its incident was closed", work.now)
         record.move(RemedyState.EXPIRED if record.state == RemedyState.PROPOSED else RemedyState.FAILED)
         record.wake_at = 0
         record.explanation = "its incident was closed before it could help"
         record.save(work.ports.state)
-    finding.proposal = ""
+    finding.proposal = finding.asks = ""
 
 
 def _waits(record: Remedy) -> bool:

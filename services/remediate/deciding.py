@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from services.remediate import budget, posterior
+from services.remediate import budget, posterior, precedents
 from services.remediate.decision import Request, Ruling, decide
 from services.remediate.freeze import frozen
 from services.remediate.plans import Case, Plan, RemedyKind
@@ -13,8 +14,8 @@ from services.remediate.registry import prior_of
 from services.remediate.work import Work
 from shared.domain import ids
 from shared.domain.pipeline import Healing as HealingLimits
-from shared.domain.remedy import Mode, RemedyState
-from shared.events.types import RemedyApplied, RemedyProposed, RemedyVerified
+from shared.domain.remedy import Mode, RemedyState, Tier
+from shared.events.types import ContractAmended, RemedyApplied, RemedyProposed, RemedyVerified
 
 if TYPE_CHECKING:
     from shared.domain.policy import Policy
@@ -28,6 +29,9 @@ class Assessment(NamedTuple):
     ruling: Ruling
     p_cause: float
     p_success: float
+    precedent: str = ""  # the remedy whose precedent it follows
+    rejected: str = ""  # who rejected the same before, and why
+    waits_for: str = ""  # the remedy about which the same was asked already
 
 
 def assess(work: Work, case: Case, remedy: RemedyKind, plan: Plan) -> Assessment:
@@ -39,6 +43,9 @@ def assess(work: Work, case: Case, remedy: RemedyKind, plan: Plan) -> Assessment
     window = policy.circuit_breaker.window_seconds + policy.circuit_breaker.pause_seconds
     recent = posterior.recent_outcomes(state, remedy.name, finding.pipeline, work.now - window * 1_000_000)
     here, everywhere = budget.spent(state, finding.pipeline, work.now, policy.budget.remedies_per_hour_all)
+    asked = precedents.question_of_plan(state, finding.pipeline, remedy.name, plan)
+    answer = asked.answer(plan.signature) if asked is not None else precedents.Answer("", "")
+    standing = answer.state == "standing" and (answer.by == "policy" or policy_people(policy, answer.by))
     alone = remedy.alone_when_autonomous and policy.mode(limits.mode) == Mode.AUTONOMOUS
     request = Request(
         remedy=remedy.name,
@@ -49,13 +56,25 @@ def assess(work: Work, case: Case, remedy: RemedyKind, plan: Plan) -> Assessment
         rows_changed=plan.rows_changed,
         rows_batch=case.healing.rows_total() if case.healing else 0,
         person_only=remedy.person_only and not alone,
+        precedent=answer.remedy_id if standing else "",
+        precedent_by=answer.by if standing else "",
         spent_pipeline=here,
         spent_all=everywhere,
         frozen=frozen(policy, finding.pipeline, work.now),
         outcomes=tuple(recent),
         now=work.now,
     )
-    return Assessment(decide(request, policy, limits), request.p_cause, likely)
+    ruling = decide(request, policy, limits)
+    followed = answer.remedy_id if ruling.reason.startswith("by precedent of ") else ""
+    rejected = f"{answer.by} rejected the same ({answer.remedy_id}) {answer.reason}".strip()
+    return Assessment(
+        ruling,
+        request.p_cause,
+        likely,
+        followed,
+        rejected if answer.state == "rejected" else "",
+        answer.remedy_id if answer.state == "asked" else "",
+    )
 
 
 def new_record(work: Work, case: Case, remedy: RemedyKind, plan: Plan, told: Assessment) -> Remedy:
@@ -79,6 +98,7 @@ def new_record(work: Work, case: Case, remedy: RemedyKind, plan: Plan, told: Ass
         rows_changed=plan.rows_changed,
         p_cause=told.p_cause,
         p_success=min(told.p_success, 1.0),
+        precedent=told.precedent,
         proposed_at=work.now,
     )
     finding.remedies.append(record.remedy_id)
@@ -93,6 +113,8 @@ def propose(work: Work, case: Case, remedy: RemedyKind, plan: Plan, told: Assess
     case.finding.proposal = record.remedy_id
     case.finding.state = "waiting"
     case.finding.note = told.ruling.reason
+    case.finding.asks = precedents.asked(work.ports.state, record, work.now)
+    case.finding.asks_seq = case.healing.seq if case.healing is not None else ""
     note_decision(work, record.remedy_id, "propose", "policy", told.ruling.reason)
     record.save(work.ports.state)
     work.emit(
@@ -118,8 +140,6 @@ def propose(work: Work, case: Case, remedy: RemedyKind, plan: Plan, told: Assess
 
 def plan_json(record: Remedy) -> str:
     """The plan as bounded JSON text."""
-    import json
-
     text = json.dumps({**record.plan, "diff": record.diff} if record.diff else record.plan, ensure_ascii=False)
     return text if len(text) <= PLAN_JSON_CHARACTERS_MAX else json.dumps({"action": record.plan.get("action", "")})
 
@@ -151,7 +171,10 @@ def approve(work: Work, record: Remedy, by: str, reason: str) -> None:
     record.wake_at = 0
     note_decision(work, record.remedy_id, "approve", by, reason)
     if by == "policy":
-        budget.spend(work.ports.state, record.remedy_id, record.pipeline, work.now)
+        if record.tier != Tier.SAFE and not record.precedent:
+            budget.spend(work.ports.state, record.remedy_id, record.pipeline, work.now)
+    else:
+        precedents.decided(work.ports.state, record, "standing", by, reason, work.now)
 
 
 def note_decision(work: Work, remedy_id: str, decision: str, by: str, reason: str) -> None:
@@ -201,6 +224,8 @@ def verified(
     record.explanation = why
     record.wake_at = 0
     record.save(work.ports.state)
+    if success or counts:
+        _settle_precedent(work, record, success=success)
     if counts:
         kind, state = (record.cause, record.remedy, record.pipeline), work.ports.state
         posterior.feed(state, record.remedy_id, *kind, success, work.now)
@@ -220,6 +245,45 @@ def verified(
         rows_not_healed=left,
         explanation=why,
     )
+
+
+def _settle_precedent(work: Work, record: Remedy, *, success: bool) -> None:
+    """What was verified holds from now on; a precedent that failed where it was made does not."""
+    state = work.ports.state
+    if not success:
+        precedents.withdrawn(state, record, "it did not help where it was tried first", work.now)
+        return
+    precedents.proved(state, record, work.now)
+    renamed = record.plan.get("rename", {})
+    if renamed and not record.precedent and not _disputed(work, record):
+        work.emit(
+            ContractAmended,
+            f"{record.remedy_id}|renames",
+            subject=record.pipeline,
+            pipeline=record.pipeline,
+            remedy_id=record.remedy_id,
+            accept_renames_json=json.dumps(renamed, ensure_ascii=False, sort_keys=True),
+        )
+
+
+def _disputed(work: Work, record: Remedy) -> bool:
+    """True while a proposal waits that takes another delivered column for one of the same contract columns.
+
+    Proposals that the values did not decide are looked at again, now that more is known.
+    """
+    mine = {wanted: delivered for delivered, wanted in record.plan.get("rename", {}).items()}
+    disputed = False
+    for question in precedents.open_questions(work.ports.state, record.pipeline, record.remedy):
+        for answer in question.in_state("asked"):
+            theirs = {wanted: delivered for delivered, wanted in answer.rename.items()}
+            if not set(mine) & set(theirs):
+                continue
+            if answer.decided_by_values:
+                disputed = disputed or any(theirs.get(wanted, name) != name for wanted, name in mine.items())
+            elif answer.remedy_id != record.remedy_id:
+                question.call(answer, work.now)
+                question.save(work.ports.state)
+    return disputed
 
 
 def policy_people(policy: Policy, by: str) -> bool:

@@ -33,6 +33,8 @@ class Request:
     rows_batch: int = 0
     cost: float = 0.0
     person_only: bool = False  # the remedy is a question to a person by its nature
+    precedent: str = ""  # the remedy with the same signature that was decided before
+    precedent_by: str = ""  # by whom: a person, or the policy
     spent_pipeline: int = 0
     spent_all: int = 0
     frozen: str = ""  # name of the freeze window that is open
@@ -49,6 +51,9 @@ def decide(request: Request, policy: Policy, healing: Healing) -> Ruling:
         return Ruling("forbid", f"the policy forbids {request.remedy} in {request.pipeline or 'this place'}")
     if mode == Mode.OBSERVE:
         return Ruling("observe", "mode observe: diagnoses only")
+    person = request.precedent != "" and request.precedent_by not in ("", "policy")
+    if person and tier != Tier.DANGEROUS:
+        return _by_precedent(request, policy, tier)
     if request.person_only:
         return Ruling("propose", "only a person can do this")
     if mode == Mode.PROPOSE:
@@ -57,18 +62,29 @@ def decide(request: Request, policy: Policy, healing: Healing) -> Ruling:
         return Ruling("propose", f"the policy wants a person to decide about {request.remedy}")
     if tier == Tier.DANGEROUS:
         return Ruling("propose", "dangerous remedies never run by themselves")
+    if request.precedent:
+        return _by_precedent(request, policy, tier)
     reasons = [
         reason
         for reason in (
             _unlikely(request, policy, mode, tier),
             _too_much(request, policy, healing, mode, tier),
-            _spent(request, policy),
+            _spent(request, policy) if tier != Tier.SAFE else "",
             f"freeze window {request.frozen}" if request.frozen and tier != Tier.SAFE else "",
             _broken(request, policy.circuit_breaker),
         )
         if reason
     ]
     return Ruling("propose", "; ".join(reasons)) if reasons else Ruling("apply", f"{tier} remedy in mode {mode}")
+
+
+def _by_precedent(request: Request, policy: Policy, tier: Tier) -> Ruling:
+    """The same was decided before: only a freeze window or a remedy that rests is in its way."""
+    frozen = f"freeze window {request.frozen}" if request.frozen and tier != Tier.SAFE else ""
+    reasons = [reason for reason in (frozen, _broken(request, policy.circuit_breaker)) if reason]
+    if reasons:
+        return Ruling("propose", "; ".join(reasons))
+    return Ruling("apply", f"by precedent of {request.precedent_by}, {request.precedent}")
 
 
 def _unlikely(request: Request, policy: Policy, mode: Mode, tier: Tier) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.remediate import closing, deciding, lone, undoing
+from services.remediate import closing, deciding, lone, precedents, undoing
 from services.remediate import healing as steps
 from services.remediate.plans import Case
 from services.remediate.playbook.waiting import RELEASE
@@ -45,6 +45,7 @@ def _decide(work: Work, event: RemedyDecided) -> None:
         record.decided_by, record.decided_at, record.wake_at = event.by, work.now, 0
         record.save(work.ports.state)
         deciding.note_decision(work, record.remedy_id, "reject", event.by, event.reason)
+        precedents.decided(work.ports.state, record, "rejected", event.by, event.reason, work.now)
         _refuse(work, record)
         _go_on(work, record)
 
@@ -59,6 +60,7 @@ def expire(work: Work, remedy_id: str) -> None:
         record.move(RemedyState.EXPIRED)
         record.explanation = "nobody decided in time"
         deciding.note_decision(work, remedy_id, "expire", "policy", record.explanation)
+        precedents.decided(work.ports.state, record, "expired", "policy", record.explanation, work.now)
         record.save(work.ports.state)
         _refuse(work, record)
         _go_on(work, record)
@@ -73,10 +75,11 @@ def _refuse(work: Work, record: Remedy) -> None:
         finding = load_finding(work.ports.state, incident)
         if finding is None or (incident != record.incident_id and finding.proposal != record.remedy_id):
             continue
-        if record.remedy not in finding.refused:
+        general = record.state == RemedyState.REJECTED and record.plan.get("signature")  # refused for the pipeline
+        if record.remedy not in finding.refused and not general:
             finding.refused.append(record.remedy)
         if finding.proposal == record.remedy_id and _of_rows(finding):
-            finding.proposal = ""
+            finding.proposal = finding.asks = ""
             finding.state = finding.state if finding.closed else IncidentState.CLASSIFIED
         finding.save(work.ports.state)
 
@@ -106,6 +109,8 @@ def _undo(work: Work, record: Remedy, event: RemedyDecided) -> None:
     record.undone_by = event.by
     record.save(work.ports.state)
     deciding.note_decision(work, record.remedy_id, "undo", event.by, event.reason)
+    if precedents.withdrawn(work.ports.state, record, f"{event.by} took it back", work.now):
+        deciding.note_decision(work, record.remedy_id, "withdraw precedent", event.by, "later ones are asked again")
     batch.undo.append(record.remedy_id)
     steps.advance(work, batch)
 

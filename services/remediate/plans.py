@@ -46,6 +46,9 @@ class Plan:
     reading_options_json: str = ""
     table: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)  # counts, names and formats for people
+    signature: str = ""  # what a decision about it holds for, in names and formats; "" = for this case alone
+    question: str = ""  # what it answers, when several signatures answer the same; "" = the signature
+    decided_by_values: bool = False  # the values leave one answer only
 
     def told(self) -> dict[str, Any]:
         """The plan for events and documents: names and counts, no cell value."""
@@ -59,6 +62,9 @@ class Plan:
             told["waive"] = list(self.waive)
         if self.reading_options_json:
             told["reading"] = self.reading_options_json
+        if self.signature:
+            told |= {"signature": self.signature, "question": self.question}
+            told["decided_by_values"] = self.decided_by_values
         return told
 
 

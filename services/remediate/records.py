@@ -162,6 +162,8 @@ class Finding:
     tried: dict[str, int] = field(default_factory=dict)
     remedies: list[str] = field(default_factory=list)
     proposal: str = ""  # the remedy that waits for a person, or was approved and waits for its turn
+    asks: str = ""  # key of the answer that it waits for, alone or with other batches
+    asks_seq: str = ""  # its batch's place in the order of deliveries, by which waiting ones have their turn
     retries: int = 0
     phase: str = ""  # of a retry: pause, sent
     awaits_table: str = ""
@@ -255,6 +257,7 @@ class Remedy:
     rows_not_healed: int = 0
     explanation: str = ""
     undone_by: str = ""
+    precedent: str = ""  # the remedy whose precedent let this one run
     diff: str = ""  # object path of the proposed cells
     wake_at: int = 0
 

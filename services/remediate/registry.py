@@ -13,6 +13,7 @@ from services.remediate.playbook.parse_numbers import PARSE_NUMBERS
 from services.remediate.playbook.rename_columns import RENAME_COLUMNS
 from services.remediate.playbook.snap_to_allowed import SNAP_TO_ALLOWED
 from services.remediate.playbook.waiting import AWAIT_PARENT, HOLD_FOR_PERSON, RELEASE, RETRY_WITH_BACKOFF
+from services.remediate.playbook.widen_type import WIDEN_TYPE
 from services.remediate.posterior import Beta
 from shared.domain.policy import Policy
 
@@ -26,6 +27,7 @@ REMEDIES: tuple[RemedyKind, ...] = (
     NORMALISE_TEXT,
     PARSE_DATES,
     PARSE_NUMBERS,
+    WIDEN_TYPE,
     SNAP_TO_ALLOWED,
     DEDUPLICATE,
     AWAIT_PARENT,

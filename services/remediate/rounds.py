@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from services.remediate import deciding
+from services.remediate import deciding, precedents
 from services.remediate.plans import Case, Plan, RemedyKind, Stage
+from services.remediate.playbook.add_column import ADD_COLUMN
 from services.remediate.records import Finding, Remedy, load_remedy
 from services.remediate.registry import candidates, remedy_named
 from services.remediate.work import BatchCases, Work
@@ -73,6 +74,7 @@ def choose_all(work: Work, cases: BatchCases, findings: list[Finding]) -> Round:
         if isinstance(chosen, Choice):
             told.choices.append(chosen)
             claimed.update(chosen.plan.rename)
+            told.choices += _rest_accepted(work, cases.case(finding, claimed), chosen)
         elif chosen == "waiting":
             told.waiting.append(finding)
             proposal = load_remedy(work.ports.state, finding.proposal) if finding.proposal else None
@@ -80,6 +82,18 @@ def choose_all(work: Work, cases: BatchCases, findings: list[Finding]) -> Round:
         else:
             told.exhausted.append(finding)
     return told
+
+
+def _rest_accepted(work: Work, case: Case, rename: Choice) -> list[Choice]:
+    """The columns that a rename leaves over are new ones: accepted in the same attempt if the policy lets that."""
+    finding = case.finding
+    if not rename.plan.rename or finding.check != "missing_columns" or ADD_COLUMN.name in finding.refused:
+        return []
+    plan = ADD_COLUMN.plan(case)
+    told = deciding.assess(work, case, ADD_COLUMN, plan) if plan is not None else None
+    if plan is None or told is None or told.rejected or told.ruling.verdict != "apply":
+        return []  # the next attempt finds them, and asks
+    return [Choice(finding, ADD_COLUMN, plan, None, told)]
 
 
 def _turn(finding: Finding) -> tuple[int, str]:
@@ -128,12 +142,17 @@ def choose(
         if plan is None:
             continue
         told = deciding.assess(work, case, remedy, plan)
+        if told.rejected:
+            finding.note = told.rejected
+            continue
         if told.ruling.verdict == "apply":
             return Choice(finding, remedy, plan, None, told)
         if told.ruling.verdict == "propose":
             question = _question(remedy.name, plan.columns)
             if question in asked and not last:
                 finding.proposal, finding.note = asked[question], "waits for the decision about the same column"
+            elif told.waits_for:
+                _join(work, case, remedy, plan, told.waits_for)
             else:
                 asked[question] = deciding.propose(work, case, remedy, plan, told).remedy_id
             return "waiting"
@@ -143,16 +162,29 @@ def choose(
     return "exhausted"
 
 
+def _join(work: Work, case: Case, remedy: RemedyKind, plan: Plan, remedy_id: str) -> None:
+    """The same is being asked already: one decision for all that wait for it."""
+    finding = case.finding
+    question = precedents.question_of_plan(work.ports.state, finding.pipeline, remedy.name, plan)
+    finding.proposal = remedy_id
+    finding.asks = question.answer(plan.signature).key if question is not None else ""
+    finding.asks_seq = case.healing.seq if case.healing is not None else ""
+    finding.note = f"waits for the decision on {remedy_id}: {plan.sentence}"[:1_000]
+
+
 def standing_proposal(work: Work, case: Case) -> Choice | Literal["waiting"] | None:
     """What an earlier proposal has come to: it waits, was approved (plan anew), or is over (None)."""
     finding = case.finding
     record = load_remedy(work.ports.state, finding.proposal) if finding.proposal else None
     if record is None:
-        finding.proposal = ""
+        finding.proposal = finding.asks = ""
         return None
-    if record.state in (RemedyState.PROPOSED, RemedyState.APPLIED):
+    foreign = record.batch_id != finding.batch_id  # another batch's, that asks the same
+    if record.state == RemedyState.PROPOSED or (record.state == RemedyState.APPLIED and not foreign):
         return "waiting"  # for a person, for a newer delivery, for a parent
-    finding.proposal = ""
+    finding.proposal = finding.asks = ""
+    if foreign:
+        return None
     remedy = remedy_named(record.remedy)
     if record.state != RemedyState.APPROVED or remedy is None:
         return None

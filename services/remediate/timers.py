@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.remediate import healing as steps
-from services.remediate import lone, people
+from services.remediate import lone, people, precedents
 from services.remediate.deciding import verified
 from services.remediate.playbook.deliveries import TRIES_MAX
 from services.remediate.playbook.waiting import backoff_microseconds
@@ -23,6 +23,7 @@ from shared.domain.remedy import RemedyState
 from shared.events.types import SourceReread
 from shared.ports.state_store import Where
 
+FOLLOWERS_MAX = 20  # batches that one tick lets follow a decision; each emits a few events
 RINGS_MAX = 10  # of one tick; the next tick comes at once while timers are due
 ANSWER_MICROSECONDS = 120_000_000  # how long a refetch may stay without an answer
 
@@ -41,6 +42,62 @@ def ring(work: Work) -> None:
             _wake_batch(work, batch)
         elif finding is not None and 0 < finding.wake_at <= work.now:
             _wake_finding(work, finding)
+        elif batch is None and finding is None:
+            _wake_followers(work, stored.key)
+
+
+def _wake_followers(work: Work, key: str) -> None:
+    """A question was answered: what waits for the answer goes on, some at each tick, in the order of deliveries."""
+    question = precedents.load_question(work.ports.state, key)
+    if question is None or not question.wake:
+        return
+    wanted = question.wake[0]
+    answer = question.answers.get(wanted) or precedents.Answer(wanted, "")
+    done = answer.state == "asked" and not _void(work, answer)
+    if not done:
+        waiting = [Where("asks", "==", wanted)]
+        found = work.ports.state.query(HEALINGS, waiting, order_by="asks_seq", limit=FOLLOWERS_MAX + 1)
+        for stored in found[:FOLLOWERS_MAX]:
+            if not work.full:
+                _follow(work, stored.key, question.remedy, answer)
+        done = len(found) <= FOLLOWERS_MAX and not work.full
+    question = precedents.load_question(work.ports.state, key) or question  # an answer may have come meanwhile
+    if done:
+        question.wake = [each for each in question.wake if each != wanted]
+    question.wake_at = work.now if question.wake else 0
+    question.save(work.ports.state)
+
+
+def _void(work: Work, answer: precedents.Answer) -> bool:
+    """True when more is known now than when it was asked: it is asked anew, or answers itself."""
+    record = load_remedy(work.ports.state, answer.remedy_id)
+    finding = load_finding(work.ports.state, record.incident_id) if record is not None else None
+    if record is None or finding is None or record.state != RemedyState.PROPOSED:
+        return False
+    known = precedents.learned_renames(work.ports.state, finding)
+    asked = {wanted: delivered for delivered, wanted in answer.rename.items()}
+    if not any(known.get(wanted, name) != name for wanted, name in asked.items()) and not set(asked) <= set(known):
+        return False
+    record.move(RemedyState.EXPIRED)
+    record.wake_at = 0
+    record.explanation = "more is known since; it is looked at again"
+    record.save(work.ports.state)
+    precedents.withdrawn(work.ports.state, record, record.explanation, work.now)
+    return True
+
+
+def _follow(work: Work, incident: str, remedy: str, answer: precedents.Answer) -> None:
+    finding = load_finding(work.ports.state, incident)
+    if finding is None or finding.asks != answer.key:
+        return
+    finding.asks = ""
+    if answer.state == "expired" and remedy not in finding.refused:
+        finding.refused.append(remedy)
+        finding.note = f"{answer.remedy_id}: {answer.reason}"
+    finding.save(work.ports.state)
+    batch = load_healing(work.ports.state, finding.batch_id)
+    if batch is not None and not finding.closed:
+        steps.advance(work, batch)
 
 
 def _wake_batch(work: Work, batch: Healing) -> None:

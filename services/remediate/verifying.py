@@ -63,8 +63,8 @@ def revert_terms(work: Work, healing: Healing, record: Remedy) -> None:
     for delivered in record.plan.get("rename", {}):
         healing.rename.pop(delivered, None)
     healing.waive = [each for each in healing.waive if each not in record.plan.get("waive", [])]
-    accepted = [str(each).rpartition(":")[0] for each in record.plan.get("accept", [])]
-    if accepted:
+    accepted, renamed = list(record.plan.get("accept", [])), sorted(record.plan.get("rename", {}))
+    if (accepted or renamed) and not record.precedent:  # what another remedy made general stays general
         work.emit(
             ContractAmended,
             f"{record.remedy_id}|removed",
@@ -72,6 +72,7 @@ def revert_terms(work: Work, healing: Healing, record: Remedy) -> None:
             pipeline=record.pipeline,
             remedy_id=record.remedy_id,
             remove_columns=accepted,
+            remove_renames=renamed,
         )
 
 
@@ -98,6 +99,11 @@ def _but(rows: int) -> str:
 
 
 def _settle_whole(work: Work, healing: Healing, attempt: Attempt, record: Remedy, finding: Finding | None) -> None:
+    before = _released_before(healing, attempt)
+    if attempt.rows_passed < before:
+        why = f"it releases {attempt.rows_passed:,} rows, and the reading before it released {before:,}"
+        deciding.verified(work, record, success=False, healed=0, left=attempt.rows_quarantined, why=why)
+        return
     if attempt.rows_passed > 0:
         cells = record.plan.get("action") in ("cells", "discard") and attempt.rows_passed < attempt.rows
         everything = Counted(attempt.rows_passed, attempt.rows_quarantined, 0)
@@ -115,6 +121,14 @@ def _settle_whole(work: Work, healing: Healing, attempt: Attempt, record: Remedy
         deciding.verified(work, record, success=False, healed=0, left=attempt.rows_quarantined, why=why)
     elif record.remedy_id not in healing.pending:
         healing.pending.append(record.remedy_id)  # it helped; its rows still wait for something else
+
+
+def _released_before(healing: Healing, attempt: Attempt) -> int:
+    """Rows that the reading before this one had released, of an attempt that is a new reading; else 0."""
+    if attempt.kind != "reading":
+        return 0
+    earlier = [each.reading for each in healing.attempts if each.reading < attempt.reading]
+    return sum(each.rows_passed for each in healing.attempts if earlier and each.reading == max(earlier))
 
 
 def _settle_pending(work: Work, healing: Healing, attempt: Attempt) -> None:

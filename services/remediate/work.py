@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +80,14 @@ def lone_case(work: Work, finding: Finding) -> Case:
     return Case(finding=finding, ports=work.ports, policy=read_policy(work.ports), definition=definition)
 
 
+def _note_renames(ports: Ports, healing: Healing) -> None:
+    """Other names of columns that validate knew by itself: later attempts of the batch repeat them."""
+    judged = [each.number for each in healing.standing() if each.verdict and each.reading == healing.reading]
+    verdict = ports.state.get("verdicts", f"{healing.batch_id}:{judged[-1]}") if judged else None
+    renamed = json.loads((verdict or {}).get("rename_json") or "{}")
+    healing.rename = {**renamed, **healing.rename}
+
+
 @dataclass(slots=True, kw_only=True)
 class BatchCases:
     """Makes the cases of one batch's incidents; definitions and quarantine are read once."""
@@ -100,6 +109,7 @@ class BatchCases:
         definition = read_pipeline(ports, healing.pipeline)
         delivery = ports.state.get("deliveries", healing.batch_id) or {}
         made = list(delivery.get("readings", []))
+        _note_renames(ports, healing)
         return cls(
             work=work,
             healing=healing,

@@ -13,8 +13,12 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}\Z")
 
 class _AddColumn(Played):
     def plan(self, case: Case) -> Plan | None:
-        """Accept every unexpected column that no rename of this round takes."""
-        if case.finding.check != "unexpected_columns" or case.healing is None:
+        """Accept every unexpected column that no rename of this round takes, once nothing is missing any more."""
+        check = case.finding.check
+        if check not in ("unexpected_columns", "missing_columns") or case.healing is None:
+            return None
+        missing = case.finding.evidence("missing") or []
+        if check == "missing_columns" and not set(missing) <= set(case.claimed.values()):
             return None
         told = [each for each in case.finding.evidence("unexpected") or [] if isinstance(each, dict)]
         if int(case.finding.evidence("unexpected_count") or len(told)) > len(told):
@@ -30,8 +34,10 @@ class _AddColumn(Played):
             sentence=f"Accept new columns from now on: {names}" + ("; some have odd names" if odd else ""),
             rows=case.healing.rows_total(),
             columns=tuple(str(each["name"]) for each in new),
+            p_cause=0.95,
             confidence=0.5 if odd else 0.98,
             accept=tuple(accept),
+            signature=", ".join(sorted(accept)),
         )
 
 

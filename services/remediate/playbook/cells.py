@@ -61,6 +61,8 @@ def plan_of_mapping(
     rows = rows_changed(case, change)
     if rows == 0:
         return None
+    told = details.get("formats")
+    formats = [str(each) for each in told] if isinstance(told, list) else []
     least = float(mapping.get_column("confidence").min() or 0.0)  # type: ignore[arg-type]
     return Plan(
         action="cells",
@@ -72,6 +74,7 @@ def plan_of_mapping(
         confidence=least,
         changes=(change,),
         details={**details, "distinct_texts": mapping.height},
+        signature=f"{column.name}: {', '.join(formats)}" if formats else "",
     )
 
 

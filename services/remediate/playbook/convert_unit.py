@@ -50,6 +50,7 @@ class _ConvertUnit(Played):
             confidence=0.9,
             changes=(change,),
             details={"factor": factor, "choices": len(told)},
+            signature=f"{column.name} ÷ {factor:g}",
         )
 
 

@@ -15,7 +15,7 @@ TRIES_MAX = 5
 class _OtherReading(Played):
     def plan(self, case: Case) -> Plan | None:
         """The best reading that the content suggests and that was not made yet."""
-        if case.healing is None:
+        if case.healing is None or (case.finding.cause == "ragged_rows" and _few(case)):
             return None
         told = case.finding.evidence("alternatives")
         for entry in told if isinstance(told, list) else case.alternatives:
@@ -27,8 +27,14 @@ class _OtherReading(Played):
                 sentence=f"Read the delivery again as {_said(options)}",
                 rows=case.healing.rows_total(),
                 reading_options_json=options.to_json(),
+                signature=options.to_json(),
             )
         return None
+
+
+def _few(case: Case) -> bool:
+    """True when most records fit: some bad lines are no reason to read the good ones otherwise."""
+    return 2 * case.finding.rows_failed < case.finding.rows
 
 
 def _options(entry: Any) -> ReadingOptions | None:

@@ -159,13 +159,16 @@ def told(missing: str, delivered: str, **changed: Any) -> dict[str, Any]:
 
 
 def test_a_synonym_beats_everything() -> None:
-    rename, sure = match(["city"], [told("city", "citty", name_similarity=0.95), told("city", "town", synonym=True)])
-    assert rename == {"town": "city"}
-    assert sure >= 0.97
+    found = match(["city"], [told("city", "citty", name_similarity=0.95), told("city", "town", synonym=True)])
+    assert found is not None
+    assert found.rename == {"town": "city"}
+    assert found.confidence >= 0.97
 
 
 def test_a_name_that_differs_by_case_and_marks_is_the_same_name() -> None:
-    assert match(["dep_time"], [told("dep_time", "DepTime")]) == ({"DepTime": "dep_time"}, 0.98)
+    found = match(["dep_time"], [told("dep_time", "DepTime")])
+    assert found is not None
+    assert (found.rename, found.confidence) == ({"DepTime": "dep_time"}, 0.98)
 
 
 @pytest.mark.parametrize(
@@ -177,16 +180,68 @@ def test_a_name_that_differs_by_case_and_marks_is_the_same_name() -> None:
     ],
 )
 def test_a_doubtful_match_is_no_certainty(candidates_told: list[dict[str, Any]]) -> None:
-    assert match(["city"], candidates_told)[1] <= 0.5
+    found = match(["city"], candidates_told)
+    assert found is not None
+    assert found.confidence <= 0.5
 
 
 def test_nothing_that_resembles_is_no_match() -> None:
-    assert match(["city"], [told("city", "x", fits_share=0.1)])[0] == {}
+    assert match(["city"], [told("city", "x", fits_share=0.1)]) is None
 
 
 def test_one_delivered_column_cannot_be_two() -> None:
     pair = [told("city", "town", synonym=True), told("place", "town", synonym=True)]
-    assert match(["city", "place"], pair) == ({}, 0.0)
+    assert match(["city", "place"], pair) is None
+
+
+def step(delivered: str, name: float, *, kept: int, broken: int, continues: float = 1.0) -> dict[str, Any]:
+    such = {"kept": kept, "broken": broken, "such_as": ["change = level - the level before"] if kept else []}
+    return told("change", delivered, name_similarity=name, identities=such, continues=continues, logical_type="integer")
+
+
+def test_a_name_that_misleads_is_no_match_by_itself_and_the_values_choose_what_is_asked() -> None:
+    found = match(["change"], [step("new_change", 0.9, kept=0, broken=1), step("difference", 0.4, kept=1, broken=0)])
+    assert found is not None
+    assert found.rename == {"difference": "change"}
+    assert found.by_values
+    assert found.confidence <= 0.5
+    assert "the values speak for difference (change = level - the level before)" in found.doubts[0]
+
+
+def test_names_that_contain_each_other_and_values_that_continue_are_sure() -> None:
+    best = told("ill", "total_ill", name_contained=True, continues=0.9, logical_type="integer")
+    far = told("ill", "tests", name_similarity=0.2, continues=0.01, logical_type="integer")
+    found = match(["ill"], [best, far])
+    assert found is not None
+    assert (found.rename, found.confidence) == ({"total_ill": "ill"}, 0.95)
+    for rival in (told("ill", "ill_now", continues=0.8), told("ill", "beds", name_similarity=0.1, continues=1.2)):
+        doubtful = match(["ill"], [best, rival])
+        assert doubtful is not None
+        assert doubtful.confidence <= 0.5
+
+
+def test_numbers_are_not_renamed_by_a_like_name_alone() -> None:
+    found = match(["ill"], [told("ill", "total_ill", name_contained=True, logical_type="integer")])
+    assert found is not None
+    assert found.confidence <= 0.5
+
+
+def test_what_was_rejected_is_not_asked_again() -> None:
+    pair = [told("city", "city_a", name_similarity=0.8), told("city", "city_b", name_similarity=0.7)]
+    found = match(["city"], pair, [{"city_a": "city"}])
+    assert found is not None
+    assert found.rename == {"city_b": "city"}
+    assert match(["city"], pair, [{"city_a": "city"}, {"city_b": "city"}]) is None
+
+
+def test_another_name_that_the_pipeline_knows_is_sure_unless_the_values_contradict() -> None:
+    learned = {"change": "new_change"}
+    known = match(["change"], [step("new_change", 0.9, kept=1, broken=0)], (), learned)
+    assert known is not None
+    assert known.confidence == 0.99
+    against = match(["change"], [step("new_change", 0.9, kept=0, broken=1)], (), learned)
+    assert against is not None
+    assert against.confidence <= 0.5
 
 
 def test_units_are_divided_and_rounded_to_the_columns_type() -> None:

@@ -92,7 +92,7 @@ def test_an_accepted_column_can_be_taken_back(tmp_path: Path) -> None:
     assert world.waiting_rows() == set()
     (record,) = world.remedies()
     world.say(record.remedy_id, "undo")
-    assert world.of(ContractAmended)[0].remove_columns == ["note"]
+    assert world.of(ContractAmended)[0].remove_columns == ["note:string"]
     assert world.waiting_rows() == set(range(1, 21))
     assert world.finding("unexpected_columns").state == "escalated"
     world.places(20)

@@ -110,6 +110,7 @@ class World:
         self.hold: Callable[[pl.DataFrame, BatchStaged], list[dict[str, Any]]] = lambda rows, event: []
         self.on_reread: Callable[[SourceReread], list[Event]] = lambda event: []
         self.confidence = 0.95
+        self.hypotheses: dict[str, Any] = {}
         self.cause = ClockTicked(id="start", time=self.clock.now(), subject="test", correlation_id="test")
         self.count = 0
 
@@ -271,7 +272,8 @@ class World:
             fingerprint=fingerprint, origin="dataset" if evidence else "violation", pipeline="trips",
             batch_id=event.batch_id, attempt=event.attempt, reading=event.reading, failure_class="data_corruption",
             cause=cause, confidence=self.confidence, check=check, column=column, rows=rows, rows_failed=failed,
-            evidence_json=json.dumps({"check": check, "columns": column.split(",") if column else [], **evidence}),
+            evidence_json=json.dumps({"check": check, "columns": column.split(",") if column else [], **evidence,
+                                      "hypotheses": self.hypotheses}),
         )  # fmt: skip
 
     def write(self, path: str, frame: pl.DataFrame) -> None:
