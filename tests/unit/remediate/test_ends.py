@@ -10,8 +10,9 @@ from services.remediate import closing
 from services.remediate.handlers import SERVICE
 from services.remediate.records import load_finding, load_remedy
 from services.remediate.work import Work
+from shared.domain import paths
 from shared.domain.incident import IncidentState
-from shared.events.types import BatchStaged, Event, RemedyProposed
+from shared.events.types import BatchStaged, Event, RemedyProposed, SourceReread
 from shared.ports.state_store import Put
 from shared.runtime.unit_of_work import UnitOfWork
 from tests.unit.remediate.test_healing import trips
@@ -92,4 +93,53 @@ def test_a_release_that_is_said_twice_is_one_release(tmp_path: Path) -> None:
     world.say(f"release:{BATCH}", "approve")
     world.say(f"release:{BATCH}", "approve")
     assert [each.state for each in world.remedies()] == ["verified"]
+    world.places(20)
+
+
+def other_reading(world: World, cause: str) -> None:
+    """A check with a cause that suggests another reading, and an ingest that makes one in which every row fails."""
+    plain = world.report
+
+    def report(event: BatchStaged, check: str, column: str, *rest: object) -> Event:
+        failed, rows = rest[1:3]
+        evidence = {"alternatives": [{"format": "csv", "header": False}]}
+        told = plain(event, check, column, cause, failed, rows, evidence)  # type: ignore[arg-type]
+        return told.model_copy(update={"origin": "violation"})
+
+    def reread(event: SourceReread) -> list[Event]:
+        world.loaded.clear()
+        made = world.process.store.get("deliveries", BATCH)
+        assert made is not None
+        readings = [*made.data["readings"], {"options": event.reading_options_json}]
+        world.process.store.commit([Put("deliveries", BATCH, {**made.data, "readings": readings})])
+        worse = "header" in event.reading_options_json
+        rows = trips(city=["Nowhere"] * (20 if worse else 1)).with_columns(
+            _mend_row=pl.int_range(1, 21, dtype=pl.Int64),
+            _mend_raw=pl.lit(None, dtype=pl.String),
+            _mend_misfit=pl.lit(None, dtype=pl.String),
+        )
+        path = paths.part(paths.staged(BATCH, event.attempt), 0)
+        world.write(path, rows)
+        staged = {"batch_id": BATCH, "pipeline": "trips", "attempt": event.attempt, "seq": "s1", "parts": [path]}
+        return [BatchStaged.caused_by(event, "staged", 1, reading=len(readings), rows=20, **staged)]
+
+    world.report, world.on_reread = report, reread  # type: ignore[method-assign,assignment]
+
+
+def test_a_reading_that_releases_fewer_rows_is_taken_back(tmp_path: Path) -> None:
+    world = World(tmp_path, [fails_city()])
+    other_reading(world, "wrong_dialect")
+    world.deliver(trips(city=["Nowhere"]))
+    assert [each.state for each in world.remedies() if each.remedy == "other_reading"] == ["undone"]
+    assert world.healing().reading == 3
+    assert world.waiting_rows() == {1}
+    world.places(20)
+
+
+def test_a_few_bad_lines_are_no_reason_to_read_the_good_ones_otherwise(tmp_path: Path) -> None:
+    world = World(tmp_path, [fails_city()])
+    other_reading(world, "ragged_rows")
+    world.deliver(trips(city=["Nowhere"]))
+    assert world.healing().reading == 1
+    assert world.waiting_rows() == {1}
     world.places(20)
