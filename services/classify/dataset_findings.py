@@ -95,6 +95,9 @@ def _columns(_column: str, profile: Profile) -> Diagnosis:
     if missing and readings and matched * 2 < matched + missing:
         told = "Most contract columns are missing, and the content suggests another way of reading."
         return diagnosed("wrong_dialect", 0.7, told, [*evidence, seen("alternatives", readings, 0.7)])
+    if missing and profile.get("no_header") is True:
+        told = "The delivery has no header: a record stands where the names of the columns should be."
+        return diagnosed("column_missing", 0.85, told, evidence)
     if missing:
         names = profile.get("missing")
         shown = ", ".join(str(name) for name in names[:5]) if isinstance(names, list) else str(int(missing))

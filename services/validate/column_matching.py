@@ -34,6 +34,9 @@ CANDIDATES_PER_COLUMN = 3  # by names, and as many by values
 LEVELS_MIN = 3  # earlier batches from which on one can say what continues them
 CANDIDATES_SHOWN = 60
 GROWTH = 1.5  # how much farther than ever before the next step of a growing column may go
+# A number, a date or a moment, which no column is called.
+_DATUM = re.compile(r"\s*[-+]?\d[\d .,:/+-]*(T\d[\d:.]*Z?)?(__\d+)?\s*")
+_MARKS = re.compile(r"[;,|\t]")
 # From the narrowest: the first that all values fit is the column's type.
 TYPES_TRIED = ("boolean", "integer", "number", "date", "timestamp", "time")
 
@@ -104,6 +107,7 @@ class ColumnTrial:
         self._kept: dict[tuple[str, str], dict[str, Any]] = {}
         self._tried = mismatch.unexpected[:COLUMNS_TRIED]
         self._rows = 0
+        self._own_name = False  # some column holds its own name as a value
         self._nulls: dict[str, int] = {}
         self._as_type: dict[tuple[str, str], int] = {}
         self._sampled: dict[str, int] = {}
@@ -121,6 +125,7 @@ class ColumnTrial:
         for name in self._tried:
             cells = rows[name]
             if cells.dtype == pl.String:
+                self._own_name = self._own_name or bool((cells == name).any())
                 cells = cells.filter(~cells.is_in(list(self._rules.null_values)))
             cells = cells.drop_nulls()
             self._nulls[name] = self._nulls.get(name, 0) + rows.height - cells.len()
@@ -141,6 +146,18 @@ class ColumnTrial:
             failed = failed | failure.mask
         self._count(self._fits, (column.name, name), cells.len() - int(failed.sum()))
         self._profiles.setdefault((column.name, name), BatchProfile()).add(cast.frame)
+
+    def no_header(self, delivered: int) -> bool:
+        """True when a record seems to stand where the names should be: its cells are values and are told to nobody."""
+        names = self._mismatch.unexpected
+        if len(names) < delivered or not self._mismatch.missing:
+            return False  # at least one name is the contract's
+        known = {_plain(word) for column in self._contract.columns for word in (column.name, *column.synonyms)}
+        if not known.isdisjoint(_plain(name) for name in names):
+            return False
+        allowed = {str(value) for column in self._contract.columns for value in column.enum}
+        pieces = [piece for name in names for piece in (name, *_MARKS.split(name))]
+        return self._own_name or any(_DATUM.fullmatch(piece) or piece in allowed for piece in pieces)
 
     def unexpected(self) -> list[dict[str, Any]]:
         """Type profile of each unexpected column."""

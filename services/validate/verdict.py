@@ -49,6 +49,11 @@ def mismatched_columns(terms: Terms, mismatch: Mismatch, trial: ColumnTrial, del
     }
     strangers = [name[:NAME_CHARACTERS] for name in mismatch.unexpected[:NAMES_SHOWN]]
     new = f"{len(mismatch.unexpected)} columns are not in the contract: {_listed(strangers)}"
+    no_header = trial.no_header(delivered)
+    if no_header:
+        strangers, evidence["unexpected"] = [], []
+        new = "a record stands where the names of the columns should be"
+        evidence["no_header"] = True
     if not mismatch.missing:
         return DatasetFinding(check="unexpected_columns", message=new, evidence=evidence)
     names = [column.name[:NAME_CHARACTERS] for column in mismatch.missing[:NAMES_SHOWN]]
@@ -57,10 +62,10 @@ def mismatched_columns(terms: Terms, mismatch: Mismatch, trial: ColumnTrial, del
         "required": [column.name for column in mismatch.missing[:NAMES_SHOWN] if not column.nullable],
         "delivered_count": delivered,
         "matched_count": len(terms.contract.columns) - len(mismatch.missing),
-        "candidates": trial.candidates(),
+        "candidates": [] if no_header else trial.candidates(),
     }
     message = f"{len(mismatch.missing)} of the contract's columns are missing: {_listed(names)}"
-    message += f"; {new}" if strangers else ""
+    message += f"; {new}" if strangers or no_header else ""
     return DatasetFinding(check="missing_columns", message=message, evidence=evidence)
 
 
