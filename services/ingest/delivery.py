@@ -7,16 +7,19 @@ from typing import Any, NamedTuple
 
 from services.ingest.order import Neighbour, duplicate_of, seq_of
 from shared.domain import ids, paths
-from shared.domain.errors import ForeignFailure
+from shared.domain.errors import Conflict, ForeignFailure
 from shared.domain.pipeline import PipelineDefinition
 from shared.events.types import DeliveryArrived
 from shared.ports.ports import Ports
+from shared.ports.source import Source
 from shared.ports.state import State
 from shared.ports.state_store import Document, Where
 
 DELIVERIES = "deliveries"
 POSITIONS = "positions"
 _CHUNK_BYTES = 4 << 20
+_LOOKS_MAX = 5
+_REPETITIONS_NOTED_MAX = 100
 
 
 class Kept(NamedTuple):
@@ -27,13 +30,13 @@ class Kept(NamedTuple):
     bytes: int
 
 
-def keep_bytes(event: DeliveryArrived, pipeline: PipelineDefinition, ports: Ports) -> Kept:
+def keep_bytes(event: DeliveryArrived, pipeline: PipelineDefinition, source: Source, ports: Ports) -> Kept:
     """Copy the object to ``raw/``, whole or not at all; a source that gives fewer bytes than it said has failed."""
-    key = ids.derive(event.pipeline, event.uri, event.generation, length=20)
+    # The event is part of the name: whoever hears of the object from another event never writes over these bytes.
+    key = ids.derive(event.pipeline, event.uri, event.generation, event.id, length=20)
     raw_path = paths.raw(event.pipeline, key, event.name)
     digest = hashlib.sha256()
     count = 0
-    source = ports.source(pipeline.source.kind)
     with source.open(event.uri) as stream, ports.objects.write(raw_path) as target:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
@@ -56,18 +59,30 @@ def of_object(state: State, pipeline: str, uri: str, generation: str) -> Documen
     return state.get(DELIVERIES, str(position["batch_id"])) if position else None
 
 
-def known_objects(state: State, pipeline: str) -> set[tuple[str, str]]:
-    """(uri, generation) of every delivery of the pipeline."""
+def known_objects(state: State, pipeline: PipelineDefinition) -> set[tuple[str, str]]:
+    """(uri, generation) of every delivery of the pipeline, without those that a raised limit lets in now."""
     known: set[tuple[str, str]] = set()
     after = ""
     while True:
         page = state.query(
-            DELIVERIES, [Where("pipeline", "==", pipeline), Where("seq", ">", after)], order_by="seq", limit=1_000
+            DELIVERIES,
+            [Where("pipeline", "==", pipeline.pipeline), Where("seq", ">", after)],
+            order_by="seq",
+            limit=1_000,
         )
-        known.update((stored.data["uri"], stored.data["generation"]) for stored in page)
+        known.update(
+            (stored.data["uri"], stored.data["generation"])
+            for stored in page
+            if not may_be_read_now(stored.data, pipeline)
+        )
         if len(page) < 1_000:
             return known
         after = page[-1].data["seq"]
+
+
+def may_be_read_now(document: Document, pipeline: PipelineDefinition) -> bool:
+    """True for a delivery that was held for its rows, when the pipeline's limit was raised since."""
+    return 0 < int(document.get("held_above", 0)) < pipeline.source.batch_rows_max
 
 
 def register(event: DeliveryArrived, kept: Kept, pipeline: PipelineDefinition, ports: Ports) -> Document:
@@ -87,6 +102,7 @@ def register(event: DeliveryArrived, kept: Kept, pipeline: PipelineDefinition, p
         "duplicate_of": repeated(batch, kept, seq, pipeline, ports.state),
         "reading": 0,
         "readings": [],
+        "held_above": 0,  # the limit of rows that it did not keep to
         "registered_at": ports.clock.now(),
     }
 
@@ -95,13 +111,41 @@ def repeated(batch: str, kept: Kept, seq: str, pipeline: PipelineDefinition, sta
     """The batch that this one repeats under the pipeline's duplicate rule, or ""."""
     if pipeline.source.duplicates == "load":
         return ""
-    before = neighbour(state, pipeline.pipeline, seq, later=False)
+    mode = pipeline.destination.mode
+    if mode != "append":
+        known = pinned_before(state, pipeline.pipeline, seq)
+        before = Neighbour(known["batch_id"], known["sha256"]) if known else None
+        return duplicate_of(mode, kept.sha256, kept.bytes, None, before)
     position = state.get(POSITIONS, content_key(pipeline.pipeline, kept.sha256))
     first = Neighbour(str(position["batch_id"]), kept.sha256) if position else None
     if first is not None and first.batch_id == batch:
         first = None
-    known = Neighbour(before["batch_id"], before["sha256"]) if before else None
-    return duplicate_of(pipeline.destination.mode, kept.sha256, kept.bytes, first, known)
+    return duplicate_of(mode, kept.sha256, kept.bytes, first, None)
+
+
+def pinned_before(state: State, pipeline: str, seq: str) -> Document | None:
+    """The delivery just before an order key, read so that a change of it until the commit runs the handler again.
+
+    A repetition writes into the document of the delivery that it repeats (``note_repetition``) and looks once more
+    after its commit: so of a repetition and a delivery that comes between at the same time one sees the other.
+    """
+    for _ in range(_LOOKS_MAX):
+        found = neighbour(state, pipeline, seq, later=False)
+        if found is None:
+            return None
+        pinned = state.get(DELIVERIES, found["batch_id"])
+        again = neighbour(state, pipeline, seq, later=False)
+        if again is not None and again["batch_id"] == found["batch_id"]:
+            return pinned
+    raise Conflict(f"deliveries of {pipeline} kept arriving just before this one")
+
+
+def note_repetition(state: State, document: Document) -> None:
+    """Write into the document of the delivery that this one repeats."""
+    original = state.get(DELIVERIES, document["duplicate_of"])
+    if original is not None:
+        names = sorted({*original.get("repeated_by", []), document["batch_id"]})[-_REPETITIONS_NOTED_MAX:]
+        state.put(DELIVERIES, document["duplicate_of"], {**original, "repeated_by": names})
 
 
 def neighbour(state: State, pipeline: str, seq: str, *, later: bool) -> dict[str, Any] | None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+import re
+from typing import Final, Literal, NamedTuple
 
 from shared.domain.ids import derive
+
+NAME_CHARACTERS_MAX: Final = 1_000
+_SEPARATOR: Final = "\t"  # sorts before whatever a name may hold, so that ``day`` precedes ``day 2`` and ``day-2``
+_CONTROL: Final = re.compile(r"[\x00-\x1f]")
 
 
 class Neighbour(NamedTuple):
@@ -17,11 +22,12 @@ class Neighbour(NamedTuple):
 def seq_of(order: Literal["name", "arrival"], name: str, arrived: int, uri: str, generation: str) -> str:
     """``_mend_seq``: by name then arrival, or by arrival then name; the last part keeps equal ones apart.
 
-    The separator is a space, which sorts before every other printable character, so that ``day`` precedes ``day-2``.
+    Control characters in a name all sort as a space does, and only its first 1,000 characters count.
     """
-    mark = derive(uri, generation, length=8)
+    mark = derive(uri, generation, length=16)
     when = f"{arrived:020d}"
-    return f"{name} {when} {mark}" if order == "name" else f"{when} {name} {mark}"
+    shown = _CONTROL.sub(" ", name[:NAME_CHARACTERS_MAX])
+    return _SEPARATOR.join((shown, when, mark) if order == "name" else (when, shown, mark))
 
 
 def duplicate_of(

@@ -6,7 +6,7 @@ import functools
 import json
 
 from services.ingest.dialect import HEAD_BYTES, sniff
-from services.ingest.staging import Staged, stage
+from services.ingest.staging import Staged, TooManyRows, stage
 from shared.domain import paths
 from shared.domain.pipeline import PipelineDefinition
 from shared.domain.reading import ReadingOptions
@@ -15,6 +15,7 @@ from shared.ports.ports import Ports
 from shared.ports.state_store import Document
 
 _ALTERNATIVES_MAX = 5
+_ALTERNATIVES_CHARACTERS_MAX = 20_000
 
 
 def make(
@@ -30,22 +31,29 @@ def make(
     """Stage the next reading of a delivery as an attempt and note it in the delivery's document.
 
     ``options`` None lets the content decide; ``problem`` is what is wrong beside what the reading finds.
+    ``TooManyRows`` when the pipeline takes no batch that large: then nothing is left of the attempt's files.
     """
     with ports.objects.read(document["raw_path"]) as stream:
         suggested = sniff(stream.read(HEAD_BYTES), document["name"])
     first = suggested[0] if suggested else ReadingOptions()
     chosen = first if options is None else _with_compression(options, first)
     folder = paths.staged(document["batch_id"], attempt)
-    staged = stage(
-        functools.partial(ports.objects.read, document["raw_path"]),
-        chosen,
-        lambda number: ports.objects.write(paths.part(folder, number)),
-    )
+    try:
+        staged = stage(
+            functools.partial(ports.objects.read, document["raw_path"]),
+            chosen,
+            lambda number: ports.objects.write(paths.part(folder, number)),
+            pipeline.source.batch_rows_max,
+        )
+    except TooManyRows as error:
+        for index in range(error.parts):
+            ports.objects.delete(paths.part(folder, index))
+        raise
     ports.progress("reading", staged.rows, staged.rows)
     number = int(document["reading"]) + 1
     document["reading"] = number
-    document["readings"] = [*document["readings"], _noted(number, attempt, chosen, staged)]
-    others = [each.to_json() for each in suggested if each != chosen][:_ALTERNATIVES_MAX]
+    others = _bounded([json.loads(each.to_json()) for each in suggested if each != chosen])
+    document["readings"] = [*document["readings"], _noted(number, attempt, chosen, staged, others)]
     return BatchStaged.caused_by(
         event,
         f"{document['batch_id']}|{attempt}",
@@ -62,7 +70,7 @@ def make(
         bytes=document["bytes"],
         problem=problem or staged.problem,
         reading_options_json=chosen.to_json(),
-        alternatives_json=json.dumps([json.loads(each) for each in others]),
+        alternatives_json=json.dumps(others),
         remedy_id=remedy_id,
     )
 
@@ -79,7 +87,15 @@ def _with_compression(options: ReadingOptions, sniffed: ReadingOptions) -> Readi
     return options.model_copy(update={"compression": sniffed.compression})
 
 
-def _noted(number: int, attempt: int, options: ReadingOptions, staged: Staged) -> Document:
+def _bounded(others: list[Document]) -> list[Document]:
+    """The best of the other readings, as many as an event and a document hold with ease."""
+    kept = others[:_ALTERNATIVES_MAX]
+    while len(json.dumps(kept)) > _ALTERNATIVES_CHARACTERS_MAX:
+        kept.pop()
+    return kept
+
+
+def _noted(number: int, attempt: int, options: ReadingOptions, staged: Staged, others: list[Document]) -> Document:
     return {
         "number": number,
         "attempt": attempt,
@@ -89,4 +105,5 @@ def _noted(number: int, attempt: int, options: ReadingOptions, staged: Staged) -
         "parts": staged.parts,
         "problem": staged.problem,
         "reason": staged.reason,
+        "alternatives": others,
     }

@@ -17,24 +17,24 @@ _KINDS = ("generic", "airflow")
 _AIRFLOW_CONTEXT = ("dag_id", "task_id", "run_id", "try_number", "operator", "logical_date", "execution_date", "state")
 
 
-def parse(data: bytes) -> dict[str, Any]:
-    """The signal's JSON object. ``MalformedEvent`` says what is wrong, without quoting it."""
+def parse(data: bytes, what: str = "signal") -> dict[str, Any]:
+    """The message's JSON object. ``MalformedEvent`` says what is wrong, without quoting it."""
     if len(data) > SIGNAL_BYTES_MAX:
-        raise MalformedEvent(f"the signal is {len(data):,} bytes long, {SIGNAL_BYTES_MAX:,} are allowed")
+        raise MalformedEvent(f"the {what} is {len(data):,} bytes long, {SIGNAL_BYTES_MAX:,} are allowed")
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise MalformedEvent("the signal is not JSON") from error
+        raise MalformedEvent(f"the {what} is not JSON") from error
     if not isinstance(found, dict):
-        raise MalformedEvent("the signal is not a JSON object")
+        raise MalformedEvent(f"the {what} is not a JSON object")
     return found
 
 
 def kind_of(signal: dict[str, Any], address: str = "") -> str:
     """``kind`` if given (in the signal, or by the address it came to), else guessed from keys only one sender uses."""
-    given = str(signal.get("kind") or address)
-    if given in _KINDS:
-        return given
+    for given in (signal.get("kind"), address):
+        if isinstance(given, str) and given in _KINDS:
+            return given
     return "airflow" if "dag_id" in signal or isinstance(signal.get("task_instance"), dict) else "generic"
 
 
@@ -42,7 +42,7 @@ def incident_of(signal: dict[str, Any], address: str, cause: Event, now: int) ->
     """The incident that a signal reports; the same failure reported again has the same fingerprint."""
     fields = _airflow(signal) if kind_of(signal, address) == "airflow" else _generic(signal)
     where = fields.pop("where")
-    fields["evidence_json"] = json.dumps(fields["evidence_json"], ensure_ascii=False)[:20_000]
+    fields["evidence_json"] = json.dumps(fields["evidence_json"], ensure_ascii=False)
     marks = (fields["exception_type"], fields["reason"], str(fields["http_status"]), fields["sqlstate"])
     words = derive(_shape(fields["message"]), length=8) if not any(mark not in ("", "0") for mark in marks) else ""
     fingerprint = clean("|".join(("signal", fields["system"], where, *marks, words)), 1_000)
@@ -61,7 +61,7 @@ def _generic(signal: dict[str, Any]) -> dict[str, Any]:
     system = _name(signal.get("system") or signal.get("source") or "external")
     resource = _name(signal.get("resource") or signal.get("job") or signal.get("job_id") or "")
     return {
-        "where": _name(signal.get("id") or resource),
+        "where": resource or _name(signal.get("id")),
         "pipeline": _name(signal.get("pipeline")),
         "system": system,
         "exception_type": _name(signal.get("exception_type") or inner.get("type")),

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 ROW_GROUP_ROWS_MAX: Final = 131_072
 ROW_GROUP_BYTES_MAX: Final = 64 << 20
 PART_ROW_GROUPS_MAX: Final = 8
+ROWS_MAX: Final = 2**31
 _DICTIONARY_BYTES_MAX: Final = 64 << 10  # beyond this a column has too many values to gain from it
+
+
+class TooManyRows(Exception):
+    """A delivery has more records than a batch may have; ``rows`` were counted when staging stopped."""
+
+    def __init__(self, rows: int, parts: int) -> None:
+        super().__init__(f"more than {rows:,} rows")
+        self.rows = rows
+        self.parts = parts  # that may have been written
 
 
 class Misfit(NamedTuple):
@@ -52,11 +62,12 @@ def stage(
     open_stream: Callable[[], BinaryIO],
     options: ReadingOptions,
     open_part: Callable[[int], AbstractContextManager[BinaryIO]],
+    rows_max: int = ROWS_MAX,
 ) -> Staged:
     """Reads the delivery and writes its parts, ``open_part(0)``, ``open_part(1)`` …, one after the other.
 
-    The stream is opened again when a quote stays open for long. ``ForeignFailure`` when it fails; nothing that it
-    contains raises.
+    The stream is opened again when a quote stays open for long. ``ForeignFailure`` when it fails, ``TooManyRows`` when
+    it has more than ``rows_max`` records; nothing else that it contains raises.
     """
     delivery = DeliveredBytes(open_stream, options)
     reading = _reading(delivery, options)
@@ -65,6 +76,8 @@ def stage(
         parts = _PartWriter(open_part, sinks, background)
         for rows in reading.tables():
             tally.add(rows)
+            if tally.rows > rows_max:
+                raise TooManyRows(tally.rows, parts.count)
             parts.add(rows.table)
         if tally.rows == 0 or parts.columns < len(reading.columns):
             parts.add(interleaved([], _schema(reading), 0, [], 1).table)

@@ -63,6 +63,7 @@ class SourceDue(Event):
     uri: Text = ""  # only this object; "" = whatever the source has
     page: Count = 0
     requested_by: Text = ""
+    after: Text = ""  # a further page: what the source lists up to this object was announced before
 
 
 class DeliveryArrived(Event):
