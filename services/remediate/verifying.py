@@ -63,8 +63,8 @@ def revert_terms(work: Work, healing: Healing, record: Remedy) -> None:
     for delivered in record.plan.get("rename", {}):
         healing.rename.pop(delivered, None)
     healing.waive = [each for each in healing.waive if each not in record.plan.get("waive", [])]
-    accepted = [str(each).rpartition(":")[0] for each in record.plan.get("accept", [])]
-    if accepted:
+    accepted, renamed = list(record.plan.get("accept", [])), sorted(record.plan.get("rename", {}))
+    if (accepted or renamed) and not record.precedent:  # what another remedy made general stays general
         work.emit(
             ContractAmended,
             f"{record.remedy_id}|removed",
@@ -72,6 +72,7 @@ def revert_terms(work: Work, healing: Healing, record: Remedy) -> None:
             pipeline=record.pipeline,
             remedy_id=record.remedy_id,
             remove_columns=accepted,
+            remove_renames=renamed,
         )
 
 

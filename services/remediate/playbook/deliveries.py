@@ -27,6 +27,7 @@ class _OtherReading(Played):
                 sentence=f"Read the delivery again as {_said(options)}",
                 rows=case.healing.rows_total(),
                 reading_options_json=options.to_json(),
+                signature=options.to_json(),
             )
         return None
 
