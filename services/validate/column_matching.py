@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from services.validate.casting import TextRules, cast_frame, cast_texts
+from services.validate.casting import TextRules, cast_frame
 from services.validate.column_checks import cell_rules, failing_cells
 from services.validate.identities import keeps
 from services.validate.profile import BatchProfile, rounded
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from services.validate.drift import Baseline
     from services.validate.identities import Identity
+    from services.validate.profile import ColumnProfile
     from services.validate.recent_rows import RecentRows
     from services.validate.staged_rows import Chunk
     from shared.domain.contract import Column, Contract
@@ -112,40 +114,70 @@ class ColumnTrial:
         self._as_type: dict[tuple[str, str], int] = {}
         self._sampled: dict[str, int] = {}
         self._fits: dict[tuple[str, str], int] = {}
-        self._profiles: dict[tuple[str, str], BatchProfile] = {}
+        self._profiles: dict[str, BatchProfile] = {}  # by missing column; of the delivered ones as that
 
     def add(self, chunk: Chunk) -> None:
         """Take in a chunk's rows."""
-        import polars as pl
-
         rows = chunk.rows.filter(~chunk.raw)
         if not self._rows:
             self._look_for_identities(rows.head(ROWS_OF_IDENTITIES), whole=rows.height <= ROWS_OF_IDENTITIES)
         self._rows += rows.height
-        for name in self._tried:
-            cells = rows[name]
-            if cells.dtype == pl.String:
-                self._own_name = self._own_name or bool((cells == name).any())
-                cells = cells.filter(~cells.is_in(list(self._rules.null_values)))
-            cells = cells.drop_nulls()
-            self._nulls[name] = self._nulls.get(name, 0) + rows.height - cells.len()
-            for kind in TYPES_TRIED:
-                self._count(self._as_type, (name, kind), _typed_count(cells, kind, self._rules))
-            sample = cells.gather_every(max(1, cells.len() // ROWS_TRIED))
-            self._sampled[name] = self._sampled.get(name, 0) + sample.len()
-            for column in self._mismatch.missing[:COLUMNS_TRIED]:
-                self._try(sample, name, column)
+        cells = self._cells(rows)
+        values = _value_counts(cells)
+        for name, count in values.items():
+            self._count(self._nulls, name, rows.height - count)
+        self._count_types(cells, values)
+        sample = cells.gather_every(max(1, rows.height // ROWS_TRIED))
+        for name, count in _value_counts(sample).items():
+            self._count(self._sampled, name, count)
+        for column in self._mismatch.missing[:COLUMNS_TRIED]:
+            self._try(sample, column)
 
-    def _count(self, counts: dict[tuple[str, str], int], key: tuple[str, str], number: int) -> None:
+    def _cells(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The unexpected columns, null where their text means that."""
+        import polars as pl
+
+        texts = [name for name in self._tried if rows.schema[name] == pl.String]
+        if texts and rows.height:
+            same = rows.select((pl.col(name) == name).any() for name in texts).row(0)
+            self._own_name = self._own_name or any(same)
+        words = list(self._rules.null_values)
+        cleared = [pl.when(~pl.col(name).is_in(words)).then(pl.col(name)).alias(name) for name in texts]
+        return rows.select(self._tried).with_columns(cleared)
+
+    def _count(self, counts: dict[Any, int], key: Any, number: int) -> None:
         counts[key] = counts.get(key, 0) + number
 
-    def _try(self, cells: pl.Series, name: str, column: Column) -> None:
-        cast = cast_frame(cells.alias(column.name).to_frame(), [column], self._rules)
-        failed = cast.frame[column.name].is_null()
-        for failure in failing_cells(cast.frame, cell_rules([column], ()), {}):
-            failed = failed | failure.mask
-        self._count(self._fits, (column.name, name), cells.len() - int(failed.sum()))
-        self._profiles.setdefault((column.name, name), BatchProfile()).add(cast.frame)
+    def _count_types(self, cells: pl.DataFrame, values: Mapping[str, int]) -> None:
+        """How many cells fit each type. Text that is all whole numbers is of no type that needs other marks."""
+        import polars as pl
+
+        left = [name for name, count in values.items() if count]
+        whole: list[str] = []
+        for kind in ("integer", *(kind for kind in TYPES_TRIED if kind != "integer")):
+            tried = [name for name in left if name not in whole]
+            for name, count in _typed_counts(cells.select(tried), kind, self._rules).items():
+                self._count(self._as_type, (name, kind), count)
+            if kind == "integer":
+                fitting = [name for name in left if self._as_type[name, kind] >= self._rows - self._nulls[name]]
+                whole = [name for name in fitting if cells.schema[name] == pl.String]
+        for name in whole:
+            self._count(self._as_type, (name, "number"), values[name])
+            self._count(self._as_type, (name, "boolean"), int(cells[name].is_in(["0", "1"]).sum()))
+
+    def _try(self, cells: pl.DataFrame, column: Column) -> None:
+        """Whether the unexpected columns fit a missing one."""
+        like = _as(column, cells.columns)
+        cast = cast_frame(cells, like, self._rules)
+        wrong = dict(cast.failed)
+        for failure in failing_cells(cast.frame, cell_rules(like, ()), {}):
+            name = failure.rule.column
+            wrong[name] = wrong[name] | failure.mask if name in wrong else failure.mask
+        for name, count in _value_counts(cells).items():
+            failed = int(wrong[name].sum()) if name in wrong else 0
+            self._count(self._fits, (column.name, name), count - failed)
+        if column.logical_type in NUMERIC and self._baseline.profiles:
+            self._profiles.setdefault(column.name, BatchProfile()).add(cast.frame)
 
     def no_header(self, delivered: int) -> bool:
         """True when a record seems to stand where the names should be: its cells are values and are told to nobody."""
@@ -167,7 +199,7 @@ class ColumnTrial:
         if name not in self._nulls or not self._rows:
             return {"name": name[:NAME_CHARACTERS], "logical_type": "string", "null_share": 0.0, "shares": {}}
         values = self._rows - self._nulls[name]
-        shares = {kind: rounded(self._as_type[name, kind] / values) for kind in TYPES_TRIED if values}
+        shares = {kind: rounded(self._as_type.get((name, kind), 0) / values) for kind in TYPES_TRIED if values}
         fitting = [kind for kind, share in shares.items() if share == 1.0 and not _only_digits(kind, shares)]
         return {
             "name": name[:NAME_CHARACTERS],
@@ -183,9 +215,9 @@ class ColumnTrial:
         if not any(known.values()):
             return
         before = self._recent.last if whole and rows.height == 1 else {}
-        tried = {column.name: {name: self._numbers(rows, name, column) for name in self._tried} for column in missing}
-        here = [column for column in self._contract.columns if column.logical_type in NUMERIC]
-        values = {column.name: [self._numbers(rows, column.name, column)] for column in here if column.name in rows}
+        tried = {column.name: self._numbers(rows, _as(column, self._tried)) for column in missing}
+        here = [each for each in self._contract.columns if each.logical_type in NUMERIC and each.name in rows.columns]
+        values = {name: [cells] for name, cells in self._numbers(rows, here).items()}
         for column in missing:
             for name, cells in tried[column.name].items():
                 others = {
@@ -210,11 +242,11 @@ class ColumnTrial:
         if kept or broken:
             self._kept[column.name, name] = {"kept": len(kept), "broken": broken, "such_as": kept[:1]}
 
-    def _numbers(self, rows: pl.DataFrame, name: str, column: Column) -> pl.Series:
+    def _numbers(self, rows: pl.DataFrame, columns: Sequence[Column]) -> dict[str, pl.Series]:
         import polars as pl
 
-        cast = cast_frame(rows[name].alias(column.name).to_frame(), [column], self._rules)
-        return cast.frame[column.name].cast(pl.Float64, strict=False)
+        frame = cast_frame(rows, columns, self._rules).frame
+        return {name: frame[name].cast(pl.Float64, strict=False) for name in frame.columns}
 
     def candidates(self) -> list[dict[str, Any]]:
         """Which unexpected column may be which missing one, best first."""
@@ -242,10 +274,10 @@ class ColumnTrial:
             "null_share": rounded(self._nulls.get(name, 0) / self._rows) if self._rows else 0.0,
             "null_allowed": column.nullable,
         }
-        profile = self._profiles.get((column.name, name))
-        similar = _profile_similarity(profile, self._baseline, column.name)
+        profile = self._profiles.get(column.name, BatchProfile())
+        similar = _profile_similarity(profile.document().get(name, {}), self._baseline, column.name)
         item |= {} if similar is None else {"profile_similarity": similar}
-        continued = _continues(profile, self._recent, column)
+        continued = _continues(profile.columns.get(name), self._recent, column)
         item |= {} if continued is None else {"continues": continued}
         kept = self._kept.get((column.name, name))
         return item if kept is None else item | {"identities": kept}
@@ -257,16 +289,27 @@ def _contained(one: str, other: str) -> bool:
     return bool(left and right) and (left <= right or right <= left)
 
 
-def _typed_count(cells: pl.Series, kind: str, rules: TextRules) -> int:
-    import polars as pl
+def _as(column: Column, names: Iterable[str]) -> list[Column]:
+    """The column under other names, and nullable."""
+    return [replace(column, name=name, required=False, primary_key_position=0) for name in names]
 
+
+def _value_counts(cells: pl.DataFrame) -> dict[str, int]:
+    """Cells that are not null."""
+    return {name: cells.height - nulls for name, nulls in cells.null_count().row(0, named=True).items()}
+
+
+def _typed_counts(cells: pl.DataFrame, kind: str, rules: TextRules) -> dict[str, int]:
+    """Cells that are of the type."""
     from shared.domain.contract import Column
 
-    column = Column(name="x", logical_type=kind)  # type: ignore[arg-type]
-    bare = rules._replace(null_values=())
-    if cells.dtype == pl.String:
-        return cells.len() - cast_texts(cells, column, bare).null_count()
-    return cells.len() - cast_frame(cells.alias("x").to_frame(), [column], bare).frame["x"].null_count()
+    if not cells.width:
+        return {}
+    columns = [Column(name=name, logical_type=kind) for name in cells.columns]  # type: ignore[arg-type]
+    failed = cast_frame(cells, columns, rules._replace(null_values=())).failed
+    return {
+        name: count - (int(failed[name].sum()) if name in failed else 0) for name, count in _value_counts(cells).items()
+    }
 
 
 def _only_digits(kind: str, shares: Mapping[str, float]) -> bool:
@@ -293,13 +336,12 @@ def _value_rank(item: Mapping[str, Any]) -> tuple[float, str]:
     return told * float(item["fits_share"]), str(item["delivered"])
 
 
-def _profile_similarity(profile: BatchProfile | None, baseline: Baseline, column: str) -> float | None:
+def _profile_similarity(facts: Mapping[str, Any], baseline: Baseline, column: str) -> float | None:
     """1 when mean and spread are the last batches' medians, falling with their ratio; None when unknown."""
     from statistics import median
 
     from services.validate.recent_rows import BATCHES_MAX
 
-    facts = profile.document().get(column, {}) if profile else {}
     means, spreads = baseline.facts(column, "mean")[:BATCHES_MAX], baseline.facts(column, "spread")[:BATCHES_MAX]
     if "mean" not in facts or not means or not spreads:
         return None
@@ -309,9 +351,8 @@ def _profile_similarity(profile: BatchProfile | None, baseline: Baseline, column
     return rounded(ratio / (1 + distance))
 
 
-def _continues(profile: BatchProfile | None, recent: RecentRows, column: Column) -> float | None:
+def _continues(known: ColumnProfile | None, recent: RecentRows, column: Column) -> float | None:
     """1 when the column's level is no farther from the last batch's than that ever was from the one before it."""
-    known = profile.columns.get(column.name) if profile else None
     levels = recent.levels(column.name) if column.logical_type in NUMERIC else []
     if known is None or not known.values or len(levels) < LEVELS_MIN:
         return None

@@ -59,6 +59,7 @@ class Place(NamedTuple):
     batch_id: str
     attempt: int
     rows: int
+    seq: str
 
 
 class Baseline(NamedTuple):

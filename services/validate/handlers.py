@@ -170,7 +170,7 @@ def _mismatched(terms: Terms, ports: Ports, mismatch: Any, delivered: int) -> Ve
     for each in terms.learned:
         aliases.setdefault(each["wanted"], []).append(each["delivered"])
     wanted = mismatch.missing and mismatch.unexpected
-    recent = recent_rows(ports.objects, terms.baseline, terms.contract) if wanted else RecentRows((), ())
+    recent = recent_rows(terms.event, ports, terms.baseline, terms.contract) if wanted else RecentRows((), ())
     trial = ColumnTrial(mismatch, terms.rules, terms.contract, terms.baseline, recent, aliases)
     for chunk in StagedRows(ports.objects, terms.event.parts, ports.limits.rows_per_part).chunks():
         trial.add(chunk._replace(rows=chunk.rows.rename(dict(terms.renamed))) if terms.renamed else chunk)

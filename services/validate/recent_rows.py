@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.validate.identities import ROWS_MAX, Identity, identities
 from shared.domain import paths
+from shared.ports.state_store import Where
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
 
     from services.validate.drift import Baseline
     from shared.domain.contract import Contract
+    from shared.events.types import BatchStaged
     from shared.ports.object_store import ObjectStore
+    from shared.ports.ports import Ports
 
 BATCHES_MAX = 10
+GAP_MAX = 3  # deliveries held since the last released one, beyond which that says nothing of what comes next
 NUMERIC = ("integer", "number")
 
 
@@ -61,8 +65,15 @@ class RecentRows:
         return {name: value for name, value in frames[-1].row(0, named=True).items() if value is not None}
 
 
-def recent_rows(objects: ObjectStore, baseline: Baseline, contract: Contract) -> RecentRows:
-    """The newest batches of the baseline."""
+def recent_rows(event: BatchStaged, ports: Ports, baseline: Baseline, contract: Contract) -> RecentRows:
+    """The newest batches of the baseline; nothing when several deliveries since then were not released."""
+    objects = ports.objects
+    since = [Where("pipeline", "==", event.pipeline), Where("seq", "<", event.seq)]
+    if baseline.places:
+        since.append(Where("seq", ">", baseline.places[0].seq))
+        between = ports.state.query("deliveries", since, order_by="seq", limit=GAP_MAX + 1)
+        if len(between) > GAP_MAX:
+            return RecentRows((), ())
     numeric = [column.name for column in contract.columns if column.logical_type in NUMERIC]
     newest = list(zip(baseline.profiles, baseline.places, strict=False))[:BATCHES_MAX]
     profiles = tuple(profile for profile, _ in reversed(newest))

@@ -141,7 +141,10 @@ def _baseline(event: BatchStaged, ports: Ports) -> Baseline:
     where = (Where("pipeline", "==", event.pipeline), Where("seq", "<", event.seq))
     found = ports.state.query(PROFILES, where, order_by="seq", descending=True, limit=BASELINE_MAX + 1)
     others = [item for item in found if item.data["batch_id"] != event.batch_id][:BASELINE_MAX]
-    places = tuple(Place(each.data["batch_id"], int(each.data["attempt"]), int(each.data["rows"])) for each in others)
+    places = tuple(
+        Place(each.data["batch_id"], int(each.data["attempt"]), int(each.data["rows"]), each.data["seq"])
+        for each in others
+    )
     return Baseline(tuple(item.key for item in others), tuple(item.data["columns"] for item in others), places)
 
 
