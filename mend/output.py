@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from shared.domain.masking import clean
+from shared.domain.masking import clean, one_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,10 +35,14 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that shows text as it is: no markup, no emoji codes, no highlighting."""
+    """A console that shows text as it is: no markup, no emoji codes, no highlighting, nothing a terminal obeys."""
     from rich.console import Console
 
-    found = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=not stderr)
+    class Plain(Console):
+        def print(self, *objects: Any, **options: Any) -> None:
+            super().print(*(visible(each) if isinstance(each, str) else each for each in objects), **options)
+
+    found = Plain(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=not stderr)
     if not found.is_terminal:
         found.width = PIPE_CHARACTERS  # a pipe has no width of its own; tables should not be squeezed into 80
     return found
@@ -63,7 +67,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
 
 
 def _shown(cell: object) -> str:
-    return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else clean(str(cell), 300)
+    return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else one_line(str(cell), 300)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 
 from mend.evidence_words import share
 from mend.explain import Story
+from shared.domain.masking import one_line
 
 _STATES = {
     "proposed": "waits for a person's decision",
@@ -52,7 +53,7 @@ def lines(story: Story) -> Iterator[str]:
 def _incident(story: Story) -> Iterator[str]:
     seen, believed = story["seen"], story["believed"]
     yield f"Incident {story['id']}: {story['state']}"
-    where = [f"pipeline {story['pipeline']}" if story["pipeline"] else "", story["input"]]
+    where = [f"pipeline {story['pipeline']}" if story["pipeline"] else "", one_line(story["input"])]
     where.append(f"batch {story['batch_id']}" if story["batch_id"] else "")
     if any(where):
         yield "  " + " · ".join(each for each in where if each)
@@ -154,7 +155,7 @@ def _about(story: Story) -> Iterator[str]:
 
 
 def _batch(story: Story) -> Iterator[str]:
-    yield f"Batch {story['id']}: {story['input']}" + (" (held)" if story["held"] else "")
+    yield f"Batch {story['id']}: {one_line(story['input'])}" + (" (held)" if story["held"] else "")
     yield f"  pipeline {story['pipeline']} · {story['bytes']:,} bytes · registered {_time(story['registered_at'])}"
     yield f"  as delivered: {story['raw']}"
     if story["duplicate_of"]:

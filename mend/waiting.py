@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mend import report
 from mend.report import Store
-from shared.domain.masking import clean
+from shared.domain.masking import one_line
 
 SENTENCES_MAX = 20
 
@@ -30,8 +30,8 @@ def waiting(store: Store, pipeline: str, root: Path) -> Iterator[Waiting]:
             continue
         document = documents[entry["id"]]
         yield Waiting(
-            place=clean(_input(store, entry) or str(entry["pipeline"]), 300) + _records(document),
-            what=clean(_what(entry, document), 500),
+            place=one_line(_input(store, entry) or str(entry["pipeline"]), 300) + _records(document),
+            what=one_line(_what(entry, document), 500),
             command=f"{_command(entry)} --root {root}",
         )
 

@@ -9,6 +9,7 @@ import typer
 
 from mend.commands.options import Json, Root
 from mend.output import Exit, console, print_json, print_table, progress_bar
+from shared.domain.masking import one_line
 
 _PROBLEMS_SHOWN = 30
 
@@ -55,7 +56,8 @@ def _show(account: dict[str, Any]) -> None:
         out.print(f"discarded: {count:,} × {reason}")
     for each in account["waiting"][:_PROBLEMS_SHOWN]:
         named = ", ".join(each["incidents"])
-        out.print(f"in flight: {each['rows']:,} rows of {each['input']}, because of {each['because']} {named}")
+        where = one_line(each["input"], 300)
+        out.print(f"in flight: {each['rows']:,} rows of {where}, because of {each['because']} {named}")
     for problem in account["problems"][:_PROBLEMS_SHOWN]:
         out.print(f"PROBLEM: {problem}")
     if len(account["problems"]) > _PROBLEMS_SHOWN:

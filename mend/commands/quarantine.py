@@ -10,6 +10,7 @@ import typer
 from mend.commands.options import By, Json, Reason, Root, person
 from mend.output import Exit, console, print_json, print_table, progress_bar
 from mend.quarantine import NOT_ACCEPTABLE
+from shared.domain.masking import one_line
 
 _BATCHES_SHOWN = 50
 
@@ -41,7 +42,7 @@ def list_batches(
         out.print(f"{sum(each['rows'] for each in found):,} rows of {len(found):,} batches are in quarantine")
         for each in found[:_BATCHES_SHOWN]:
             state = "held whole" if each["held"] else "the others are loaded"
-            out.print(f"\n{each['batch_id']}  {each['input']}  {each['rows']:,} rows, {state}")
+            out.print(f"\n{each['batch_id']}  {one_line(each['input'])}  {each['rows']:,} rows, {state}")
             for reason in each["reasons"]:
                 about = f"{reason['check']} {reason['column']}".strip()
                 out.print(f"    {reason['rows']:>9,}  {about}: {reason['explanation']}")
@@ -57,7 +58,8 @@ def _hint(found: list[dict[str, Any]], root: str) -> None:
         out.print(f"\nmend quarantine show {found[0]['batch_id']} --root {root}   # row by row; --values shows cells")
     checks = {each["batch_id"]: {reason["check"] for reason in each["reasons"]} for each in found}
     for each in [each for each in found if each["held"] and not checks[each["batch_id"]] & NOT_ACCEPTABLE][:5]:
-        out.print(f"mend quarantine release {each['batch_id']} --root {root}   # accept what holds {each['input']}")
+        what = one_line(each["input"])
+        out.print(f"mend quarantine release {each['batch_id']} --root {root}   # accept what holds {what}")
 
 
 @app.command("show")
@@ -84,7 +86,7 @@ def show(
         print_json({**told, "reasons": reasons, "shown": shown})
         return
     out = console()
-    out.print(f"{rows:,} rows of {found.data['uri']} wait in quarantine (batch {found.key})")
+    out.print(f"{rows:,} rows of {one_line(found.data['uri'])} wait in quarantine (batch {found.key})")
     print_table("why", ("check", "column", "rows", "explanation"), [list(each.values()) for each in reasons])
     columns = ["row", "misfit", "reasons", *(["cells as delivered"] if values else [])]
     lines: list[list[object]] = []

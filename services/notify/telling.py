@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from shared.domain.ids import derive
 from shared.domain.incident import IncidentState
-from shared.domain.masking import clean
+from shared.domain.masking import clean, one_line
 from shared.events.types import BatchHeld, IncidentClosed, RemedyApplied, RemedyProposed, RemedyUndone
 from shared.ports.channel import Notice
 from shared.ports.state_store import Document
@@ -56,7 +57,7 @@ def of_proposed(event: RemedyProposed, incident: Document) -> Telling:
     """A person should decide; each remedy is a decision of its own."""
     return _telling(
         f"proposed|{event.remedy_id}",
-        ("proposed", event.pipeline, event.remedy),
+        ("proposed", event.pipeline, f"{event.remedy}|{_asked(event)}"),
         incident,
         event.pipeline,
         title=f"Your decision: {_spoken(event.remedy)}, {_place(event.pipeline, incident)}",
@@ -75,6 +76,15 @@ def of_proposed(event: RemedyProposed, incident: Document) -> Telling:
         incident_id=event.incident_id,
         batch_id=event.batch_id,
     )
+
+
+def _asked(event: RemedyProposed) -> str:
+    """What a decision will hold for: proposals that ask the same are of one family; "" when each stands alone."""
+    try:
+        plan = json.loads(event.plan_json or "{}")
+    except ValueError:
+        return ""
+    return str(plan.get("signature", "")) if isinstance(plan, dict) else ""
 
 
 def of_applied(event: RemedyApplied, incident: Document) -> Telling:
@@ -187,7 +197,7 @@ def _telling(
 ) -> Telling:
     """Every text bounded and clean; facts without a value are left out."""
     about = [str(incident.get(name, "")) for name in ("system", "service", "check", "column", "cause")]
-    shown = tuple((name, clean(str(value), _FACT_CHARACTERS_MAX)) for name, value in facts if value)
+    shown = tuple((name, one_line(str(value), _FACT_CHARACTERS_MAX)) for name, value in facts if value)
     return Telling(
         key=key,
         family=derive(*family, *about, length=20),

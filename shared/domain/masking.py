@@ -30,6 +30,16 @@ def clean(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX) -> str:
     return shown if len(shown) <= characters_max else shown[: characters_max - 1] + "…"
 
 
+def visible(text: str) -> str:
+    """Text without characters that a terminal obeys or hides; whole, unlike ``clean``."""
+    return _CONTROL.sub(" ", text)
+
+
+def one_line(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX) -> str:
+    """``clean`` for what must stay on its line, such as a file's name."""
+    return clean(text, characters_max).replace("\n", " ").replace("\t", " ")
+
+
 def mask(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX) -> str:
     """``clean`` plus quoted literals and long numbers replaced, since libraries quote cells in their errors."""
     hidden = _QUOTED.sub("'…'", text[: characters_max * 4])

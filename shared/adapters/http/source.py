@@ -140,14 +140,24 @@ def _failing() -> Iterator[None]:
     try:
         yield
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-        message = clean(str(error) or type(error).__name__)
+        message = clean(f"{_address(error)}{str(error) or type(error).__name__}")
         raise ForeignFailure(message, system="http", exception_type=type(error).__name__) from error
+
+
+def _address(error: Exception) -> str:
+    """What was asked when it failed, without the question's parameters; "" when nothing was."""
+    try:
+        url = error.request.url  # type: ignore[attr-defined]
+    except (AttributeError, RuntimeError):
+        return ""
+    return f"{url.copy_with(query=None, fragment=None)}: "
 
 
 def _refused(answer: httpx.Response) -> ForeignFailure:
     wait = answer.headers.get("retry-after", "")
+    asked = answer.url.copy_with(query=None, fragment=None)
     return ForeignFailure(
-        clean(f"the source answered {answer.status_code} {answer.reason_phrase}"),
+        clean(f"{asked}: the source answered {answer.status_code} {answer.reason_phrase}"),
         system="http",
         exception_type="HTTPStatusError",
         http_status=answer.status_code,

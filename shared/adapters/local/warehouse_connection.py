@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from shared.adapters.local.warehouse_errors import DAMAGING, translated
 from shared.adapters.local.warehouse_lock import WarehouseLock
 from shared.adapters.local.warehouse_schema import StoredColumn, TableName, stored_columns
+from shared.domain.errors import WarehouseUnavailable
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,6 +34,7 @@ CREATE TABLE IF NOT EXISTS "_mend".upkeep (jobs BIGINT);
 _TIDY_JOBS: Final = 20
 _TIDY_TASKS: Final = 100
 _USES_MAX: Final = 200  # before the file is closed and opened again, so that its turn to be tidied comes
+_MARK = slice(8, 12)  # where DuckDB marks its files
 
 
 class WarehouseSettings(NamedTuple):
@@ -145,6 +147,7 @@ class WarehouseConnection:
         import duckdb
 
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_damaged(self._path)
         database = duckdb.connect(
             str(self._path),
             config={
@@ -204,3 +207,15 @@ def _is_untidy(database: duckdb.DuckDBPyConnection) -> bool:
     database.execute('DELETE FROM "_mend".upkeep')
     database.execute('INSERT INTO "_mend".upkeep VALUES (?)', [jobs])
     return True
+
+
+def _refuse_damaged(path: Path) -> None:
+    """Say in our words that a file is no database; DuckDB would only quote its name."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_MARK.stop)
+    except FileNotFoundError:
+        return
+    if head and head[_MARK] != b"DUCK":
+        what = f"warehouse {path}: the file is damaged or no DuckDB database"
+        raise WarehouseUnavailable(f"{what}; put back a copy of it, then run again")
