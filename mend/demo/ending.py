@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from mend.demo.plan import End
 from mend.demo.run import Result
 from mend.output import console, print_table
 from shared.domain.incident import IncidentState
@@ -84,6 +85,13 @@ def shortfalls(result: Result) -> list[str]:
         found.append("the process was not killed in its middle")
     if _wrong(result) or result.comparison.unknown:
         found.append(f"{_wrong(result):,} cells in the table differ from what was published")
+    if (missing_rows := result.comparison.missing) != (planned := _planned_missing(result)):
+        months = sorted(
+            month for month in {*missing_rows, *planned} if missing_rows.get(month, 0) != planned.get(month, 0)
+        )
+        found.append(
+            "rows are missing, or there, that should not be: " + ", ".join(f"month {month}" for month in months)
+        )
     expected = {"convert_unit"}
     proposed = {
         remedy["remedy"] for entry in result.incidents for remedy in entry["remedies"] if remedy["state"] == "proposed"
@@ -100,6 +108,15 @@ def shortfalls(result: Result) -> list[str]:
     if result.audit["rows_in_flight"]:
         found.append("rows are in flight although nothing is under way")
     return found
+
+
+def _planned_missing(result: Result) -> dict[int, int]:
+    """By month, the rows that must not be in the table yet: quarantined for good, or waiting for a person."""
+    planned: dict[int, int] = defaultdict(int)
+    for delivery, fault in result.plan.faults():
+        if fault.end in (End.QUARANTINED, End.WAITS):
+            planned[delivery.month] += fault.rows
+    return dict(planned)
 
 
 def _wrong(result: Result) -> int:
