@@ -39,7 +39,7 @@ def on_batch_validated(event: BatchValidated, ports: Ports) -> list[Event]:
     if event.state != VerdictState.RELEASED:
         return []
     target = _target(event.pipeline, ports)
-    if not event.rows_passed and target.mode != "overwrite":
+    if not event.rows_passed and (target.mode != "overwrite" or event.attempt > 1):
         return []
     key = f"{event.batch_id}:{event.attempt}"
     if ports.state.get(LOADS, key) is not None:

@@ -133,7 +133,7 @@ def _judged_rows(terms: Terms, ports: Ports) -> Verdict:
         verdict.low_score(terms, score, dimensions),
     ]
     findings = [finding for finding in found if finding is not None]
-    decision = verdict.decide(terms, findings, tally.rows_failed)
+    decision = verdict.decide(terms, findings, tally.rows_total, tally.rows_failed)
     if decision.reason is not None:
         judgement.hold(decision.reason)
     return Verdict(

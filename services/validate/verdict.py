@@ -28,8 +28,9 @@ class Decision:
 
 
 def incomplete_delivery(terms: Terms) -> DatasetFinding | None:
-    """Ingest found the delivery itself to be broken."""
-    problem = terms.event.problem
+    """Ingest found the delivery itself to be broken; or it would replace a whole table by nothing."""
+    overwrites = terms.pipeline.destination.mode == "overwrite"
+    problem = terms.event.problem or ("empty" if overwrites and not terms.event.rows else "")
     if not problem or terms.waives("delivery_complete"):
         return None
     evidence = {"problem": clean(problem, 200), "alternatives": terms.alternatives[:ALTERNATIVES_SHOWN]}
@@ -97,12 +98,18 @@ def low_score(terms: Terms, score: float, dimensions: dict[str, float]) -> Datas
     return DatasetFinding(check="score", message=message, evidence=evidence)
 
 
-def decide(terms: Terms, findings: Sequence[DatasetFinding], rows_failed: int) -> Decision:
-    """A finding that holds comes first; then what the pipeline does with batches that have failing rows."""
+def decide(terms: Terms, findings: Sequence[DatasetFinding], rows: int, rows_failed: int) -> Decision:
+    """A finding that holds comes first; then what the pipeline does with batches that have failing rows.
+
+    Nobody's waiver lets a delivery of which no row passes take a table's place.
+    """
     holding = next((finding for finding in findings if finding.holds), None)
     if holding is not None:
         return Decision(state=VerdictState.HELD, reason=holding)
     overwrites = terms.pipeline.destination.mode == "overwrite"
+    if overwrites and terms.whole and 0 < rows == rows_failed:
+        message = "every row fails, and a table is not overwritten by nothing"
+        return Decision(state=VerdictState.HELD, reason=DatasetFinding(check="rows", message=message))
     if not rows_failed or terms.waives("rows"):
         return Decision(state=VerdictState.RELEASED, partial=bool(rows_failed) and overwrites)
     if terms.pipeline.on_violation.rows == "reject_batch":

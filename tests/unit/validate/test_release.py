@@ -130,6 +130,16 @@ class TestDecisions:
         waived = w.judge(self.ROWS, attempt=2, waive=["rows"])
         assert (waived.validated.state, waived.validated.partial, waived.validated.rows_passed) == ("released", True, 1)
 
+    def test_a_table_is_not_overwritten_by_nothing(self, world: Make) -> None:
+        w = world(TWO)
+        w.pipeline["destination"]["mode"] = "overwrite"
+        nothing = w.judge(pl.DataFrame(schema={"x": pl.String, "y": pl.String}))
+        assert nothing.validated.state == "held"
+        assert nothing.evidence("delivery_complete")["problem"] == "empty"
+        bad = pl.DataFrame({"x": ["bad", "worse"], "y": ["a", "b"]})
+        assert w.judge(bad, batch="b2").validated.state == "held"
+        assert w.judge(bad, batch="b2", attempt=2, waive=["rows"]).validated.state == "held"
+
     def test_a_low_score_holds_unless_waived(self, world: Make) -> None:
         w = world(TWO)
         w.pipeline["on_violation"] = {"rows": "quarantine", "score_below": 90}
