@@ -83,8 +83,9 @@ def begin_waiting(work: Work, cases: BatchCases, choice: Choice) -> None:
     finding.state, finding.awaits_table, finding.proposal = "waiting", table, record.remedy_id
     finding.note = f"its rows are judged again when {table} is loaded"
     watch(work.ports.state, "table", table, batch=cases.healing.batch_id)
-    finding.phase = LOOK
-    cases.healing.wake_at = work.now
+    if finding.tried.get(choice.remedy.name, 0) == 1:
+        finding.phase = LOOK
+        cases.healing.wake_at = work.now
 
 
 def came_meanwhile(work: Work, healing: Healing, finding: Finding) -> bool:

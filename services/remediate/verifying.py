@@ -34,7 +34,9 @@ def verify_attempt(work: Work, healing: Healing, attempt: Attempt) -> None:
     failed = []
     for record in standing:
         finding = load_finding(work.ports.state, record.incident_id)
-        if attempt.kind == "rows":
+        if record.remedy == AWAIT_PARENT.name:
+            _settle_await(work, healing, attempt, record)
+        elif attempt.kind == "rows":
             _settle_rows(work, healing, attempt, record)
         else:
             _settle_whole(work, healing, attempt, record, finding)
@@ -76,14 +78,16 @@ def revert_terms(work: Work, healing: Healing, record: Remedy) -> None:
         )
 
 
+def _settle_await(work: Work, healing: Healing, attempt: Attempt, record: Remedy) -> None:
+    """Rows that waited for parents: some found them, or they go on waiting."""
+    if attempt.rows_passed:
+        blamed = len(_blamed(work, healing, attempt, record.columns))
+        found = min(attempt.rows_passed, max(attempt.rows - blamed, 0))
+        told = f"{found:,} rows found their parents and were loaded"
+        deciding.verified(work, record, success=True, healed=found, left=blamed, why=told)
+
+
 def _settle_rows(work: Work, healing: Healing, attempt: Attempt, record: Remedy) -> None:
-    if record.remedy == AWAIT_PARENT.name:
-        if attempt.rows_passed:
-            blamed = len(_blamed(work, healing, attempt, record.columns))
-            found = min(attempt.rows_passed, max(attempt.rows - blamed, 0))
-            told = f"{found:,} rows found their parents and were loaded"
-            deciding.verified(work, record, success=True, healed=found, left=blamed, why=told)
-        return  # no parent yet: it goes on waiting
     counted = count_rows(work, healing, attempt, record)
     if counted.healed:
         why = f"{counted.healed:,} rows passed and were loaded" + _but(counted.not_healed)
