@@ -36,6 +36,8 @@ class Judge:
         self.healings = dict(report.documents(process.store, "healings"))
         self.remedies = dict(report.documents(process.store, "remedies"))
         self.loads = [data for _, data in report.documents(process.store, "loads") if data.get("kind") == "load"]
+        by_precedent = {each["batch_id"] for each in self.remedies.values() if each.get("precedent")}
+        self.touched = self.touched | by_precedent  # a person's yes to an earlier batch holds for later ones
         self.files = {
             (each.pipeline, each.name, hashlib.sha256(each.content).hexdigest()): each for each in world.deliveries
         }
@@ -161,7 +163,7 @@ class Judge:
     def _tables(self, loaded: dict[Key, dict[str, Any]]) -> None:
         for plan in self.world.plans.values():
             mine = {key: row for key, row in loaded.items() if self.deliveries[key[0]]["pipeline"] == plan.name}
-            wanted = _model(plan.mode, mine)
+            wanted = _model(plan.mode, mine, self._newest(plan.name))
             table = self.table(plan.name)
             if set(table) != set(wanted):
                 missing, extra = sorted(set(wanted) - set(table)), sorted(set(table) - set(wanted))
@@ -171,6 +173,11 @@ class Judge:
                 shown = {name: value for name, value in table[key].items() if value is not None}
                 if shown != {name: value for name, value in wanted[key].items() if value is not None}:
                     self.say(f"lab.{plan.name}: {key} shows other values than were loaded")
+
+    def _newest(self, pipeline: str) -> str:
+        """The order key of the newest delivery of which a load stands, were it one of no rows."""
+        shown = [each for each in self.loads if each["pipeline"] == pipeline and each["state"] == "loaded"]
+        return max((str(each["seq"]) for each in shown), default="")
 
     # ── whether what was loaded is true ──
 
@@ -298,12 +305,11 @@ class Judge:
                 self.say(f"a cell's value in {path.name}")
 
 
-def _model(mode: str, loaded: dict[Key, dict[str, Any]]) -> dict[Key, dict[str, Any]]:
+def _model(mode: str, loaded: dict[Key, dict[str, Any]], newest: str) -> dict[Key, dict[str, Any]]:
     """What a table must show of the rows that were loaded."""
     if mode == "append" or not loaded:
         return loaded
     if mode == "overwrite":
-        newest = max(row["_mend_seq"] for row in loaded.values())
         return {key: row for key, row in loaded.items() if row["_mend_seq"] == newest}
     by_key: dict[Any, list[Key]] = defaultdict(list)
     for key, row in loaded.items():
