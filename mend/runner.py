@@ -60,7 +60,8 @@ def _left_over(process: Process) -> str:
     names = [f"{service.name}.{topic}" for service in every_service() for topic in subscriptions_of(service)]
     if process.bus.next_due(names) is None:
         return ""
-    why = f": {process.log.last_note}" if process.log.last_note else ""
+    note = process.log.last_note.strip().splitlines()
+    why = f": {note[-1]}" if note else ""
     return f"not everything could be done now{why}; nothing is lost, and the next mend run goes on with it"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -50,8 +51,9 @@ class EventLog:
 
     def _write(self, entry: dict[str, object]) -> None:
         if self._stream is not None:
-            self._stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
-            self._stream.flush()
+            with suppress(OSError):  # a full disk stops no work for the sake of a line about it
+                self._stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+                self._stream.flush()
 
 
 LOG_BYTES_MAX = 50_000_000

@@ -61,22 +61,23 @@ class FolderObjectStore:
             self._make_folder(self._unfinished)
             stream = unfinished.open("xb")
         try:
-            with stream:
-                try:
-                    yield stream
-                except OSError as error:
-                    if error.errno in _OF_OUR_DISK:
-                        raise _unavailable(path, error) from error
-                    raise
-                with self._translated(path):
-                    stream.flush()
-                    if self._durable:
-                        os.fsync(stream.fileno())
+            try:
+                yield stream
+            except OSError as error:
+                if error.errno in _OF_OUR_DISK:
+                    raise _unavailable(path, error) from error
+                raise
             with self._translated(path):
+                stream.flush()
+                if self._durable:
+                    os.fsync(stream.fileno())
+                stream.close()
                 self._make_folder(target.parent)
                 unfinished.replace(target)
                 self._sync(target.parent)
         finally:
+            with suppress(OSError):  # after a failure, what is still to be written fails again
+                stream.close()
             with suppress(OSError):
                 unfinished.unlink(missing_ok=True)
 
