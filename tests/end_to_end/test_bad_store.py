@@ -1,0 +1,170 @@
+"""A store that cannot be used as it should: a clear end, exit code 1, and nothing lost once it can be again."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.orders import GOOD, Orders
+from tests.unit.mend.small_project import HEADER, lines
+
+pytestmark = pytest.mark.slow
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
+@pytest.fixture
+def orders(tmp_path: Path) -> Orders:
+    """A project whose first delivery is loaded, and a second one that is not."""
+    made = Orders(tmp_path)
+    made.deliver("a.csv", GOOD)
+    assert made.run_it().code == 0
+    made.deliver("b.csv", HEADER + lines(31, 40))
+    return made
+
+
+def needs(*command: str) -> None:
+    """Skip, and say why, where the environment does not permit what a test needs."""
+    if shutil.which(command[0]) is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip(f"this environment does not permit: {' '.join(command)}")
+
+
+def mounted(mount: str) -> tuple[str, ...]:
+    """What runs a command with ``store`` mounted in another way, seen by nobody else."""
+    needs("unshare", "--mount", "sh", "-c", "d=$(mktemp -d) && mount -t tmpfs none $d && umount $d && rmdir $d")
+    return ("unshare", "--mount", "sh", "-c", f'{mount} && "$@"', "sh")
+
+
+def assert_mended(orders: Orders) -> None:
+    """Everything is there once the store can be used again."""
+    assert orders.run_it().code == 0
+    orders.assert_rows(loaded=30)
+
+
+def test_a_read_only_store(orders: Orders) -> None:
+    read_only = mounted("mount --bind store store && mount -o remount,ro,bind store")
+    for command in (("run", "pipelines/orders.yaml"), ("status",), ("audit",), ("incidents",), ("doctor",)):
+        ended = orders.mend(*command, "--root", "store", before=read_only)
+        assert ended.code == 1, (command, ended.said)
+        assert "Traceback" not in ended.said
+        assert "writable" in ended.said or "may read and write it" in ended.said
+        assert "store" in ended.said
+    assert_mended(orders)
+
+
+@pytest.mark.parametrize("size", ["200k", "600k", "1200k", "2m"])
+def test_a_full_disk(orders: Orders, size: str) -> None:
+    """It says that the disk is full, never that all is well; with room it goes on where it was."""
+    orders.deliver("c.csv", HEADER + lines(1_000, 12_999))
+    kept = orders.folder / "kept"
+    kept.mkdir()
+    # The store is filled into a small disk; what is on it afterwards is what the user has.
+    full = mounted(f"mount -t tmpfs -o size={size} none store && trap 'cp -a store/. kept/' EXIT")
+    shutil.rmtree(orders.root)
+    orders.root.mkdir()
+    ended = orders.mend("run", "pipelines/orders.yaml", "--root", "store", "--wait", "2", before=full)
+    assert ended.code == 1, ended.said
+    assert "Traceback" not in ended.said
+    assert "mend: " in ended.err
+    assert any(word in ended.err for word in ("disk is full", "No space left", "disk space"))
+    shutil.rmtree(orders.root)
+    kept.rename(orders.root)
+    assert orders.run_it().code == 0
+    orders.assert_rows(loaded=12_030)
+
+
+def test_a_store_of_a_newer_version(orders: Orders) -> None:
+    path = orders.root / ".mend" / "store.db"
+    with sqlite3.connect(path) as connection:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        connection.execute(f"PRAGMA user_version = {version + 1}")
+    connection.close()
+    for command in (("run", "pipelines/orders.yaml"), ("status",), ("audit",)):
+        ended = orders.mend(*command, "--root", "store")
+        assert ended.code == 1, ended.said
+        assert "newer" in ended.err
+        assert "store.db" in ended.err
+        assert "upgrade" in ended.err.lower() or "update" in ended.err.lower() or "install" in ended.err.lower()
+    assert orders.mend("doctor", "--root", "store").code == 1
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {version}")
+    connection.close()
+    assert_mended(orders)
+
+
+@pytest.mark.parametrize("damage", ["beginning", "all", "empty", "cut"])
+def test_a_damaged_store(orders: Orders, damage: str) -> None:
+    path = orders.root / ".mend" / "store.db"
+    for left in orders.root.glob(".mend/store.db-*"):
+        left.unlink()
+    whole = path.read_bytes()
+    content = {
+        "beginning": b"\0" * 100 + whole[100:],
+        "all": b"no database " * (len(whole) // 12),
+        "empty": b"",
+        "cut": whole[: len(whole) // 3],
+    }[damage]
+    path.write_bytes(content)
+    ended = orders.mend("audit", "--root", "store")
+    assert "Traceback" not in ended.said
+    if damage != "empty":  # an empty file is a new store
+        assert ended.code == 1, ended.said
+        assert "damaged" in ended.err or "no store" in ended.err
+        assert "copy" in ended.err
+    for left in orders.root.glob(".mend/store.db-*"):
+        left.unlink()
+    path.write_bytes(whole)
+    assert_mended(orders)
+
+
+def test_a_damaged_warehouse(orders: Orders) -> None:
+    path = orders.root / "warehouse.duckdb"
+    whole = path.read_bytes()
+    path.write_bytes(b"no database " * 5_000)
+    ended = orders.mend("run", "pipelines/orders.yaml", "--root", "store", "--wait", "0")
+    assert ended.code in {1, 3}, ended.said
+    assert "Traceback" not in ended.said
+    assert "warehouse" in ended.said
+    audited = orders.mend("audit", "--root", "store")
+    assert audited.code == 1
+    assert "warehouse" in audited.said
+    assert "Traceback" not in audited.said
+    path.write_bytes(whole)
+
+
+def test_no_permission_for_a_delivery(orders: Orders) -> None:
+    (orders.folder / "landing" / "b.csv").chmod(0)
+    ended = orders.run_it(before=_as_nobody(orders))
+    assert ended.code == 3, ended.said
+    assert "landing/b.csv" in ended.out
+    assert "→ mend" in ended.out
+    orders.assert_rows(loaded=20)
+
+
+def test_no_permission_for_the_store(orders: Orders) -> None:
+    nobody = _as_nobody(orders)
+    for path in (orders.root, *orders.root.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    ended = orders.run_it(before=nobody)
+    assert ended.code == 1, ended.said
+    assert "writable" in ended.err
+    for path in (orders.root, *orders.root.rglob("*")):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    assert_mended(orders)
+
+
+def _as_nobody(orders: Orders) -> tuple[str, ...]:
+    """What runs a command as somebody whom permissions bind; nothing is needed unless we are root."""
+    if os.geteuid() != 0:
+        return ()
+    needs(*NOBODY, "true")
+    reachable = subprocess.run([*NOBODY, "ls", str(orders.folder)], capture_output=True, check=False).returncode == 0
+    if not reachable:
+        for parent in orders.folder.parents:
+            if parent.name.startswith("pytest-") or parent.name.startswith("popen-"):
+                parent.chmod(parent.stat().st_mode | 0o755)
+    for path in (orders.folder, *orders.folder.rglob("*")):
+        os.chown(path, 65534, 65534)
+    return NOBODY
