@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from shared.domain.errors import MalformedEvent
@@ -13,6 +14,7 @@ from shared.events.types import Event, IncidentOpened
 
 SIGNAL_BYTES_MAX = 1_000_000
 _NAME_CHARACTERS_MAX = 200
+_NUMBER = re.compile(r"\d+")
 _KINDS = ("generic", "airflow")
 _AIRFLOW_CONTEXT = ("dag_id", "task_id", "run_id", "try_number", "operator", "logical_date", "execution_date", "state")
 
@@ -50,8 +52,8 @@ def incident_of(signal: dict[str, Any], address: str, cause: Event, now: int) ->
 
 
 def _shape(message: str) -> str:
-    """The message without digits, so that a counter or an id in it does not make a new incident."""
-    return "".join("#" if character.isdigit() else character for character in message)
+    """The message without numbers, so that a counter or an id in it does not make a new incident."""
+    return _NUMBER.sub("#", message)
 
 
 def _generic(signal: dict[str, Any]) -> dict[str, Any]:

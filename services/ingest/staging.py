@@ -77,6 +77,7 @@ def stage(
         for rows in reading.tables():
             tally.add(rows)
             if tally.rows > rows_max:
+                parts.abandon()
                 raise TooManyRows(tally.rows, parts.count)
             parts.add(rows.table)
         if tally.rows == 0 or parts.columns < len(reading.columns):
@@ -180,6 +181,12 @@ class _PartWriter:
         """Writes what is left."""
         self._flush()
         self._close()
+
+    def abandon(self) -> None:
+        """Ends the part in hand, which its sink then throws away."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
     def _flush(self) -> None:
         import pyarrow as pa
