@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -261,7 +262,8 @@ def dying(process: Process, steps: int, meanwhile: Callable[[], object] | None =
     objects = Dying(process.objects, fuse, ("write", "delete"))
     warehouse = Dying(process.warehouse, fuse, ("run", "withdraw", "ensure"))
     store = Dying(process.store, fuse, ("commit",))
-    return replace(process, objects=objects, warehouse=warehouse, store=store), fuse
+    # As in the cloud, where bus and state share no transaction: the worse case.
+    return replace(process, objects=objects, warehouse=warehouse, store=store, together=nullcontext), fuse
 
 
 class Model:
