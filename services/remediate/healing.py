@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.remediate import closing, undoing
+from services.remediate import closing, parents, undoing
 from services.remediate.attempt import discard_all
 from services.remediate.carrying_out import (
     begin_reading,
@@ -83,7 +83,8 @@ def _round(work: Work, healing: Healing, findings: list[Finding]) -> None:
     """Choose and carry out; what is exhausted goes to a person."""
     cases = BatchCases.of(work, healing)
     waiting = [each for each in findings if each.awaits_table]
-    awake = [each for each in waiting if came_meanwhile(work, healing, each) or each.awaits_table in healing.awake]
+    loaded = [each for each in waiting if came_meanwhile(work, healing, each) or each.awaits_table in healing.awake]
+    awake = [each for each in loaded if parents.are_there(work, cases, each)]
     healing.awake = []
     if not awake and _attempts_made(healing) >= cases.definition.healing.attempts_max:
         for finding in findings:
