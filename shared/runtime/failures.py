@@ -6,8 +6,9 @@ import json
 import traceback
 
 from shared.domain.errors import DefinitionError, ForeignFailure
+from shared.domain.ids import derive
 from shared.domain.incident import Origin
-from shared.domain.masking import mask
+from shared.domain.masking import clean, mask
 from shared.events.codec import topic_of
 from shared.events.types import EVENT_TYPES, Event, IncidentOpened
 
@@ -24,7 +25,9 @@ def incident_of(
     kind = foreign.exception_type if foreign and foreign.exception_type else type(error).__name__
     detail = foreign.reason or str(foreign.http_status or "") if foreign else ""
     about = batch or uri or failed.subject
-    fingerprint = mask(f"{service}|{pipeline}|{about}|{kind}|{detail}", 1_000)
+    parts = (service, pipeline, about, kind, detail)
+    # Masking may make two addresses one; the digest keeps them apart.
+    fingerprint = f"{mask('|'.join(parts), 900)}|{derive(*parts, length=8)}"
     return IncidentOpened.caused_by(
         cause,
         f"failure|{service}|{fingerprint}",
@@ -36,12 +39,12 @@ def incident_of(
         attempt=int(getattr(failed, "attempt", 0)),
         reading=int(getattr(failed, "reading", 0)),
         uri=uri,
-        system=foreign.system if foreign else "mendline",
-        exception_type=kind,
-        http_status=foreign.http_status if foreign else 0,
-        grpc_status=foreign.grpc_status if foreign else "",
-        sqlstate=foreign.sqlstate if foreign else "",
-        reason=foreign.reason if foreign else "",
+        system=clean(foreign.system, 200) if foreign else "mendline",
+        exception_type=clean(kind, 200),
+        http_status=max(foreign.http_status, 0) if foreign else 0,
+        grpc_status=clean(foreign.grpc_status, 200) if foreign else "",
+        sqlstate=clean(foreign.sqlstate, 200) if foreign else "",
+        reason=clean(foreign.reason, 500) if foreign else "",
         exit_code=foreign.exit_code if foreign else 0,
         message=_message(error),
         evidence_json=json.dumps(_evidence(error), ensure_ascii=False),

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from shared.domain.errors import Conflict, ForeignFailure, MalformedEvent, TerminalError, TransientError
@@ -40,7 +41,8 @@ class Runtime:
     """Handles deliveries for services: decode, receipt, transaction, publish, log.
 
     The order is commit → publish → mark → acknowledge (the caller acknowledges). A redelivered event whose receipt
-    is unpublished is published, not handled again.
+    is unpublished is published, not handled again. Where bus and state share a transaction (``together``), the first
+    three are one step.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Runtime:
         metrics: Metrics,
         clock_now: Callable[[], int],
         monotonic: Callable[[], float],
+        together: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._store = store
         self._bus = bus
@@ -61,6 +64,7 @@ class Runtime:
         self._metrics = metrics
         self._now = clock_now
         self._monotonic = monotonic
+        self._together = together
 
     def deliver(
         self,
@@ -84,12 +88,13 @@ class Runtime:
                 event = raw.event
                 outcome = self._settle(service, raw.event, raw)
             else:
-                event = decode(data, attributes)
-                outcome = self._settle(service, event, None)
-        except MalformedEvent as error:
-            envelope = _envelope(topic, data, attributes, "", self._now())
-            event = envelope
-            outcome = self._fail(service, envelope, error, "malformed")
+                try:
+                    event = decode(data, attributes)
+                except MalformedEvent as error:
+                    event = _envelope(topic, data, attributes, "", self._now())
+                    outcome = self._fail(service, event, error, "malformed")
+                else:
+                    outcome = self._settle(service, event, None)
         except TransientError as error:
             outcome = Outcome(False, "transient", backoff_seconds(attempt))
             self._log.note("transient", service.name, mask(str(error)))
@@ -134,14 +139,15 @@ class Runtime:
             receipt = receipts.writes(service.name, event, traced, state="handled", now=self._now(), failures=failures)
             changes, expects = state.changes()
             try:
-                self._commit(service, event, version, [*changes, *receipt], expects)
+                with self._together():
+                    self._commit(service, event, version, [*changes, *receipt], expects)
+                    self._publish(service, traced)
+                    if traced:
+                        receipts.mark_published(self._store, service.name, event.id)
             except Conflict:
                 if receipts.read(self._store, service.name, event.id) is not None and version == 0:
                     return self._settle(service, event, raw)  # another delivery of the same event was faster
                 continue
-            self._publish(service, traced)
-            if traced:
-                receipts.mark_published(self._store, service.name, event.id)
             return Outcome(True, "handled")
         raise Conflict(f"{service.name}: the state kept changing while {event.TYPE} was handled")
 

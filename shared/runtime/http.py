@@ -33,9 +33,9 @@ class Pushed(NamedTuple):
 
 def answer(service: Service, runtime: Runtime, request: Request) -> tuple[str, int]:
     """Handle one push. 204 acknowledges, 503 asks for redelivery; what is malformed is acknowledged as an incident."""
-    if (request.content_length or 0) > REQUEST_BYTES_MAX:
+    body = _body(request)
+    if body is None:
         return "request too large", 413
-    body = request.get_data(cache=False)
     pushed = unwrap(body, {name.lower(): value for name, value in request.headers.items()})
     outcome = runtime.deliver(
         service,
@@ -56,14 +56,13 @@ def take_in(service: Service, runtime: Runtime, topic: str, request: Request, ne
     """
     if request.method != "POST":
         return "use POST", 405
-    if (request.content_length or 0) > REQUEST_BYTES_MAX:
+    body = _body(request)
+    if body is None:
         return "request too large", 413
     kind = request.path.rstrip("/").rsplit("/", 1)[-1]
     # A retry that names itself is the same message; otherwise every request is one, and repeating one is harmless.
     named = request.headers.get("x-request-id") or request.headers.get("x-cloudscheduler-scheduletime")
-    outcome = runtime.deliver(
-        service, topic, request.get_data(cache=False), {"kind": kind[:100]}, message_id=(named or new_id)[:200]
-    )
+    outcome = runtime.deliver(service, topic, body, {"kind": kind[:100]}, message_id=(named or new_id)[:200])
     if not outcome.acknowledge:
         return "not now; send it again", DELIVER_AGAIN
     if outcome.outcome in {"handled", "repeated"}:
@@ -95,6 +94,14 @@ def unwrap(body: bytes, headers: dict[str, str]) -> Pushed:
         return Pushed(_topic(attributes, subscription), data, attributes, attempt, message_id)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
         return Pushed("", body, {}, 1, "")
+
+
+def _body(request: Request) -> bytes | None:
+    """The request's body; None when it is too large, which one that does not say its length may be as well."""
+    if (request.content_length or 0) > REQUEST_BYTES_MAX:
+        return None
+    body: bytes = request.stream.read(REQUEST_BYTES_MAX + 1)
+    return body if len(body) <= REQUEST_BYTES_MAX else None
 
 
 def _topic(attributes: dict[str, str], subscription: str) -> str:

@@ -23,11 +23,11 @@ class Settings(BaseModel):
     project: str = Field(".", description="folder that holds pipelines/, contracts/ and policy.yaml")
     rows_per_part: int = Field(131_072, ge=1, le=5_000_000, description="rows held in memory and per file")
     lease_seconds: float = Field(
-        600.0, gt=0, description="how long one delivery may be worked on before it comes again"
+        600.0, gt=0, le=604_800, description="how long one delivery may be worked on before it comes again"
     )
-    lock_wait_seconds: float = Field(60.0, gt=0, description="how long to wait for the warehouse's lock")
+    lock_wait_seconds: float = Field(60.0, gt=0, le=86_400, description="how long to wait for the warehouse's lock")
     warehouse_memory_mb: int = Field(400, ge=64, description="memory the local warehouse may use, MB")
-    source_timeout_seconds: float = Field(30.0, gt=0, description="how long a source may stay silent")
+    source_timeout_seconds: float = Field(30.0, gt=0, le=86_400, description="how long a source may stay silent")
     source_bytes_max: int = Field(50_000_000_000, ge=1, description="largest delivery that is fetched, bytes")
     teams_webhook_secret: str = Field("teams-webhook", description="name of the secret with the Teams webhook URL")
     project_url: str = Field("", description="link added to messages, such as a console's address")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -61,6 +62,7 @@ class Process:
     ids: Ids
     log: EventLog
     progress: Progress
+    together: Callable[[], AbstractContextManager[None]] = nullcontext  # bus and state in one transaction, if they can
 
     def ports(self, service: Service, state: UnitOfWork) -> Ports:
         """The ports a handler of ``service`` gets for one event."""
@@ -91,6 +93,7 @@ class Process:
             metrics=self.metrics,
             clock_now=self.clock.now,
             monotonic=self.clock.monotonic,
+            together=self.together,
         )
 
     def worker(self, services: Sequence[Service]) -> Worker:
@@ -158,6 +161,7 @@ def build(
         ids=SystemIds(),
         log=log or file_log(root / "log.jsonl"),
         progress=progress or _silent,
+        together=store_file.together,
     )
 
 

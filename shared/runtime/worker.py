@@ -9,9 +9,10 @@ from shared.events.codec import topic_of
 from shared.events.types import ClockTicked, RetryRequested
 from shared.ports.clock import Clock
 from shared.ports.event_bus import EventBus, Subscription
-from shared.ports.state_store import StateStore, Where
+from shared.ports.state_store import StateStore
 from shared.runtime.handling import Runtime, messages_of, subscriptions_of
 from shared.runtime.service import Service
+from shared.runtime.timers import Timers
 
 URGENT = 0
 LOOK_SECONDS = 0.05  # how often another process's work is looked after
@@ -36,7 +37,6 @@ class Worker:
         self._services = {service.name: service for service in services}
         self._runtime = runtime
         self._bus = bus
-        self._store = store
         self._clock = clock
         self._lease_seconds = lease_seconds
         self._subscriptions = [
@@ -45,7 +45,7 @@ class Worker:
             for topic in subscriptions_of(service)
         ]
         self._names = [subscription.name for subscription in self._subscriptions]
-        self._last_tick = ""
+        self._timers = Timers(services, store, clock)
         bus.subscribe(self._subscriptions)
 
     def step(self) -> bool:
@@ -72,24 +72,16 @@ class Worker:
         return min(times, default=None)
 
     def next_timer(self) -> int | None:
-        """When the earliest timer of any service rings."""
-        rings: list[int] = []
-        for service in self._services.values():
-            for collection in service.timers:
-                first = self._store.query(collection, [Where("wake_at", ">", 0)], order_by="wake_at", limit=1)
-                rings.extend(int(stored.data["wake_at"]) for stored in first)
-        return min(rings, default=None)
+        """When the next timer of any service rings."""
+        return self._timers.next()
 
     def tick(self) -> bool:
-        """Publish ``clock.ticked`` if a timer has rung; False when none has, or the last tick did not clear it."""
-        ring = self.next_timer()
+        """Publish ``clock.ticked`` if a timer has rung; False when none has."""
+        ring = self._timers.take_due()
+        if ring is None:
+            return False
         now = self._clock.now()
-        if ring is None or ring > now:
-            return False
         tick_id = derive("tick", ring, now // 1_000_000)
-        if tick_id == self._last_tick:
-            return False
-        self._last_tick = tick_id
         tick = ClockTicked(id=tick_id, time=now, subject="clock", correlation_id=tick_id)
         self._bus.publish(messages_of("clock", [tick]))
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ class Box:
 
 @pytest.fixture
 def process(tmp_path: Path) -> Process:
-    made = make_process(tmp_path, TurnedClock())
+    """Bus and state apart, as in the cloud: each step may fail alone."""
+    made = replace(make_process(tmp_path, TurnedClock()), together=nullcontext)
     watch(made, [TICKED, INCIDENT])
     return made
 
@@ -102,6 +104,20 @@ class Failing:
             return found(*arguments, **named)
 
         return call
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_where_bus_and_state_share_a_transaction_a_bus_that_fails_leaves_nothing_behind(
+    tmp_path: Path, after: bool
+) -> None:
+    process = make_process(tmp_path, TurnedClock())
+    watch(process, [TICKED, INCIDENT])
+    box = Box(ticks)
+    broken = replace(process, bus=Failing(process.bus, "publish", 1, after=after))
+    assert deliver(broken, box).outcome == "transient"
+    assert (count(process), seen(process, [TICKED])) == (0, [])
+    assert deliver(process, box) == Outcome(True, "handled")
+    assert (box.calls, count(process), len(seen(process, [TICKED]))) == (2, 1, 2)
 
 
 @pytest.mark.parametrize("after", [False, True])
