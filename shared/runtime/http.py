@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 REQUEST_BYTES_MAX = 15_000_000  # a 10 MB message in base64, and its envelope
 ACKNOWLEDGED = 204
 DELIVER_AGAIN = 503
+_CHUNK_BYTES = 1 << 20
 _PUBSUB = "x-goog-pubsub-"
 
 
@@ -100,8 +101,14 @@ def _body(request: Request) -> bytes | None:
     """The request's body; None when it is too large, which one that does not say its length may be as well."""
     if (request.content_length or 0) > REQUEST_BYTES_MAX:
         return None
-    body: bytes = request.stream.read(REQUEST_BYTES_MAX + 1)
-    return body if len(body) <= REQUEST_BYTES_MAX else None
+    pieces: list[bytes] = []
+    size = 0
+    while piece := request.stream.read(_CHUNK_BYTES):  # a read may give less than was asked for
+        pieces.append(piece)
+        size += len(piece)
+        if size > REQUEST_BYTES_MAX:
+            return None
+    return b"".join(pieces)
 
 
 def _topic(attributes: dict[str, str], subscription: str) -> str:
