@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from services.validate.recent_rows import RecentRows
     from services.validate.staged_rows import Chunk
     from shared.domain.contract import Column, Contract
+    from shared.ports.object_store import ObjectStore
 
 NAMES_SHOWN = 200
 NAME_CHARACTERS = 200
@@ -56,6 +57,30 @@ def compare_columns(delivered: Sequence[str], contract: Contract, accepted: Iter
     missing = tuple(column for column in contract.columns if column.name not in have and column.name not in optional)
     known = set(contract.column_names)
     return Mismatch(missing, tuple(name for name in delivered if name not in known))
+
+
+def columns_with_values(
+    objects: ObjectStore, parts: Sequence[str], mismatch: Mismatch, rules: TextRules
+) -> tuple[str, ...]:
+    """The unexpected columns in which at least one cell is not null."""
+    import polars as pl
+
+    words, found = list(rules.null_values), set[str]()
+    for path in parts:
+        left = [name for name in mismatch.unexpected if name not in found]
+        if not left:
+            break
+        with objects.read(path) as stream:
+            rows = pl.read_parquet(stream, columns=left)
+        texts = [name for name in left if rows.schema[name] == pl.String]
+        known = rows.select(
+            (pl.col(name).is_not_null() & ~pl.col(name).is_in(words) if name in texts else pl.col(name).is_not_null())
+            .any()
+            .alias(name)
+            for name in left
+        )
+        found |= {name for name, some in known.row(0, named=True).items() if some}
+    return tuple(name for name in mismatch.unexpected if name in found)
 
 
 def learned_renames(

@@ -103,12 +103,17 @@ def _judged(terms: Terms, ports: Ports) -> Verdict:
     delivered = staged_columns(ports.objects, terms.event.parts)
     renamed = {old: new for old, new in terms.renamed.items() if old in delivered and new not in delivered}
     if delivered:
-        from services.validate.column_matching import compare_columns, learned_renames
+        from services.validate.column_matching import columns_with_values, compare_columns, learned_renames
 
         renamed |= learned_renames(delivered, terms.contract, renamed, terms.learned)
         terms = replace(terms, renamed=renamed)
         names = [renamed.get(name, name) for name in delivered]
         mismatch = compare_columns(names, terms.contract, terms.optional)
+        if mismatch.unexpected and not mismatch.missing:
+            # A column without any value has no type yet, and nothing is lost without it.
+            mismatch = mismatch._replace(
+                unexpected=columns_with_values(ports.objects, terms.event.parts, mismatch, terms.rules)
+            )
         if mismatch.missing or mismatch.unexpected:
             return replace(_mismatched(terms, ports, mismatch, len(delivered)), renamed=renamed)
         absent = sorted(terms.optional - set(names))

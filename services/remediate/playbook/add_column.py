@@ -23,7 +23,10 @@ class _AddColumn(Played):
         told = [each for each in case.finding.evidence("unexpected") or [] if isinstance(each, dict)]
         if int(case.finding.evidence("unexpected_count") or len(told)) > len(told):
             return None
-        new = [each for each in told if each.get("name") not in case.claimed]
+        # A column without any value has no type yet; validate lets it pass, as null, until one comes.
+        new = [
+            each for each in told if each.get("name") not in case.claimed and float(each.get("null_share") or 0.0) < 1.0
+        ]
         if not new:
             return None
         accept = [f"{each['name']}:{_type(str(each.get('logical_type', '')))}" for each in new]

@@ -128,6 +128,14 @@ def test_a_new_column_that_became_wider_gets_its_first_type_back(feed: World) ->
     assert verdict["absent_columns"] == ["beds"]
 
 
+def test_a_new_column_without_a_value_waits_for_one(feed: World) -> None:
+    rows = renamed({}, note="")
+    assert feed.judge(rows, batch="b7").validated.state == "released"
+    result = feed.judge(renamed({}, note="7"), batch="b8")
+    assert set(result.incidents) == {("unexpected_columns", "")}
+    assert [each["logical_type"] for each in result.evidence("unexpected_columns")["unexpected"]] == ["integer"]
+
+
 def test_few_or_constant_rows_show_no_identity() -> None:
     rows = pl.DataFrame({"a": [1.0, 2, 3, 4], "b": [1.0, 1, 2, 2], "c": [2.0, 3, 5, 6]})
     assert identities(rows, "c", steps=True) == []
