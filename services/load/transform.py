@@ -25,14 +25,16 @@ _FUNCTION_NAMES = """
     datetime_trunc div ends_with exp extract floor format_date format_timestamp greatest if ifnull initcap instr
     is_inf is_nan json_extract_scalar json_value least left length like ln log log10 lower lpad ltrim md5 mod
     nullif or parse_date parse_datetime parse_timestamp pow power regexp_contains regexp_extract regexp_replace
-    repeat replace reverse right round rpad rtrim safe_cast safe_divide sha256 sha512 sign split sqrt
-    starts_with strpos substr substring time time_add time_diff time_sub timestamp timestamp_add timestamp_diff
+    replace reverse right round rpad rtrim safe_cast safe_divide sha256 sha512 sign split sqrt starts_with
+    strpos substr substring time time_add time_diff time_sub timestamp timestamp_add timestamp_diff
     timestamp_micros timestamp_millis timestamp_seconds timestamp_sub timestamp_trunc to_base64 to_hex translate
     trim trunc unix_date unix_micros unix_millis unix_seconds upper
 """
 FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
 """GoogleSQL's scalar functions that a transform may call. Those that depend on the moment or the session are out, and
-those that the local engine does not have: a transform is the same on a laptop and in the cloud."""
+those that the local engine does not have: a transform is the same on a laptop and in the cloud. REPEAT is out because
+one row could fill the memory; LPAD and RPAD want a length that is written out."""
+PAD_CHARACTERS_MAX = 10_000
 
 _NODE_NAMES = """
     Select From Where Table Identifier Column Alias Star Paren Literal Boolean Null Neg Not And Or EQ NEQ GT GTE LT
@@ -100,12 +102,21 @@ def _check_nodes(tree: exp.Expr, path: str) -> None:
             raise _refused(path, "the transform has a subquery", "use columns of batch only")
         if isinstance(node, exp.AggFunc | exp.Window):
             raise _refused(path, f"{kind} looks at several rows", "a transform sees one row at a time")
+        if isinstance(node, exp.Pad) and not _short(node.expression):
+            hint = f"write it as a number, at most {PAD_CHARACTERS_MAX:,}"
+            raise _refused(path, "the length of LPAD and RPAD must be known", hint)
         if kind in _STRUCTURE and not isinstance(node, exp.Anonymous):
             continue
         if isinstance(node, exp.Func) and _function_name(node) in FUNCTIONS:
             continue
         name = _function_name(node) if isinstance(node, exp.Func) else kind
         raise _refused(path, f"{clean(name, 60)} is not allowed in a transform", "see docs/transforms.md for what is")
+
+
+def _short(length: exp.Expr | None) -> bool:
+    from sqlglot import exp
+
+    return isinstance(length, exp.Literal) and length.is_int and int(length.this) <= PAD_CHARACTERS_MAX
 
 
 def _check_names(tree: exp.Expr, path: str) -> None:
