@@ -13,6 +13,7 @@ from mend.commands.decide import approve, reject, undo
 from mend.commands.demo import demo
 from mend.commands.doctor import doctor
 from mend.commands.explain import explain
+from mend.commands.history import history
 from mend.commands.init import init
 from mend.commands.publish import publish, signal
 from mend.commands.quarantine import app as quarantine
@@ -63,6 +64,7 @@ for command in (
     publish,
     signal,
     status,
+    history,
     incidents,
     explain,
     approve,
