@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, BinaryIO
 
 from shared.domain.errors import Conflict, ForeignFailure, ObjectsUnavailable, StoreUnavailable, WarehouseUnavailable
@@ -149,8 +149,33 @@ class FaultyStore(Faulty):
         self._happen(kind, "after", "commit")
 
 
-def troubled(process: Process, trouble: Trouble, chance: random.Random, ahead: int) -> Process:
-    """The process with ports that fail."""
+def _together(process: Process, trouble: Trouble) -> Callable[[], AbstractContextManager[None]]:
+    """The one transaction of bus and state, which may be lost at its end; nobody else does anything during it."""
+
+    @contextmanager
+    def transaction() -> Iterator[None]:
+        kind = trouble.kind("together", ["before", "after", "dies before", "dies after"])
+        other, trouble.between = trouble.between, None
+        try:
+            with process.together():
+                yield
+                _end(kind, "before")
+        finally:
+            trouble.between = other
+        _end(kind, "after")
+
+    return transaction
+
+
+def _end(kind: str, moment: str) -> None:
+    if kind == moment:
+        raise StoreUnavailable("planted")
+    if kind == f"dies {moment}":
+        raise Died
+
+
+def troubled(process: Process, trouble: Trouble, chance: random.Random, ahead: int, *, apart: bool) -> Process:
+    """The process with ports that fail; ``apart``: state and bus share no transaction, as in the cloud."""
     source = Faulty(
         process.source("files"),
         "source",
@@ -172,4 +197,5 @@ def troubled(process: Process, trouble: Trouble, chance: random.Random, ahead: i
             ("dump", "rows_with_keys", "query"),
         ),
         source=lambda kind: source,
+        together=nullcontext if apart else _together(process, trouble),
     )

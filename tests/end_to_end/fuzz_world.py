@@ -58,6 +58,7 @@ class FuzzWorld:
         )
         self.ahead = self.chance.choice([0, 0, 3, 8])
         self.count = self.chance.choice([1, 1, 2])
+        self.apart = self.chance.random() < 0.5
         self.workers: list[tuple[Process, Worker]] = []
         self._write()
 
@@ -84,7 +85,7 @@ class FuzzWorld:
         for _ in range(1 if quiet else self.count):
             process = make_process(self.folder, self.clock, lock_wait_seconds=5.0)
             if not quiet:
-                process = troubled(process, self.trouble, self.chance, self.ahead)
+                process = troubled(process, self.trouble, self.chance, self.ahead, apart=self.apart)
             self.workers.append((process, process.worker(every_service())))
 
     def plain(self) -> Process:
