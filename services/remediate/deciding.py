@@ -41,7 +41,8 @@ def assess(work: Work, case: Case, remedy: RemedyKind, plan: Plan) -> Assessment
     outcomes = posterior.outcomes_of(state, finding.cause, remedy.name, finding.pipeline)
     likely = posterior.posterior(prior_of(remedy, finding.cause, policy), outcomes).mean * plan.confidence
     window = policy.circuit_breaker.window_seconds + policy.circuit_breaker.pause_seconds
-    recent = posterior.recent_outcomes(state, remedy.name, finding.pipeline, work.now - window * 1_000_000)
+    since = work.now - window * 1_000_000
+    recent = posterior.recent_outcomes(state, remedy.name, finding.pipeline, since, policy.circuit_breaker.failures)
     here, everywhere = budget.spent(state, finding.pipeline, work.now, policy.budget.remedies_per_hour_all)
     asked = precedents.question_of_plan(state, finding.pipeline, remedy.name, plan)
     answer = asked.answer(plan.signature) if asked is not None else precedents.Answer("", "")

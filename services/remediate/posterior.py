@@ -8,7 +8,7 @@ from services.remediate.records import POSTERIORS
 from shared.ports.state import State
 from shared.ports.state_store import Where
 
-OUTCOMES_MAX = 1_000
+OUTCOMES_MAX = 200  # the newest ones; what was seen long before says less, and a busy feed has thousands
 
 
 class Beta(NamedTuple):
@@ -47,16 +47,19 @@ def breaker_key(remedy: str, pipeline: str) -> str:
 
 
 def outcomes_of(state: State, cause: str, remedy: str, pipeline: str) -> list[Outcome]:
-    """The verified outcomes of a remedy for a cause in a pipeline."""
-    found = state.query(POSTERIORS, [Where("key", "==", key_of(cause, remedy, pipeline))], limit=OUTCOMES_MAX)
+    """The newest verified outcomes of a remedy for a cause in a pipeline."""
+    mine = [Where("key", "==", key_of(cause, remedy, pipeline))]
+    found = state.query(POSTERIORS, mine, order_by="at", descending=True, limit=OUTCOMES_MAX)
     return [Outcome(bool(each.data["success"]), int(each.data["at"])) for each in found]
 
 
-def recent_outcomes(state: State, remedy: str, pipeline: str, since: int) -> list[Outcome]:
-    """The verified outcomes of a remedy in a pipeline since then, oldest first."""
-    found = state.query(POSTERIORS, [Where("breaker", "==", breaker_key(remedy, pipeline))], limit=OUTCOMES_MAX)
-    recent = [Outcome(bool(each.data["success"]), int(each.data["at"])) for each in found]
-    return sorted((each for each in recent if each.at >= since), key=lambda each: each.at)
+def recent_outcomes(state: State, remedy: str, pipeline: str, since: int, most: int) -> list[Outcome]:
+    """The last ``most`` verified outcomes of a remedy in a pipeline since then, oldest first."""
+    mine = [Where("breaker", "==", breaker_key(remedy, pipeline)), Where("at", ">=", since)]
+    found = state.query(POSTERIORS, mine, order_by="at", descending=True, limit=most)
+    return sorted(
+        (Outcome(bool(each.data["success"]), int(each.data["at"])) for each in found), key=lambda each: each.at
+    )
 
 
 def feed(state: State, remedy_id: str, cause: str, remedy: str, pipeline: str, success: bool, at: int) -> None:
