@@ -16,9 +16,10 @@ from shared.adapters.local.history import VIEWS as KNOWN
 from tests.unit.mend.small_project import HEADER, SmallProject, lines
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> SmallProject:
-    made = SmallProject(tmp_path)
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    """Nothing here changes a store, so one serves all."""
+    made = SmallProject(tmp_path_factory.mktemp("history"))
     made.deliver("a.csv", HEADER + lines(1, 9))
     made.deliver("b.csv", HEADER + lines(10, 12) + "no number,Rome,1.5,2024-01-01\n")
     made.run().close()
