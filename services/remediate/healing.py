@@ -72,7 +72,7 @@ def _landed(work: Work, healing: Healing) -> bool:
 def _undo_next(work: Work, healing: Healing) -> None:
     record = load_remedy(work.ports.state, healing.undo.pop(0))
     if record is None or record.state not in undoing.UNDOABLE:
-        healing.wake_at = work.now if healing.undo else 0
+        healing.wake_at = work.now  # undone with another one already; look at what is open now
         return
     undoing.begin_undo(work, healing, record)
     if healing.flight is None:
@@ -86,12 +86,17 @@ def _round(work: Work, healing: Healing, findings: list[Finding]) -> None:
     loaded = [each for each in waiting if came_meanwhile(work, healing, each) or each.awaits_table in healing.awake]
     awake = [each for each in loaded if parents.are_there(work, cases, each)]
     healing.awake = []
+    healing.came = sorted({*healing.came, *(each.awaits_table for each in awake)})
     if not awake and _attempts_made(healing) >= cases.definition.healing.attempts_max:
         for finding in findings:
             if not finding.awaits_table:
                 closing.escalate(work, healing, finding, "All attempts of this batch are used up")
         return
     told = choose_all(work, cases, findings)
+    if any(each.plan.action in ("cells", "discard") for each in told.choices):
+        # Rows that had another problem when their parents came can go with its repair now.
+        late = [each for each in waiting if each not in awake and each.awaits_table in healing.came]
+        awake += [each for each in late if parents.are_there(work, cases, each)]
     approved = [each for each in told.choices if each.record is not None]
     carried_out = _carry_out(work, cases, told, awake)
     for choice in approved:

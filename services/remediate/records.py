@@ -90,6 +90,7 @@ class Healing:
     pending: list[str] = field(default_factory=list)  # remedies that helped, but none of whose rows is loaded yet
     warnings: list[str] = field(default_factory=list)  # "check|column" that are reported but hold no row back
     awake: list[str] = field(default_factory=list)  # parent tables that were loaded since
+    came: list[str] = field(default_factory=list)  # parent tables that were ever loaded while rows waited for them
     superseded_by: str = ""
     heir: str = ""  # takes this batch's place as soon as nothing is in flight
     wake_at: int = 0

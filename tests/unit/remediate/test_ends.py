@@ -12,11 +12,11 @@ from services.remediate.records import load_finding, load_remedy
 from services.remediate.work import Work
 from shared.domain import paths
 from shared.domain.incident import IncidentState
-from shared.events.types import BatchStaged, Event, RemedyProposed, SourceReread
+from shared.events.types import BatchLoaded, BatchStaged, Event, RemedyDecided, RemedyProposed, SourceReread
 from shared.ports.state_store import Put
 from shared.runtime.unit_of_work import UnitOfWork
 from tests.unit.remediate.test_healing import trips
-from tests.unit.remediate.world import BATCH, World, fails_city
+from tests.unit.remediate.world import BATCH, World, fails_city, fails_day
 
 OTHER = "b0000000000000000009"
 
@@ -142,4 +142,41 @@ def test_a_few_bad_lines_are_no_reason_to_read_the_good_ones_otherwise(tmp_path:
     world.deliver(trips(city=["Nowhere"]))
     assert world.healing().reading == 1
     assert world.waiting_rows() == {1}
+    world.places(20)
+
+
+def test_two_undos_of_one_attempt_leave_nothing_open_and_forgotten(tmp_path: Path) -> None:
+    world = World(tmp_path, [fails_city(), fails_day()])
+    world.deliver(trips(city=["Newrak"], day=["2013-01-01", "13/01/2013"]))
+    assert sorted(each.state for each in world.remedies()) == ["verified", "verified"]
+    for number, record in enumerate(world.remedies()):
+        about = {"remedy_id": record.remedy_id, "decision": "undo", "by": "ada"}
+        world.queue.append(RemedyDecided.caused_by(world.cause, f"undo {number}", world.clock.now(), **about))
+    world.run()
+    assert {each.state for each in world.remedies() if each.undone_by} == {"undone"}
+    found = [world.finding("enum", "city"), world.finding("type", "day")]
+    assert not [each.state for each in found if each.state == "classified"]
+    world.places(20)
+
+
+def test_rows_that_waited_for_parents_and_for_a_person_are_loaded_when_both_came(tmp_path: Path) -> None:
+    world = World(tmp_path, [fails_day(), ("relationship", "city", "orphan_rows", pl.col("city") == "Boston")])
+    plain = world.report
+
+    def report(event: BatchStaged, check: str, *rest: object) -> Event:
+        evidence = {"parent_table": "travel.cities"} if check == "relationship" else {}
+        told = plain(event, check, *rest[:-1], evidence)  # type: ignore[arg-type,call-arg]
+        return told.model_copy(update={"origin": "violation"})
+
+    world.report = report  # type: ignore[method-assign,assignment]
+    world.deliver(trips(city=["Boston"], day=["03/04/2013"]))
+    (proposed,) = world.of(RemedyProposed)
+    world.checks = [fails_day()]  # the parents are there from now on
+    counts = {"rows_passed": 1, "rows_loaded": 1, "rows_discarded": 0}
+    about = {"batch_id": OTHER, "pipeline": "cities", "attempt": 1, "reading": 1, "table": "travel.cities"}
+    world.queue.append(BatchLoaded.caused_by(world.cause, "parent", 1, mode="append", **about, **counts))
+    world.run()
+    assert world.waiting_rows() == {1}
+    world.say(proposed.remedy_id, "approve")
+    assert world.waiting_rows() == set()
     world.places(20)
