@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mend.project import Progress
 
 
-PIPE_CHARACTERS = 160
+PIPE_CHARACTERS = 10_000
 
 
 class Exit(IntEnum):
@@ -44,26 +44,65 @@ def console(*, stderr: bool = False) -> Console:
 
     found = Plain(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=not stderr)
     if not found.is_terminal:
-        found.width = PIPE_CHARACTERS  # a pipe has no width of its own; tables should not be squeezed into 80
+        found.width = PIPE_CHARACTERS  # a pipe has no width of its own, and programs want one line a row
     return found
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str = "none") -> None:
-    """A table; numbers are set to the right, every cell is bounded and shown literally."""
-    from rich.table import Table
-    from rich.text import Text
+    """A table; numbers are set to the right, every cell is bounded and shown literally.
 
+    No word is ever broken, since ids and commands are there to be copied: a terminal too narrow for a table shows
+    a paragraph a row instead, and a pipe gets one line a row.
+    """
     target = console()
     if not rows:
         target.print(f"{title}: {empty}")
         return
+    cells = [[_shown(cell) for cell in row] for row in rows]
+    words = [_widest(word for row in [columns, *cells] for word in row[at].split()) for at in range(len(columns))]
+    if target.is_terminal and sum(words) + 3 * (len(columns) - 1) > target.width:
+        _print_paragraphs(target, title, columns, cells)
+        return
+    numeric = [all(isinstance(row[at], int | float) for row in rows) for at in range(len(columns))]
+    _print_grid(target, title, list(zip(columns, numeric, words, strict=True)), cells)
+
+
+def _print_grid(
+    target: Console, title: str, columns: Sequence[tuple[str, bool, int]], cells: Sequence[Sequence[str]]
+) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
-    for index, column in enumerate(columns):
-        numeric = all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_shown(cell)) for cell in row))
+    for name, numeric, width in columns:
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold", min_width=width)
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
     target.print(table)
+
+
+def _print_paragraphs(target: Console, title: str, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """The first column as a heading, and under it what the others say."""
+    import textwrap
+
+    target.print(title)
+    for row in cells:
+        told = " · ".join(f"{name}: {cell}" for name, cell in zip(columns[1:], row[1:], strict=True) if cell.strip())
+        target.print(row[0])
+        lines = textwrap.wrap(told, max(target.width - 4, 20), break_long_words=False, break_on_hyphens=False)
+        for line in lines:
+            target.print(f"    {line}")
+
+
+def _widest(words: Iterable[str]) -> int:
+    from rich.cells import cell_len
+
+    return max((cell_len(word) for word in words), default=0)
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number and what it counts: "1 row", "2 rows"."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def _shown(cell: object) -> str:
