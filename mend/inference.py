@@ -120,7 +120,7 @@ def infer(
     key = _primary_key(samples, pl.concat(same) if same else pl.DataFrame(), null_values, notes)
     columns = tuple(_column(sample, key, null_values) for sample in samples)
     if rows < REQUIRED_ROWS_MIN:
-        notes.append(f"only {rows} rows were seen, so types are all that is claimed; add rules you know to be true")
+        notes.append(f"only {rows} rows were seen, so little but types is claimed; add rules you know to be true")
     text = write_contract(Contract(id=name, name=name, version="1.0.0", table=table, columns=columns))
     contract = parse_contract(text, f"{name}.odcs.yaml")
     return Inferred(contract=contract, text=text, null_values=null_values, rows=rows, notes=tuple(notes))

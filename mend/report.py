@@ -58,7 +58,22 @@ def batches(store: Store, pipeline: str = "") -> list[dict[str, Any]]:
     for key, delivery in documents(store.state, "deliveries", *chosen):
         entry = _batch(store, key, delivery, verdicts.get(key, []), loads.get(key, []), healings.get(key))
         found.append({**entry, "incidents": sorted(incidents.get(key, []))})
+    _count_repetitions(found)
     return sorted(found, key=lambda entry: (entry["pipeline"], entry["seq"]))
+
+
+def _count_repetitions(found: list[dict[str, Any]]) -> None:
+    """A duplicate is never read: it has as many records as what it repeats, and all of them are discarded."""
+    by_id = {entry["batch_id"]: entry for entry in found}
+    for entry in found:
+        if entry["state"] != BatchState.DUPLICATE:
+            continue
+        first: dict[str, Any] | None = entry
+        seen: set[str] = set()
+        while first and first["state"] == BatchState.DUPLICATE and first["batch_id"] not in seen:
+            seen.add(first["batch_id"])
+            first = by_id.get(first["duplicate_of"])
+        entry["rows_read"] = entry["rows_discarded"] = int(first["rows_read"]) if first else 0
 
 
 def _by_batch(found: Iterator[tuple[str, dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mend.commands.options import By, Json, Reason, Root, person
-from mend.output import Exit, console, print_json, print_table, progress_bar
+from mend.output import Exit, console, counted, print_json, print_table, progress_bar
 from mend.quarantine import NOT_ACCEPTABLE
 from shared.domain.masking import one_line
 
@@ -39,10 +39,11 @@ def list_batches(
         print_json({"rows": sum(each["rows"] for each in found), "batches": found})
     else:
         out = console()
-        out.print(f"{sum(each['rows'] for each in found):,} rows of {len(found):,} batches are in quarantine")
+        rows = counted(sum(each["rows"] for each in found), "row")
+        out.print(f"in quarantine: {rows} of {counted(len(found), 'batch', 'batches')}")
         for each in found[:_BATCHES_SHOWN]:
-            state = "held whole" if each["held"] else "the others are loaded"
-            out.print(f"\n{each['batch_id']}  {one_line(each['input'])}  {each['rows']:,} rows, {state}")
+            state = "held whole" if each["held"] else "set aside row by row"
+            out.print(f"\n{each['batch_id']}  {one_line(each['input'])}  {counted(each['rows'], 'row')}, {state}")
             for reason in each["reasons"]:
                 about = f"{reason['check']} {reason['column']}".strip()
                 out.print(f"    {reason['rows']:>9,}  {about}: {reason['explanation']}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mend.commands.options import Json, Root
-from mend.output import Exit, console, print_json, print_table, progress_bar
+from mend.output import Exit, console, counted, print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
     from mend.report import Store
@@ -58,10 +58,12 @@ def show(result: dict[str, Any], root: Path) -> None:
     out = console()
     if len(shown) > 50:
         out.print(f"… and {len(shown) - 50:,} more: mend status --root {root}")
-    out.print(f"{rest:,} batches loaded as they came" if rest else "")
+    if rest:
+        out.print(f"{counted(rest, 'batch', 'batches')} loaded as they came")
     out.print(
-        f"{sums['batches']:,} batches · {sums['rows_read']:,} rows read = {sums['rows_loaded']:,} loaded"
-        f" + {sums['rows_quarantined']:,} quarantined + {sums['rows_discarded']:,} discarded"
+        f"{counted(sums['batches'], 'batch', 'batches')} · {sums['rows_read']:,} rows read"
+        f" = {sums['rows_loaded']:,} loaded + {sums['rows_quarantined']:,} quarantined"
+        f" + {sums['rows_discarded']:,} discarded"
         f" + {sums['rows_in_flight']:,} in flight · {result['seconds']:.1f} s"
     )
 
@@ -76,4 +78,5 @@ def _show_waiting(store: Store, pipeline: str, root: Path) -> None:
         out.print(f"{each.place}: {each.what}")
         out.print(f"  → {each.command}")
     if found:
-        out.print(f"{len(found):,} incidents wait for a person: mend incidents --root {root}")
+        wait = "1 incident waits" if len(found) == 1 else f"{len(found):,} incidents wait"
+        out.print(f"{wait} for a person: mend incidents --root {root}")

@@ -32,14 +32,14 @@ def status(root: Root = None, pipeline: Pipeline = "", as_json: Json = False) ->
             }
         )
     else:
-        pipelines = sorted({entry["pipeline"] for entry in batches})
+        pipelines = sorted({entry["pipeline"] for entry in [*batches, *opened]})
         rows = []
         for name in pipelines:
             mine = [entry for entry in batches if entry["pipeline"] == name]
             sums = report.totals(mine)
             shown = ", ".join(f"{count} {state}" for state, count in report.states(mine).items())
             waiting = sum(entry["pipeline"] == name for entry in opened)
-            rows.append([name, shown, *(sums[count] for count in report.COUNTS), waiting])
+            rows.append([name or "(no pipeline)", shown, *(sums[count] for count in report.COUNTS), waiting])
         columns = ("pipeline", "batches", "read", "loaded", "quarantined", "discarded", "in flight", "open incidents")
         print_table(f"store {process.settings.root}", columns, rows, empty="no batch yet; run: mend run PIPELINE.yaml")
     raise typer.Exit(Exit.WAITING if opened else Exit.DONE)

@@ -49,7 +49,7 @@ def test_batches_are_listed_by_reason(project: SmallProject) -> None:
     assert reasons == {("type", "id"): 2, ("type", "day"): 1, ("well_formed", ""): 1}
     told = mend(project, "quarantine", "list")
     assert told.exit_code == 3
-    assert "3 rows of 1 batches are in quarantine" in told.output
+    assert "in quarantine: 3 rows of 1 batch" in told.output
     assert f"mend quarantine show {batch['batch_id']}" in told.output
 
 
