@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,7 +59,18 @@ def _decide(remedy: str, decision: str, root: Root, by: str, reason: str, as_jso
         print_json({"decision": decision, **shown})
     else:
         out = console()
-        out.print(f"{decision}: {shown['remedy']} is now {shown['state']}. {shown['explanation']}")
+        out.print(f"{decision}: {_said(decision, shown, str(stored.data['state']))}")
         out.print(f"mend explain {shown['incident_id']} --root {process.settings.root}   # the whole story")
     wanted = {"approve": {"verified", "applied", "approved"}, "reject": {"rejected"}, "undo": {"undone"}}[decision]
     raise typer.Exit(Exit.DONE if shown["state"] in wanted else Exit.FAILED)
+
+
+def _said(decision: str, shown: dict[str, Any], before: str) -> str:
+    """What came of it; a decision that came too late changed nothing."""
+    remedy, state = shown["remedy"], shown["state"]
+    if state == before:
+        return f"nothing changed, {remedy} was {state} already"
+    if decision == "undo" and state == "undone":
+        return f"{remedy} is undone; what it changed is as it was before"
+    said = f"{remedy} is now {state}"
+    return f"{said}. {shown['explanation']}" if shown["explanation"] else said

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mend.commands.options import Json, Root
 from mend.output import Exit, console, print_json
-from shared.domain.errors import DefinitionError
+from shared.domain.errors import DefinitionError, DefinitionMissing
+from shared.domain.masking import one_line
+from shared.ports.event_bus import Message
+
+if TYPE_CHECKING:
+    from shared.runtime.wiring import Process
+
+_KINDS = ("generic", "airflow")
 
 
 def publish(
@@ -20,7 +27,14 @@ def publish(
     as_json: Json = False,
 ) -> None:
     """Ask for a pipeline to be run, as a message to mend-requests does; ``mend up`` or the next run deals with it."""
-    _send("mend-requests", json.dumps({"pipeline": pipeline, "uri": uri}).encode(), {}, root, as_json, work=False)
+    process = _process(root)
+    _refuse_unknown(process, pipeline)
+    data = json.dumps({"pipeline": pipeline, "uri": uri}).encode()
+    message_id = process.bus.publish([Message("mend-requests", data, {})])[0]
+    if as_json:
+        print_json({"message_id": message_id, "topic": "mend-requests"})
+    else:
+        console().print("published to mend-requests; mend up or mend run deals with it")
 
 
 def signal(
@@ -30,37 +44,65 @@ def signal(
     as_json: Json = False,
 ) -> None:
     """Report another system's failure, and say what is believed of it."""
+    from mend import report, runner
+
+    if kind not in ("", *_KINDS):
+        raise typer.BadParameter(f"it is one of {', '.join(_KINDS)}", param_hint="--kind")
+    data = _read(file)
+    process = _process(root)
+    before = _reports(process)
+    message = Message("mend-signals", data, {"kind": kind} if kind else {})
+    message_id = process.bus.publish([message])[0]
+    runner.run_events(process, [])
+    heard = {key for key, times in _reports(process).items() if times != before.get(key, 0)}
+    found = [each for each in report.incidents(report.Store(process.store, process.objects)) if each["id"] in heard]
+    if as_json:
+        print_json({"message_id": message_id, "topic": "mend-signals", "incidents": found})
+    for entry in found if not as_json else []:
+        belief = f"{entry['class']}/{entry['cause']} ({float(entry['confidence']):.0%})"
+        known = ", known already" if entry["id"] in before else ""
+        console().print(f"incident {entry['id']}: {belief}, {entry['state']}{known}")
+        console().print(f"mend explain {entry['id']} --root {process.settings.root}")
+    raise typer.Exit(Exit.WAITING if report.waits_for_person(found) else Exit.DONE)
+
+
+def _process(root: Root) -> Process:
+    from mend import project
+    from mend.services import every_service
+
+    process = project.open_process(project.of_root(root))
+    process.worker(every_service())  # makes the subscriptions, so that the message reaches somebody
+    return process
+
+
+def _refuse_unknown(process: Process, pipeline: str) -> None:
+    """A name that no file has is a slip; noticed here, it need not become an incident."""
+    from shared.domain.definition_file import suggestion
+
+    known = [Path(path).stem for path in process.definitions.list("pipelines")]
+    if known and pipeline not in known:
+        raise DefinitionMissing(f"there is no pipeline {one_line(pipeline, 60)} ({suggestion(pipeline, known)})")
+
+
+def _read(file: Path) -> bytes:
     try:
         data = file.read_bytes()
     except OSError as error:
         raise DefinitionError(str(file), 0, 0, f"cannot be read: {error.strerror}", "name a JSON file") from error
-    _send("mend-signals", data, {"kind": kind} if kind else {}, root, as_json, work=True)
+    try:
+        found = json.loads(data)
+    except json.JSONDecodeError as error:
+        raise DefinitionError(str(file), error.lineno, error.colno, "is not JSON", "name a JSON file") from error
+    except (ValueError, RecursionError) as error:
+        raise DefinitionError(str(file), 0, 0, "is not JSON", "name a JSON file") from error
+    if not isinstance(found, dict):
+        raise DefinitionError(str(file), 1, 1, "holds no JSON object", "a report is {…}, with a message in it")
+    return data
 
 
-def _send(topic: str, data: bytes, attributes: dict[str, str], root: Root, as_json: bool, *, work: bool) -> None:
-    from mend import project, report, runner
-    from mend.services import every_service
-    from shared.ports.event_bus import Message
+def _reports(process: Process) -> dict[str, int]:
+    """How often each incident of another system was reported."""
+    from mend.report import documents
 
-    process = project.open_process(project.of_root(root))
-    process.worker(every_service())  # makes the subscriptions, so that the message reaches somebody
-    before = {entry["id"] for entry in report.incidents(report.Store(process.store, process.objects))}
-    message_id = process.bus.publish([Message(topic, data, attributes)])[0]
-    if not work:
-        if as_json:
-            print_json({"message_id": message_id, "topic": topic})
-        else:
-            console().print(f"published to {topic}; mend up or mend run deals with it")
-        return
-    runner.run_events(process, [])
-    found = report.incidents(report.Store(process.store, process.objects))
-    fresh = [entry for entry in found if entry["id"] not in before]
-    if as_json:
-        print_json({"message_id": message_id, "topic": topic, "incidents": fresh})
-    elif not fresh:
-        console().print("it is part of an incident that is known already: mend incidents")
-    for entry in fresh if not as_json else []:
-        belief = f"{entry['class']}/{entry['cause']} ({float(entry['confidence']):.0%})"
-        console().print(f"incident {entry['id']}: {belief}, {entry['state']}")
-        console().print(f"mend explain {entry['id']} --root {process.settings.root}")
-    raise typer.Exit(Exit.WAITING if report.waits_for_person(fresh) else Exit.DONE)
+    found = documents(process.store, "incidents")
+    return {key: int(data["reports"]) for key, data in found if data.get("origin") == "signal" and "reports" in data}
