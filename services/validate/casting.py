@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 EXACT_IN_DOUBLE = 2**53
 TRUE_WORDS = ("true", "t", "yes", "y", "1")
 WORDS_COMPARED = 4  # comparing with a few words is faster than looking them up
+_EARLY_YEAR = r"(?:^|[^0-9])0[0-9]{3}"
 FALSE_WORDS = ("false", "f", "no", "n", "0")
 
 
@@ -229,9 +230,7 @@ def _suspicious(typed: pl.Series, column: Column) -> bool:
         risky = (~pl.col("x").is_finite()) | (pl.col("x").abs() >= EXACT_IN_DOUBLE)
         return bool(typed.alias("x").to_frame().select(risky.any()).item())
     if column.logical_type in ("date", "timestamp"):
-        return bool(
-            typed.to_frame("x").select(((pl.col("x").dt.year() < 1) | (pl.col("x").dt.year() > 9999)).any()).item()
-        )
+        return bool(typed.to_frame("x").select((~pl.col("x").dt.year().is_between(1000, 9999)).any()).item())
     return False
 
 
@@ -246,7 +245,9 @@ def _without_lossy(typed: pl.Series, cells: pl.Series, column: Column) -> pl.Ser
         exact = digits.is_not_null() & (pl.col("x").cast(pl.Int128, strict=False) == digits)
         keep = pl.col("x").is_finite() & (~whole | exact.fill_null(False))
     elif column.logical_type in ("date", "timestamp"):
-        keep = pl.col("x").dt.year().is_between(1, 9999)
+        year = pl.col("x").dt.year()
+        # The engine takes the 25 of 5.3.25 for the year 25; early years are those that are written with a leading 0.
+        keep = year.is_between(1000, 9999) | (year.is_between(1, 999) & pl.col("cell").str.contains(_EARLY_YEAR))
     else:
         return typed
     return frame.select(pl.when(keep).then(pl.col("x")).alias(typed.name)).to_series()

@@ -96,6 +96,17 @@ def test_leading_zeros_of_text_stay() -> None:
     assert cast.frame["zip"].to_list() == ["00501", " x "]
 
 
+@pytest.mark.parametrize(
+    ("logical_type", "form", "clock"), [("date", "dd.MM.yyyy", ""), ("timestamp", "dd.MM.yyyy HH:mm", " 10:15")]
+)
+def test_a_year_of_two_digits_is_no_year_of_the_first_century(logical_type: str, form: str, clock: str) -> None:
+    column = Column(name="x", logical_type=logical_type, format=form)  # type: ignore[arg-type]
+    texts = [f"{day}{clock}" for day in ("05.03.2025", "5.3.25", "05.03.25", "05.03.0025")]
+    made = cast_frame(pl.DataFrame({"x": texts}), [column], TextRules())
+    assert made.failed["x"].to_list() == [False, True, True, False]
+    assert made.frame["x"].dt.year().to_list() == [2025, None, None, 25]
+
+
 def test_a_declared_format_is_read_besides_iso_unless_they_could_be_confused() -> None:
     usual = Column(name="x", logical_type="date", format="dd/MM/yyyy")
     cast = cast_frame(pl.DataFrame({"x": ["02/01/2013", "2013-01-02", "13/13/2013"]}), [usual], TextRules())
