@@ -42,6 +42,12 @@ _TIME = r"^\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?$"
 _KEY_NAME = re.compile(r"(?:^|_)(?:id|key|code|uuid|guid|nr|no|number|sku|isbn|iata|icao|codice)$", re.IGNORECASE)
 _CODE = r"^[A-Z]{2,3}$"
 _FLOOR = r"^[01]$"
+# Numbers of which some have marks between thousands: 1.234,56 and 7,00, or 1,234.56 and 7.00.
+_GROUPED = {
+    ".": r"^[+-]?[0-9]{1,3}(?:(?:,[0-9]{3})+|[0-9]*)(?:\.[0-9]+)?$",
+    ",": r"^[+-]?[0-9]{1,3}(?:(?:\.[0-9]{3})+|[0-9]*)(?:,[0-9]+)?$",
+}
+_MARK = r"[0-9][.,][0-9]{3}(?:[.,]|$)"
 _ZERO = r"^0(?:[.,]0*)?$"
 _MOMENT = re.compile(r"\d[/:.-]\d")
 
@@ -212,6 +218,8 @@ def _type_of(known: pl.Series, decimal: str, name: str, notes: list[str]) -> tup
             if kind in ("date", "timestamp") and not _is_real_date(known):
                 continue
             return kind, ""
+    if known.str.contains(_GROUPED[decimal]).all() and known.str.contains(_MARK).any():
+        notes.append(f'column "{name}" holds numbers with marks between thousands: kept as text, no cast reads those')
     return _written_format(known, name, notes)
 
 

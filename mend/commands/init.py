@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mend.commands.options import Json, Root
-from mend.output import Exit, console, print_json, print_table, progress_bar
+from mend.output import Exit, console, counted, print_json, print_table, progress_bar
 from shared.domain.errors import DefinitionError, ForeignFailure
 
 if TYPE_CHECKING:
@@ -118,13 +118,16 @@ def _show(made: Initialised) -> None:
     columns = made.contract.columns
     rows = [[each.name, each.logical_type, _rules(each)] for each in columns[:_COLUMNS_SHOWN]]
     title = (
-        f"{made.pipeline.pipeline}: {len(columns):,} columns, from {made.rows:,} rows of {len(made.read)} deliveries"
+        f"{made.pipeline.pipeline}: {counted(len(columns), 'column')}, from {counted(made.rows, 'row')}"
+        f" of {counted(len(made.read), 'delivery', 'deliveries')}"
     )
     print_table(title, ("column", "type", "rules"), rows)
     if len(columns) > _COLUMNS_SHOWN:
         out.print(f"… and {len(columns) - _COLUMNS_SHOWN:,} more in {made.contract_file}")
     destination = made.pipeline.destination
-    out.print(f"source {made.pipeline.source.uri}: {made.deliveries:,} deliveries, {_spoken(made)}")
+    out.print(
+        f"source {made.pipeline.source.uri}: {counted(made.deliveries, 'delivery', 'deliveries')}, {_spoken(made)}"
+    )
     key = f", key {', '.join(made.contract.primary_key)}" if made.contract.primary_key else ""
     out.print(f"table {destination.table}, {destination.mode}{key}")
     nulls = ", ".join(value or "an empty cell" for value in made.null_values)

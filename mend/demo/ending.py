@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 from mend.demo.plan import End
@@ -74,6 +77,8 @@ def show(result: Result) -> None:
     for shortfall in shortfalls(result):
         out.print(f"not as designed: {shortfall}")
     out.print(f"took {result.seconds:.0f} s; look into it:")
+    if shutil.which("mend") is None:
+        out.print(f"  source {Path(sys.executable).with_name('activate')}   # once, so that this shell finds mend")
     for command in ("incidents --all", "status", "quarantine list", "audit"):
         out.print(f"  mend {command} --root {root}")
 
