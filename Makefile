@@ -50,8 +50,13 @@ demo: setup ## See it heal twelve months of real flights (about a minute; its st
 	$(BIN)/mend demo
 
 .PHONY: test
-test: setup lint types imports ## Check everything: lint, types, import rules and all tests, on two cores.
-	$(BIN)/python -m pytest -n $(WORKERS)
+test: setup lint types imports ## Check lint, types, import rules, every quick test, and each service alone.
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --ignore tests/end_to_end
+	$(BIN)/python -m pytest -n $(WORKERS) tests/packaging
+
+.PHONY: test-all
+test-all: test ## Also the long tests: processes killed, bad input through the command line, random worlds, the demo.
+	$(BIN)/python -m pytest -n $(WORKERS) tests/conformance tests/end_to_end
 
 .PHONY: test-fast
 test-fast: setup ## Run the tests that need no environment, process or long simulation (seconds).
