@@ -82,3 +82,16 @@ def test_a_withdrawal_that_dies_anywhere(tmp_path: Path, mode: str) -> None:
             assert number > 3
             return
     raise AssertionError("a withdrawal has more moments than expected; raise MOMENTS_MAX")
+
+
+@pytest.mark.parametrize("mode", ["upsert", "overwrite"])
+def test_a_load_that_comes_again_finds_its_own_rows_and_takes_them_for_nobody_elses(tmp_path: Path, mode: str) -> None:
+    """It replaced nothing, did its job and died before its commit."""
+    world = LoadWorld(tmp_path, mode)
+    event = world.validated("b1", FIRST)
+    moments = 0
+    while world.table() == []:
+        moments += 1
+        at_every_moment(world, event, moments)
+    world.handle(event)
+    assert (world.replaced("b1"), world.table("k")) == ([], [(1,), (2,)])

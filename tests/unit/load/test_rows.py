@@ -247,6 +247,7 @@ def test_an_incompatible_column_is_an_incident_of_the_destination_and_leaves_no_
     assert (incident.origin, incident.reason, incident.batch_id) == ("destination", "incompatible", "b1")
     assert "flag" in incident.message
     assert [info.path for info in world.process.objects.list("manifests/")] == ["manifests/shop.things/b0.a0001.json"]
+    assert list(world.process.objects.list("before/b1/")) == [], "nothing was written for it"
     world.take_out("b0", attempt=1)
     assert world.table() == [], "rows that were refused do not come back"
 
