@@ -29,7 +29,7 @@ WORKERS ?= 2
 
 .PHONY: help
 help: ## Print this list.
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-17s %s\n", $$1, $$2}'
 
 .uv/bin/uv:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on PATH." >&2; exit 2; }
@@ -50,17 +50,23 @@ demo: setup ## See it heal twelve months of real flights (about a minute; its st
 	$(BIN)/mend demo
 
 .PHONY: test
-test: setup lint types imports ## Check lint, types, import rules, every quick test, and each service alone.
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --ignore tests/end_to_end
-	$(BIN)/python -m pytest -n $(WORKERS) tests/packaging
-
-.PHONY: test-all
-test-all: test ## Also the long tests: processes killed, bad input through the command line, random worlds, the demo.
-	$(BIN)/python -m pytest -n $(WORKERS) tests/conformance tests/end_to_end
+test: setup lint types imports ## Check everything: lint, types, import rules, all tests, each service alone (some ten minutes).
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: test-fast
 test-fast: setup ## Run the tests that need no environment, process or long simulation (seconds).
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+SEEDS ?= 200
+SEED_FROM ?= 0
+
+.PHONY: simulate
+simulate: setup ## Live through random worlds in which everything fails (SEEDS=1000 SEED_FROM=0).
+	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS) --from $(SEED_FROM) --workers $(WORKERS)
+
+.PHONY: simulate-mutants
+simulate-mutants: setup ## Plant bugs one at a time and see that the simulation catches each (half an hour and more).
+	$(BIN)/python -m tests.simulation.hunt --workers $(WORKERS)
 
 .PHONY: lint
 lint: setup ## Check lint rules and formatting (`make format` repairs what it can).
@@ -91,6 +97,26 @@ bench-env: setup ## Build the environments that are measured, ours and the peers
 .PHONY: bench
 bench: bench-env ## Measure the whole pipeline against its peers, in one interleaved run.
 	$(BIN)/python -m benchmarks.pipeline
+
+.PHONY: bench-load
+bench-load: bench-env ## Measure what the local runtime bears: events, latency, bursts, memory (half an hour).
+	$(BIN)/python -m benchmarks.load
+
+SERVICE ?=
+.PHONY: stage
+stage: setup ## Make build/stage/SERVICE, ready to be built and deployed alone (all services without SERVICE=).
+	$(BIN)/python -m mend.deploy.stage $(SERVICE)
+
+.PHONY: emulators
+emulators: setup ## Start the emulators of Pub/Sub, Firestore, BigQuery and Cloud Storage until Ctrl-C.
+	$(BIN)/python -m tests.emulators
+
+N ?= 500
+SEED ?= 1
+ONLY ?= 0
+.PHONY: kill
+kill: setup ## Kill real processes N=500 times (SEED=1; ONLY=n repeats one) and compare what they end with.
+	$(BIN)/python -m tests.kills --number $(N) --seed $(SEED) --only $(ONLY)
 
 .PHONY: clean
 clean: ## Remove caches, the demo's store and test environments (.venv stays).

@@ -6,8 +6,10 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from mend.query_trial import no_rows, query_errors
+from services.remediate.registry import usable
 from shared.domain.contract import Contract, parse_contract
 from shared.domain.definition_file import Document, parse_document, suggestion
 from shared.domain.definition_file import Path as Place
@@ -18,9 +20,7 @@ from shared.domain.policy import parse_policy
 from shared.ports.definitions import Definitions
 from shared.ports.source import Source
 from shared.ports.sql_engine import SqlEngine
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from shared.runtime import plugins
 
 POLICY = "policy.yaml"
 SOURCE_KINDS = ("files", "push")
@@ -125,12 +125,16 @@ def _check_one(path: str, around: Surroundings, checked: Checked, pipelines: lis
     checked.files.append(path)
     text = around.definitions.read(path).text
     if posixpath.basename(path) in (POLICY, "policy.yml"):
-        parse_policy(text, path)
+        for error in usable(parse_policy(text, path))[1]:
+            checked.error(_problem_of(error, path))
         return
     document = parse_document(text, path)
     keys = set(document.root.entries or {})
     if {"apiVersion", "kind", "schema"} & keys and "pipeline" not in keys:
-        _warn_unchecked(path, parse_contract(text, path, ""), checked)
+        contract = parse_contract(text, path, "")
+        _warn_unchecked(path, contract, checked)
+        for error in query_errors(contract, path, around.sql):
+            checked.error(_problem_of(error, path))
         return
     pipelines.append(_Pipeline(path, document, parse_pipeline(text, path)))
 
@@ -153,6 +157,9 @@ def _problem_of(error: MendError, path: str) -> Problem:
 def _check_pipeline(pipeline: _Pipeline, around: Surroundings, known: Mapping[str, str], checked: Checked) -> None:
     definition = pipeline.definition
     contract = _contract(pipeline, around.definitions, checked)
+    if contract is not None:
+        for error in query_errors(contract, definition.contract, around.sql):
+            checked.error(_problem_of(error, definition.contract))
     columns = contract.column_names if contract is not None else None
     if definition.transform and contract is not None:
         columns = _transformed(pipeline, contract, around, checked)
@@ -182,6 +189,11 @@ def _contract(pipeline: _Pipeline, definitions: Definitions, checked: Checked) -
         checked.error(_problem_of(error, path))
         return None
     _warn_unchecked(path, contract, checked)
+    for check in contract.custom_checks:
+        try:
+            plugins.load(plugins.CHECKS, check.name, place=(path, check.line))
+        except DefinitionError as error:
+            checked.error(_problem_of(error, path))
     return contract
 
 
@@ -197,7 +209,7 @@ def _transformed(
         text = around.definitions.read(path).text if path else pipeline.definition.transform
         if path and path not in checked.files:
             checked.files.append(path)
-        made = around.sql.select(prepare(text, path or pipeline.path), _no_rows(contract))
+        made = around.sql.select(prepare(text, path or pipeline.path), no_rows(contract))
     except DefinitionMissing as error:
         checked.error(pipeline.problem(("transform",), str(error)))
     except DefinitionError as error:
@@ -211,24 +223,6 @@ def _transformed(
     else:
         return tuple(name for name in made.column_names if name != ROW_COLUMN)
     return None
-
-
-def _no_rows(contract: Contract) -> pa.Table:
-    """A table without rows that has the columns validate hands to load."""
-    import pyarrow as pa
-
-    from shared.ports.warehouse import ROW_COLUMN
-
-    types = {
-        "integer": pa.int64(),
-        "number": pa.float64(),
-        "boolean": pa.bool_(),
-        "date": pa.date32(),
-        "timestamp": pa.timestamp("us", "UTC"),
-        "time": pa.time64("ns"),
-    }
-    fields = [(column.name, types.get(column.logical_type, pa.string())) for column in contract.columns]
-    return pa.schema([(ROW_COLUMN, pa.int64()), *fields]).empty_table()
 
 
 def _check_columns(pipeline: _Pipeline, columns: tuple[str, ...], checked: Checked) -> None:

@@ -19,6 +19,7 @@ from shared.ports.definitions import Definitions
 
 SETTLED_SECONDS = 60  # what is younger may be in the hands of a process that works
 LATE_SECONDS = 600
+PIPELINES_SHOWN_MAX = 10
 FREE_BYTES_MIN = 200_000_000
 FREE_BYTES_LOW = 2_000_000_000
 PYTHON_MIN = (3, 11)
@@ -93,6 +94,7 @@ def _of_file(root: Path, health: StoreHealth) -> Iterator[Finding]:
     elif health.state == "damaged":
         found = "; ".join(clean(problem, 120) for problem in health.problems[:3])
         yield Finding("problem", "store", f"{clean(health.detail)} {found}".strip(), _saving(root))
+        yield Finding("notice", "what is left", _readable(health), _reading(root))
     elif health.state == "unreadable":
         todo = "make it readable for this user, end whoever keeps it locked, and look again"
         yield Finding("problem", "store", f"{place} cannot be read: {clean(health.detail)}", todo)
@@ -103,11 +105,26 @@ def _saving(root: Path) -> str:
     raw, size = _amount(root / "objects" / "raw")
     kept = f"{raw:,} deliveries ({_size(size)}) lie unchanged in {root}/objects/raw"
     table = f"; the tables are in {root}/warehouse.duckdb" if (root / "warehouse.duckdb").exists() else ""
-    again = f"mend run PIPELINE.yaml --root NEW --uri '{root}/objects/raw/PIPELINE/*/*'"
-    return (
-        f"put back a copy of {root}/.mend if there is one; {kept}{table}; to begin anew from them: {again}"
-        f" (events that can be saved: sqlite3 {root}/.mend/store.db '.recover')"
-    )
+    raw_folder = root / "objects" / "raw"
+    names = sorted(each.name for each in raw_folder.iterdir() if each.is_dir()) if raw_folder.is_dir() else []
+    again = "; ".join(_anew(root, name) for name in names[:PIPELINES_SHOWN_MAX] or ["PIPELINE"])
+    return f"put back a copy of {root}/.mend if there is one; {kept}{table}; to begin anew from them: {again}"
+
+
+def _anew(root: Path, pipeline: str) -> str:
+    """The command that takes a pipeline's kept deliveries into a new store."""
+    return f"mend run pipelines/{pipeline}.yaml --root NEW --uri '{root.resolve()}/objects/raw/{pipeline}/*/*'"
+
+
+def _readable(health: StoreHealth) -> str:
+    if not health.readable:
+        return "nothing can be read of the store's file; what was decided and by whom is lost with it"
+    counts = ", ".join(f"{each.what} {each.rows:,}" for each in health.readable)
+    return f"what can still be read of it: {counts}"
+
+
+def _reading(root: Path) -> str:
+    return f"rows that are whole come out with: sqlite3 {root}/.mend/store.db .recover > saved.sql (for reading only)"
 
 
 # ── what was left undone ──

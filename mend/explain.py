@@ -10,10 +10,12 @@ import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mend import report
+from mend.beliefs import believed
 from mend.evidence_words import sentences
 from mend.lookup import Named
 from mend.places import healing_of, places
 from mend.quarantine import NOT_ACCEPTABLE, is_held, reasons_of
+from shared.domain.commands import at_root
 from shared.domain.incident import CLOSED, IncidentState, Origin
 from shared.domain.masking import clean
 from shared.domain.remedy import RemedyState
@@ -86,36 +88,20 @@ def of_incident(store: Store, key: str, incident: dict[str, Any], *, values: boo
             "last_seen": incident.get("last_seen", 0),
             "facts": sentences(incident, evidence),
         },
-        "believed": _believed(incident),
+        "believed": believed(store.state, key, incident),
         "done": remedies,
         "done_for_others": _for_others(store, key, batch, int(incident.get("first_attempt") or 0)),
         "end": {
             # An undo opens a closed incident again: what was said at its end holds no longer.
             "at": incident.get("closed_at", 0) if state in CLOSED else 0,
-            "explanation": incident.get("close_explanation", "") if state in CLOSED else "",
-            "note": healing.get("note", ""),
+            "explanation": at_root(incident.get("close_explanation", "") if state in CLOSED else "", store.root),
+            "note": at_root(healing.get("note", ""), store.root),
             "rows_healed": incident.get("rows_healed", 0) if state in CLOSED else 0,
             "rows_left": healing.get("rows_left", incident.get("rows_left", 0)),
         },
     }
     story["waits"] = _waits(store, story, healing)
     return story
-
-
-def _believed(incident: dict[str, Any]) -> Story:
-    names = ("failure_class", "cause", "confidence", "explanation")
-    because = [
-        {name: each.get(name, "") for name in ("source", "field", "value", "weight")}
-        for each in incident.get("diagnosis") or []
-        if isinstance(each, dict)
-    ]
-    earlier = (incident.get("diagnoses") or [])[:-1]
-    return {
-        **{name: incident.get(name, "") for name in names},
-        "because": because,
-        "before": [{name: each.get(name, "") for name in ("at", "attempt", *names)} for each in earlier],
-        "similar": list(incident.get("similar") or []),
-    }
 
 
 def _remedies(store: Store, incident: str, healing: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -196,6 +182,7 @@ def of_remedy(store: Store, key: str, remedy: dict[str, Any], *, values: bool, a
         "decisions": [{name: each.get(name, "") for name in ("decision", "by", "reason", "at")} for each in history],
         "p_cause": remedy.get("p_cause", 0.0),
         "p_success": remedy.get("p_success", 0.0),
+        "cost": remedy.get("cost", 0.0),
         "columns": list(remedy.get("columns") or []),
         **{name: remedy.get(name, 0) for name in _REMEDY_COUNTS},
         "times": {name: remedy.get(f"{name}_at", 0) for name in ("proposed", "decided", "applied", "verified")},

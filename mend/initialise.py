@@ -109,6 +109,23 @@ def initialise(wanted: Wanted, source: Source, progress: Progress | None = None)
     )
 
 
+def inferred_from(place: str, name: str, samples: int, source: Source, progress: Progress | None = None) -> Inferred:
+    """The contract that the first deliveries speak for; nothing is written. Errors as ``initialise``."""
+    from mend.inference import infer
+    from mend.sampling import sample
+
+    uri = source_uri(place, Path(), source)
+    found = list(source.discover(uri))
+    if not found:
+        raise DefinitionMissing(f"{place}: there is no file; name a file, a folder or a pattern in quotes")
+    taken = sample(source, found[:samples], progress)
+    frames = [frame for frame in taken.frames if frame.width > 3]
+    if not frames or not any(frame.height for frame in frames):
+        raise DefinitionError(place, 0, 0, "the deliveries hold no rows", "name one that does")
+    wanted = name or name_of(uri, found)
+    return infer(frames, name=wanted, table=_identifier(wanted), decimal=taken.dialect.decimal)
+
+
 def _differ(frames: Sequence[pl.DataFrame]) -> bool:
     """True when most deliveries share less than half of their columns with any other one: several tables."""
     headers = [frozenset(frame.columns[3:]) for frame in frames]

@@ -100,6 +100,12 @@ def _widest(words: Iterable[str]) -> int:
     return max((cell_len(word) for word in words), default=0)
 
 
+def shown(text: str, characters_max: int) -> str:
+    """What somebody wrote, on one line, bounded, without what a terminal obeys or hides."""
+    line = " ".join(visible(text[: characters_max * 4]).split())
+    return line if len(line) <= characters_max else line[: characters_max - 1] + "…"
+
+
 def counted(count: int, one: str, many: str = "") -> str:
     """A number and what it counts: "1 row", "2 rows"."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -47,7 +47,9 @@ def of_pipeline(file: Path, root: Path | None) -> tuple[Project, PipelineDefinit
 
 
 def of_root(root: Path | None, folder: Path | None = None) -> Project:
-    """The project whose store is ``root`` (default: ``mend-store`` here)."""
+    """The project whose store is ``root`` (default: ``mend-store`` here); on Google Cloud the settings say it."""
+    if settings.load().backend == "gcp":
+        return Project(Path(), Path(), {})
     place = root or Path(ROOT_NAME)
     if not (place / ".mend").is_dir():
         raise DefinitionMissing(
@@ -85,7 +87,10 @@ def noted(root: Path) -> tuple[Path, dict[str, Path]]:
 
 
 def open_process(project: Project, *, log: EventLog | None = None, progress: Progress | None = None) -> Process:
-    """The process's ports over the project's store."""
+    """The process's ports over the project's store, here or on Google Cloud."""
+    there = settings.load()
+    if there.backend == "gcp":
+        return wiring.build(there, log=log or EventLog(), progress=progress)
     given = settings.load(root=str(project.root), project=str(project.folder))
     return wiring.build(given, log=log, definition_files=project.files, progress=progress)
 

@@ -43,7 +43,13 @@ def run_events(
     wait_seconds_max: float = WAIT_SECONDS_MAX,
     messages: Sequence[Message] = (),
 ) -> str:
-    """Publish the events and messages, and deal with everything that follows; what could not be ended, or ""."""
+    """Publish the events and messages, and deal with everything that follows; what could not be ended, or "".
+
+    On Google Cloud the services are elsewhere: they are told, and do the rest.
+    """
+    if process.settings.backend == "gcp":
+        process.bus.publish([*messages_of("mend", events), *messages])
+        return "the services have been told; mend status shows what they make of it"
     worker = process.worker(every_service())
     published = [*messages_of("mend", events), *messages]
     if published:

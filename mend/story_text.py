@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from mend.beliefs import sentence
 from mend.evidence_words import share
 from mend.explain import Story
 from shared.domain.masking import one_line
@@ -69,15 +70,23 @@ def _incident(story: Story) -> Iterator[str]:
         yield f"  – {fact}"
     reports = f"{seen['reports']:,} report{'s' * (seen['reports'] != 1)}"
     again = f", the {seen['occurrence']}. time since it was closed" if seen["occurrence"] > 1 else ""
-    yield f"  first {_time(seen['first_seen'])}, last {_time(seen['last_seen'])}, {reports}{again}"
+    yield f"  first {moment(seen['first_seen'])}, last {moment(seen['last_seen'])}, {reports}{again}"
     yield from _heading("What was believed, and why")
     yield f"  {believed['failure_class']} / {believed['cause']}, {share(believed['confidence'])} sure"
     if believed["explanation"]:
         yield f"  {believed['explanation']}"
+    if believed["means"]:
+        yield f"  {believed['cause']}: {believed['means']}"
+        yield f"  remedies that fit: {', '.join(believed['remedies_that_fit'])}; a person: {believed['advice']}"
     for each in believed["because"]:
         yield f"  – {each['source']}: {each['field']} = {each['value']} (weighs {float(each['weight'] or 0):.2f})"
     for each in believed["before"]:
         yield f"  before, in attempt {each['attempt']}: {each['cause']}, {share(each['confidence'])} sure"
+    for number, each in enumerate(reversed(believed["feedback"])):
+        yield f"  {moment(each['at'])} {'' if number == 0 else 'before, '}{sentence(each)}"
+    for each in believed["near"]:
+        yield f"  known, {each['kind']} {each['id']}: {one_line(each['title'], 200)}"
+        yield f"    near because of {one_line(each['because'], 200)}"
     for each in believed["similar"]:
         yield f"  like {each.get('incident_id')} ({each.get('state')}): {each.get('explanation')}"
     yield from _heading("What was done")
@@ -95,7 +104,7 @@ def _incident(story: Story) -> Iterator[str]:
 
 def _end(story: Story) -> Iterator[str]:
     end = story["end"]
-    yield f"  {story['state']}" + (f" since {_time(end['at'])}" if end["at"] else "")
+    yield f"  {story['state']}" + (f" since {moment(end['at'])}" if end["at"] else "")
     told = end["explanation"] or end["note"]
     if told:
         yield f"  {told}"
@@ -110,16 +119,17 @@ def _remedy(story: Story) -> Iterator[str]:
     for each in story["decisions"]:
         if each["by"] != "policy" or each["decision"] not in ("approve", "propose"):
             reason = f" ({each['reason']})" if each["reason"] else ""
-            yield f"  {_time(each['at'])} {each['by']}: {each['decision']}{reason}"
+            yield f"  {moment(each['at'])} {each['by']}: {each['decision']}{reason}"
     yield f"  p(cause) {share(story['p_cause'])} × p(success) {share(story['p_success'])}"
     changed = [
         f"{story['rows']:,} rows concerned" if story["rows"] else "",
+        f"an estimated {story['cost']:.4f} dollars" if story["cost"] >= 0.0001 else "",
         f"{story['cells_changed']:,} cells changed" if story["cells_changed"] else "",
         f"{story['rows_discarded']:,} rows discarded" if story["rows_discarded"] else "",
         f"columns {', '.join(story['columns'][:20])}" if story["columns"] else "",
         f"in attempt {story['attempt']}" if story["attempt"] else "",
     ]
-    times = [f"{name} {_time(at)}" for name, at in story["times"].items() if at and name != "decided"]
+    times = [f"{name} {moment(at)}" for name, at in story["times"].items() if at and name != "decided"]
     if times:
         yield f"  {', '.join(times)}"
     if any(changed):
@@ -156,7 +166,7 @@ def _about(story: Story) -> Iterator[str]:
 
 def _batch(story: Story) -> Iterator[str]:
     yield f"Batch {story['id']}: {one_line(story['input'])}" + (" (held)" if story["held"] else "")
-    yield f"  pipeline {story['pipeline']} · {story['bytes']:,} bytes · registered {_time(story['registered_at'])}"
+    yield f"  pipeline {story['pipeline']} · {story['bytes']:,} bytes · registered {moment(story['registered_at'])}"
     yield f"  as delivered: {story['raw']}"
     if story["duplicate_of"]:
         yield f"  a duplicate of {story['duplicate_of']}: all its records are discarded"
@@ -200,8 +210,8 @@ def _waits(story: Story) -> Iterator[str]:
         return
     yield from _heading("What waits")
     for each in story["waits"]:
-        until = f" (until {_time(each['until'])})" if each.get("until") else ""
-        at = f" ({_time(each['at'])})" if each.get("at") else ""
+        until = f" (until {moment(each['until'])})" if each.get("until") else ""
+        at = f" ({moment(each['at'])})" if each.get("at") else ""
         yield f"  {each['what']}{until}{at}"
         for command in each["commands"]:
             yield f"    {command}"
@@ -212,7 +222,8 @@ def _heading(text: str) -> Iterator[str]:
     yield text
 
 
-def _time(microseconds: int) -> str:
+def moment(microseconds: int) -> str:
+    """A time for people, UTC."""
     if not microseconds:
         return "never"
     return datetime.fromtimestamp(microseconds / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

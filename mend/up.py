@@ -16,12 +16,15 @@ from shared.domain.errors import TransientError
 from shared.domain.masking import clean
 from shared.runtime import receipts
 from shared.runtime.handling import messages_of
+from shared.runtime.wiring import at_rest_of
 
 if TYPE_CHECKING:
     from shared.runtime.http_server import LocalServer
     from shared.runtime.wiring import Process
 
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = 0.1
+LOOK_SECONDS_MAX = 2.0
+LOOK_SHARE_MAX = 0.1  # of the time, spent on looking: where it takes long, it is done less often
 PAUSE_SECONDS = 5.0
 
 
@@ -43,20 +46,23 @@ def run(process: Process, stopped: Callable[[], bool], say: Callable[[str], None
 
 
 class _Looking:
-    """What is done when nothing is due: a look at the sources, every few seconds."""
+    """A look at the sources between two events, several times a second where that costs little."""
 
     def __init__(self, process: Process, say: Callable[[str], None]) -> None:
         self._process = process
         handled = functools.partial(_settled, process)
-        self._watch = Watch(process.definitions, process.source, process.clock, handled, say)
-        self._looked = float("-inf")
+        at_rest = at_rest_of(process.settings)
+        self._watch = Watch(process.definitions, process.source, process.clock, handled, say, at_rest)
+        self._next = float("-inf")
 
     def __call__(self) -> None:
         clock = self._process.clock
-        if clock.monotonic() - self._looked < LOOK_SECONDS:
+        began = clock.monotonic()
+        if began < self._next:
             return
         due = self._watch.look()
-        self._looked = clock.monotonic()
+        ended = clock.monotonic()
+        self._next = ended + min(max(LOOK_SECONDS, (ended - began) / LOOK_SHARE_MAX), LOOK_SECONDS_MAX)
         if due:
             self._process.bus.publish(messages_of("mend", due))
 

@@ -7,7 +7,7 @@ and a store does not grow while nothing happens.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
@@ -19,8 +19,9 @@ from shared.ports.clock import Clock
 from shared.ports.definitions import Definitions
 from shared.ports.source import Source
 
+STILL_SECONDS = 2.0  # a file that has not changed for so long is whole, unless the system says so earlier
 WEB_SECONDS = 60.0  # a server is asked less often than a folder
-OBJECTS_ONE_BY_ONE_MAX = 50  # announced alone per look, while others are still being written
+OBJECTS_ONE_BY_ONE_MAX = 50  # announced alone per look; more of them are announced as one, and all of a first look
 
 Seen = frozenset[tuple[str, str]]  # (uri, generation)
 
@@ -29,8 +30,10 @@ Seen = frozenset[tuple[str, str]]  # (uri, generation)
 class _Watched:
     """What is known of one pipeline's source."""
 
-    last: Seen = frozenset()  # as it was at the last look
+    since: dict[tuple[str, str], float] = field(default_factory=dict)  # of what was seen at the last look, since when
     announced: Seen = frozenset()
+    text: str = ""  # the definition as it was read last, and what it says
+    parsed: PipelineDefinition | None = None
     failure: str = ""
     looked_at: float = float("-inf")
     due_announced: int = 0  # minute
@@ -47,12 +50,14 @@ class Watch:
         clock: Clock,
         handled: Callable[[str], bool],
         say: Callable[[str], None],
+        at_rest: Callable[[str], bool] = lambda uri: False,
     ) -> None:
         self._definitions = definitions
         self._source = source
         self._clock = clock
         self._handled = handled
         self._say = say
+        self._at_rest = at_rest
         self._watched: dict[str, _Watched] = {}
         self.pipelines: dict[str, PipelineDefinition] = {}
 
@@ -71,8 +76,11 @@ class Watch:
         for path in self._definitions.list("pipelines"):
             watched = self._watched.setdefault(PurePosixPath(path).stem, _Watched())
             try:
-                pipeline = parse_pipeline(self._definitions.read(path).text, path)
-                problem = ""
+                text = self._definitions.read(path).text
+                if watched.parsed is None or watched.text != text:
+                    watched.text, watched.parsed = text, None
+                    watched.parsed = parse_pipeline(text, path)
+                pipeline, problem = watched.parsed, ""
             except MendError as error:
                 problem = str(error)
             else:
@@ -96,7 +104,7 @@ class Watch:
             yield self._due(pipeline.pipeline, f"schedule {pipeline.schedule}", str(minute))
 
     def _arrived(self, pipeline: PipelineDefinition, watched: _Watched) -> Iterator[SourceDue]:
-        """What is new, once it has kept still for the time between two looks."""
+        """What is new, once it is whole."""
         now = self._clock.monotonic()
         uri = pipeline.source.uri
         web = uri.lower().startswith(("http://", "https://"))
@@ -116,18 +124,27 @@ class Watch:
                 )
             return
         watched.failure = ""
-        still = seen if web else seen & watched.last  # a server gives an object whole
-        watched.last = seen
-        fresh = still - watched.announced
+        watched.since = {each: watched.since.get(each, now) for each in seen}
+        fresh = {
+            each
+            for each in seen - watched.announced
+            # A server gives an object whole.
+            if web or now - watched.since[each] >= STILL_SECONDS or self._keeps_still(each, watched, now)
+        }
         if not fresh:
             return
-        if still == seen:
+        few = bool(watched.announced) and len(fresh) <= OBJECTS_ONE_BY_ONE_MAX
+        if not few and fresh == seen - watched.announced:
             watched.announced = seen
             yield self._due(pipeline.pipeline, "watch", _digest(seen))
             return
         for each_uri, generation in sorted(fresh)[:OBJECTS_ONE_BY_ONE_MAX]:
             watched.announced |= {(each_uri, generation)}
             yield self._due(pipeline.pipeline, "watch", f"{each_uri}|{generation}", each_uri)
+
+    def _keeps_still(self, seen: tuple[str, str], watched: _Watched, now: float) -> bool:
+        """Unchanged since an earlier look, and in nobody's hands."""
+        return watched.since[seen] < now and self._at_rest(seen[0])
 
     def _due(self, pipeline: str, why: str, about: str, uri: str = "") -> SourceDue:
         event_id = derive("source.due", pipeline, why, about)

@@ -71,6 +71,7 @@ def _said(decision: str, shown: dict[str, Any], before: str) -> str:
     if state == before:
         return f"nothing changed, {remedy} was {state} already"
     if decision == "undo" and state == "undone":
-        return f"{remedy} is undone; what it changed is as it was before"
+        told = f"{remedy} is undone; what it changed is as it was before"
+        return f"{told} ({shown['explanation']})" if "same names" in shown["explanation"] else told
     said = f"{remedy} is now {state}"
     return f"{said}. {shown['explanation']}" if shown["explanation"] else said

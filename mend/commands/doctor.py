@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -18,11 +18,19 @@ if TYPE_CHECKING:
 def doctor(
     root: Root = None,
     project: Annotated[
-        Path | None, typer.Option("--project", help="Folder that holds pipelines/ (default: the one last used).")
+        Path | None,
+        typer.Option(
+            "--project", help="Folder that holds pipelines/ (default: the one last used); or a cloud's project."
+        ),
     ] = None,
+    region: Annotated[
+        str, typer.Option("--region", help="Region on Google Cloud: look at the project of that name there.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Look the store over without touching it; every finding says what to do about it."""
+    if region:
+        _look_there(str(project or ""), region, as_json)
     from mend import doctor as looking
     from mend.project import ROOT_NAME, noted
     from shared.runtime import settings, wiring
@@ -45,6 +53,20 @@ def doctor(
     else:
         _show(diagnosis, place)
     raise typer.Exit(Exit.DONE if diagnosis.healthy else Exit.FAILED)
+
+
+def _look_there(project: str, region: str, as_json: bool) -> NoReturn:
+    from mend.deploy.diagnosis import diagnosed
+    from mend.deploy.plan import Target
+
+    findings = diagnosed(Target(project, region))
+    if as_json:
+        print_json({"ok": not findings, "findings": [finding._asdict() for finding in findings]})
+    for finding in [] if as_json else findings:
+        console().print(f"missing: {finding.what}\n  → {finding.mend}", markup=False, soft_wrap=True)
+    if not findings and not as_json:
+        console().print("nothing is missing")
+    raise typer.Exit(Exit.FAILED if findings else Exit.DONE)
 
 
 def _show(diagnosis: Diagnosis, root: Path) -> None:

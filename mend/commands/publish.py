@@ -17,7 +17,7 @@ from shared.ports.event_bus import Message
 if TYPE_CHECKING:
     from shared.runtime.wiring import Process
 
-_KINDS = ("generic", "airflow")
+_KINDS = ("generic", "airflow", "log_entry")
 
 
 def publish(
@@ -39,7 +39,9 @@ def publish(
 
 def signal(
     file: Annotated[Path, typer.Argument(help="JSON file: a failure report of another system.")],
-    kind: Annotated[str, typer.Option("--kind", help="generic or airflow (default: seen from its keys).")] = "",
+    kind: Annotated[
+        str, typer.Option("--kind", help="generic, airflow or log_entry (default: seen from its keys).")
+    ] = "",
     root: Root = None,
     as_json: Json = False,
 ) -> None:

@@ -27,12 +27,16 @@ _PROBLEMS = {
     "empty": ("empty_delivery", "The delivery holds no record."),
     "corrupt": ("unreadable_delivery", "The bytes are damaged; their own checksum or structure says so."),
     "unreadable": ("unreadable_delivery", "The bytes are of no format that can be read."),
+    "encoding": (
+        "wrong_dialect",
+        "It was read in an encoding of single bytes, and every character beyond ASCII in it is written as UTF-8.",
+    ),
 }
 
 
 def finding(check: str, column: str, profile: Profile) -> Diagnosis:
     """The cause of a dataset finding."""
-    judge = _JUDGES.get(check)
+    judge = _JUDGES.get(check.partition(":")[0])
     if judge is None:
         evidence = [seen("check", check, GUESS)]
         return diagnosed("rule_broken", GUESS, f"The batch breaks the rule {check}.", evidence)
@@ -167,11 +171,23 @@ def _score(_column: str, profile: Profile) -> Diagnosis:
     return diagnosed("score_low", 0.95, told, [seen("score", score, 0.95)])
 
 
+def _quality(column: str, profile: Profile) -> Diagnosis:
+    metric, observed = str(profile.get("metric", "")), number(profile, "observed")
+    if metric == "sql":
+        told = f"The query of a quality rule does not give what the contract wants: {profile.get('expected', '')}."
+        return diagnosed("rule_broken", 0.9, told, [seen("sql", observed, 0.9)])
+    unit = " %" if profile.get("unit") == "percent" else " rows"
+    where = f" of {column}" if column else ""
+    told = f"{metric}{where} is {observed:,.6g}{unit}; the contract wants {profile.get('expected', '')}."
+    return diagnosed("rule_broken", 0.9, told, [seen(metric or "quality", observed, 0.9)])
+
+
 _JUDGES: dict[str, Callable[[str, Profile], Diagnosis]] = {
     "delivery_complete": _delivery_complete,
     "missing_columns": _columns,
     "unexpected_columns": _unexpected,
     "row_count": _row_count,
     "shift": _shift,
+    "quality": _quality,
     "score": _score,
 }

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from services.classify import dataset_findings, exception_types, spoken, structured, violations
-from services.classify.diagnosis import WORDS_CONFIDENCE_MAX, Clue, Diagnosis, Evidence, cause_of, combined, diagnosed
-from shared.domain.incident import FailureClass, Origin
+from services.classify.diagnosis import Clue, Diagnosis, Evidence, cause_of, combined, diagnosed
+from shared.domain.incident import ACTING_CONFIDENCE, FailureClass, Origin
 from shared.events.types import IncidentOpened
 
 _OWN_CLASSES = frozenset(
@@ -75,11 +75,11 @@ def _foreign(report: IncidentOpened) -> Diagnosis:
     words = spoken.read(report.message, report.system)
     if clues and clues[0].evidence.weight > exception_types.WEAK_WEIGHT:
         return _by_structure(report, clues, words)
-    if words is not None:
+    if words is not None and words.failure_class != FailureClass.UNKNOWN:
         return _by_words(report, clues, words)
     if clues:
         return _by_structure(report, clues, None)
-    return _unknown(report)
+    return _unknown(report, words)
 
 
 def _by_structure(report: IncidentOpened, clues: list[Clue], words: spoken.Spoken | None) -> Diagnosis:
@@ -114,13 +114,17 @@ def _by_words(report: IncidentOpened, clues: list[Clue], words: spoken.Spoken) -
     told = f"{_system(report)} failed, and {words.clues[0].meaning}."
     evidence = [clue.evidence for clue in (*words.clues, *agreeing)]
     cause = cause_of(words.failure_class, report.origin)
-    return diagnosed(cause, min(confidence, WORDS_CONFIDENCE_MAX), told, evidence)
+    return diagnosed(cause, confidence, told, evidence)
 
 
-def _unknown(report: IncidentOpened) -> Diagnosis:
+def _unknown(report: IncidentOpened, words: spoken.Spoken | None) -> Diagnosis:
+    """Said rather than guessed; the confidence is how surely the failure is of none of the classes."""
     cause = cause_of(FailureClass.UNKNOWN, report.origin)
+    if words is not None and words.clues and words.weight >= ACTING_CONFIDENCE:
+        told = f"{_system(report)} failed, and {words.clues[0].meaning}: a failure of none of the known classes."
+        return diagnosed(cause, words.weight, told, [clue.evidence for clue in words.clues])
     told = f"{_system(report)} failed, and nothing in the report is like a failure that is known."
-    return diagnosed(cause, 0.0, told, [])
+    return diagnosed(cause, words.weight if words is not None else 0.0, told, [])
 
 
 def _system(report: IncidentOpened) -> str:

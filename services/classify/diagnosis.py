@@ -7,8 +7,9 @@ it alone names the right class.
   and words last); its weight is the start.
 - A lower-ranking piece that agrees closes half of its own weight's share of the remaining doubt.
 - A lower-ranking piece that disagrees takes 15 % off.
-- Words alone never give more than ``WORDS_CONFIDENCE_MAX``: anybody can write them, so no remedy that changes data
-  may run by itself because of them.
+- The confidence of words alone is the text model's, calibrated on messages it had not seen. Anybody can write words,
+  so remediate counts a diagnosis that rests on them alone as at most 0.75, and one that is less sure than
+  ``ACTING_CONFIDENCE`` as at most 0.55: no remedy that changes data runs by itself because of them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from shared.domain.checks import check
 from shared.domain.incident import FailureClass, Origin
 
 CONFIDENCE_MAX = 0.98
-WORDS_CONFIDENCE_MAX = 0.75
 EVIDENCE_MAX = 12
 EXPLANATION_CHARACTERS_MAX = 1_000
 
@@ -29,7 +29,7 @@ EXPLANATION_CHARACTERS_MAX = 1_000
 class Evidence(NamedTuple):
     """One thing the diagnosis rests on: where it came from, what it is, and how much it weighs (0 … 1)."""
 
-    source: str  # event | profile | words
+    source: str  # event | profile | words | person (feedback on a failure like it)
     field: str
     value: str
     weight: float

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 
-from services.classify import records
+from services.classify import judged, knowledge, people, records
 from services.classify.decision import diagnose, evidence_of
 from services.classify.diagnosis import Diagnosis
 from shared.domain.incident import CLOSED, IncidentState, Origin
-from shared.events.types import Event, IncidentClassified, IncidentClosed, IncidentOpened, RemedyUndone
+from shared.events.types import (
+    Event,
+    IncidentClassified,
+    IncidentClosed,
+    IncidentJudged,
+    IncidentOpened,
+    KnowledgeNoted,
+    RemedyUndone,
+)
 from shared.ports.ports import Ports
 from shared.ports.state_store import Document
 from shared.runtime.service import Service
@@ -36,7 +44,8 @@ def on_incident_opened(event: IncidentOpened, ports: Ports) -> list[Event]:
         incident = records.opened(event, index["occurrence"])
         index["incident_id"] = incident["incident_id"]
     records.count(incident, event)
-    diagnosis = diagnose(event)
+    known = judged.precedents(ports.state, event)
+    diagnosis = judged.weighed(diagnose(event), event.origin, known)
     similar = records.similar_to(ports.state, incident, diagnosis)
     records.believe(incident, diagnosis, event, similar)
     ports.state.put(records.INCIDENTS, incident["incident_id"], incident)
@@ -89,6 +98,25 @@ def on_incident_closed(event: IncidentClosed, ports: Ports) -> list[Event]:
     return []
 
 
+def on_incident_judged(event: IncidentJudged, ports: Ports) -> list[Event]:
+    """Keep what a person says of a diagnosis: it is evidence for later reports that are like this one.
+
+    The word of somebody who may not decide changes nothing; the event stays in history.
+    """
+    if not people.may_judge(ports.definitions, event.by):
+        return []
+    incident = ports.state.get(records.INCIDENTS, event.incident_id)
+    if incident is not None and incident.get("kind") == "incident":
+        judged.judge(ports.state, incident, event)
+    return []
+
+
+def on_knowledge_noted(event: KnowledgeNoted, ports: Ports) -> list[Event]:
+    """Keep an entry of the knowledge base, and what it said before."""
+    knowledge.note(ports.state, event)
+    return []
+
+
 def on_remedy_undone(event: RemedyUndone, ports: Ports) -> list[Event]:
     """What the remedy had healed is open again, so that further reports belong to the same incident."""
     incident = ports.state.get(records.INCIDENTS, event.incident_id)
@@ -104,6 +132,8 @@ SERVICE = Service(
     handlers={
         IncidentOpened: on_incident_opened,
         IncidentClosed: on_incident_closed,
+        IncidentJudged: on_incident_judged,
+        KnowledgeNoted: on_knowledge_noted,
         RemedyUndone: on_remedy_undone,
     },
     collections=("incidents", "knowledge", "models"),

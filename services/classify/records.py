@@ -10,9 +10,10 @@ incidents/{incident_id} = {kind: "incident", incident_id, fingerprint, family, o
   failure_class, cause, confidence, explanation, diagnosis: [{source, field, value, weight}],
   diagnoses: [{at, attempt, failure_class, cause, confidence, explanation}],     # how the belief changed, last 10
   similar: [{incident_id, state, confidence, closed_at, batch_id, explanation}],
+  feedback: [{at, by, verdict, failure_class, cause, note, believed_class, believed_cause}],  # the last holds
   closed_at, close_explanation, rows_healed, rows_left}
 incidents/fingerprint:{derive(fingerprint)} = {kind: "fingerprint", fingerprint, occurrence, incident_id,
-  handled: [event ids of reports, the last 200]}
+  handled: [event ids of reports, the last 20]}
 ```
 """
 
@@ -28,7 +29,7 @@ from shared.ports.state import State
 from shared.ports.state_store import Document, Where
 
 INCIDENTS: Final = "incidents"
-HANDLED_MAX: Final = 200
+HANDLED_MAX: Final = 20  # receipts do the rest; the list is written anew with each report
 DIAGNOSES_MAX: Final = 10
 SIMILAR_MAX: Final = 5
 

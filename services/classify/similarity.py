@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from shared.domain.incident import FailureClass
 
 _FILE = Path(__file__).with_name("known_failures.txt")
 _COMPARED_MAX = 24  # of the entries with the greatest overlap, those whose order of words is compared too
+_REMEMBERED_MAX = 256  # messages, by their words: a storm of reports says the same again and again
 _MASS_FULL = 8.0  # an entry this rare in words needs no discount
 _SYSTEM_BONUS = 0.04
 
@@ -70,12 +71,16 @@ def index() -> Index:
     return Index(tuple(entries), rarity, {word: tuple(numbers) for word, numbers in places.items()})
 
 
-def nearest(text: str, system: str) -> list[Likeness]:
+def nearest(text: str, system: str) -> tuple[Likeness, ...]:
     """The entries most like the text, best first; at most ``_COMPARED_MAX``."""
+    return _nearest(tuple(wording.words(text)), system)
+
+
+@lru_cache(maxsize=_REMEMBERED_MAX)
+def _nearest(found: tuple[str, ...], system: str) -> tuple[Likeness, ...]:
     from rapidfuzz import fuzz
 
     catalogue = index()
-    found = wording.words(text)
     shared: dict[int, float] = defaultdict(float)
     for word in dict.fromkeys(found):
         for number in catalogue.places.get(word, ()):
@@ -95,7 +100,7 @@ def nearest(text: str, system: str) -> list[Likeness]:
         if entry.system != "any" and entry.system in (system.casefold(), *named):
             score += _SYSTEM_BONUS
         compared.append(Likeness(entry, min(score, 1.0)))
-    return sorted(compared, key=lambda likeness: -likeness.score)
+    return tuple(sorted(compared, key=lambda likeness: -likeness.score))
 
 
 def _rough(entry: Known, mass: float) -> float:

@@ -1,4 +1,4 @@
-"""Clues from what a message says: codes that are written out in it, and its likeness to the known failures.
+"""Clues from what a message says: codes that are written out in it, its words, and the known failures it resembles.
 
 The message is read clause by clause, and the first beginning of it that decides is all that counts: what somebody
 appends to a message cannot change what it said before.
@@ -10,16 +10,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from services.classify import codes, exception_types, similarity, structured, wording
-from services.classify.diagnosis import WORDS_CONFIDENCE_MAX, Clue, Evidence
+from services.classify import codes, exception_types, structured, text_features, text_model, wording
+from services.classify.diagnosis import Clue, Evidence
 from shared.domain.incident import FailureClass
 
-DECISIVE = 0.62  # a beginning of the message that weighs this much decides
-ENOUGH = 0.36  # the whole message needs this much; below it is said to be unknown
-_MARGIN_MIN = 0.02
-_LIKENESS_WEIGHT = 0.8
-_SUPPORT_SHARE = 0.35  # what further entries of the same class add
-_HEAD_WORDS_MIN = 3
+DECISIVE = 0.85  # a beginning of the message that is believed this surely decides
+_HEAD_WORDS_MIN = 4
+_HEADS_MAX = 2  # so many beginnings are read before the whole
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][\w.$]{3,120}")
 _EXIT = re.compile(
@@ -46,56 +43,59 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str], float], ...] = (
 
 
 class Spoken(NamedTuple):
-    """What the words make of a failure."""
+    """What the words make of a failure; ``unknown`` when they tell of none that is known."""
 
     failure_class: FailureClass
     weight: float
     clues: tuple[Clue, ...]
 
 
+def prepared(message: str) -> str:
+    """The message as the text model reads it: clause by clause, without stack frames and what addresses the reader."""
+    return "\n".join(wording.clauses(text_features.told(message)))
+
+
+def votes(text: str, system: str) -> dict[FailureClass, float]:
+    """The failure classes of the codes that are written out in a text."""
+    return {clue.failure_class: clue.evidence.weight for clue in _written_codes(text, system)}
+
+
+_FRAME = re.compile(r"Traceback \(most recent call last\):?|^\s*File \S+.*$", re.MULTILINE)
+
+
 def read(message: str, system: str) -> Spoken | None:
-    """The failure class that a message tells of, or None when it resembles nothing known."""
-    parts = wording.clauses(message)
-    beginning = ""
-    for number, clause in enumerate(parts, 1):
-        beginning = f"{beginning}\n{clause}" if beginning else clause
-        if number < len(parts) and len(wording.words(beginning)) < _HEAD_WORDS_MIN:
+    """The failure class that a message tells of; None when it says nothing at all."""
+    whole = prepared(message)
+    if not wording.words(_FRAME.sub("", whole)):
+        return None  # a stack trace's frame around nothing
+    parts = whole.split("\n")
+    heads = 0
+    for number in range(1, len(parts)):
+        beginning = "\n".join(parts[:number])
+        if heads == _HEADS_MAX:
+            break
+        if len(wording.words(beginning)) < _HEAD_WORDS_MIN:
             continue
-        found = _weigh(beginning, system)
-        needed = DECISIVE if number < len(parts) else ENOUGH
-        if found is not None and found.weight >= needed:
-            return found if found.failure_class != FailureClass.UNKNOWN else None
-    return None
+        heads += 1
+        found = _believed(beginning, system)
+        if found.weight >= DECISIVE and found.failure_class != FailureClass.UNKNOWN:
+            return found
+    return _believed(whole, system) if len(wording.words(whole)) else None
 
 
-def _weigh(text: str, system: str) -> Spoken | None:
-    clues = [*_written_codes(text, system), *_likenesses(text, system)]
-    doubt: dict[FailureClass, float] = {}
-    for clue in clues:
-        doubt[clue.failure_class] = doubt.get(clue.failure_class, 1.0) * (1 - clue.evidence.weight)
-    ranked = sorted(doubt.items(), key=lambda each: (each[1], each[0]))
-    if not ranked:
-        return None
-    best, rest = ranked[0]
-    second = 1 - ranked[1][1] if len(ranked) > 1 else 0.0
-    if 1 - rest - second < _MARGIN_MIN:
-        return None
-    # The class is as sure as its own evidence, less half of what speaks for the next one.
-    weight = min((1 - rest) * (1 - second / 2), WORDS_CONFIDENCE_MAX)
-    ours = sorted((clue for clue in clues if clue.failure_class == best), key=lambda clue: -clue.evidence.weight)
-    return Spoken(best, weight if 1 - rest >= ENOUGH else 0.0, tuple(ours))
-
-
-def _likenesses(text: str, system: str) -> Iterator[Clue]:
-    seen: set[FailureClass] = set()
-    for likeness in similarity.nearest(text, system):
-        known = likeness.known
-        weight = likeness.score * _LIKENESS_WEIGHT
-        if known.failure_class in seen:
-            continue
-        seen.add(known.failure_class)
-        evidence = Evidence("words", "known failure", f"{known.system}: {known.text}", round(weight, 3))
-        yield Clue(known.failure_class, evidence, f"the message resembles “{known.text}”")
+def _believed(text: str, system: str) -> Spoken:
+    written = tuple(_written_codes(text, system))
+    belief = text_model.current().believe(text, {clue.failure_class: clue.evidence.weight for clue in written})
+    clues = [clue for clue in written if clue.failure_class == belief.failure_class]
+    if belief.mattered:
+        said = ", ".join(name for name, _ in belief.mattered)
+        evidence = Evidence("words", "words", said, belief.confidence)
+        clues.append(Clue(belief.failure_class, evidence, f"its words are those of such failures ({said})"))
+    for near in belief.nearest:
+        if near.failure_class == belief.failure_class:
+            evidence = Evidence("words", "known failure", f"{near.system}: {near.text}", near.likeness)
+            clues.append(Clue(belief.failure_class, evidence, f"the message resembles “{near.text}”"))
+    return Spoken(belief.failure_class, belief.confidence, tuple(clues))
 
 
 def _written_codes(text: str, system: str) -> Iterator[Clue]:

@@ -14,7 +14,8 @@ _NAMES_OF_CLASSES = re.compile(
     r"|configuration_error)\b"
 )
 _DIRECTIVE = re.compile(
-    r"(?i)\b(?:(?:ignore|disregard|forget|override)\b.{0,60}\b(?:instruction|previous|above|prior|evidence|rule|earlier|rest)"
+    r"(?i)\b(?:new instructions?\b|(?:ignore|disregard|forget|override)\b.{0,60}"
+    r"\b(?:instruction|previous|above|prior|evidence|rule|earlier|rest)"
     r"|(?:classify|label|categori[sz]e|diagnose|treat|mark|report|consider|file)\b.{0,40}\b(?:as|this|it)\b"
     r"|(?:failure|error|incident)[ _-]?class\b|(?:real|true|correct|actual)\s+(?:class|cause|label|diagnosis|answer)\b"
     r"|you\s+(?:are|must|should|will)\b|(?:please|now)\s+(?:approve|apply|run|execute|set)\b"
@@ -115,10 +116,10 @@ def words(text: str) -> list[str]:
     for pattern, mask in _MASKS:
         text = pattern.sub(mask, text)
     spread = _CAMEL.sub(" ", text).casefold()
-    return [_stem(word) for word in _WORD.findall(spread) if word not in _STOP and len(word) > 1]
+    return [stem(word) for word in _WORD.findall(spread) if word not in _STOP and len(word) > 1]
 
 
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
     """The word without its commonest English endings, so that "exceeded" and "exceeds" meet."""
     for ending, least in (("ation", 7), ("ing", 6), ("ies", 5), ("ed", 5), ("es", 5), ("s", 4)):
         if word.endswith(ending) and len(word) >= least and not word.endswith(("ss", "us", "is")):

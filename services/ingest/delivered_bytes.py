@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 CHUNK_BYTES: Final = 4 << 20
 _ON_ERROR: Final = "mendline-surrogates"
 _BOM: Final = codecs.BOM_UTF8
+_WESTERN: Final = re.compile(r"iso8859-1|iso8859-15|cp1252")
+_BEYOND_ASCII: Final = re.compile("[^\x00-\x7f]+")
+_PROOFS_MIN: Final = 5  # runs of characters; in other scripts single pairs of bytes are UTF-8 by chance
 _SURROGATE = re.compile("[\udc00-\udcff]")
 # One byte is one character and the lower half is ASCII, so a chunk of ASCII needs no transcoding.
 _ASCII_SUPERSETS: Final = re.compile(r"ascii|iso8859-\d+|cp(125[0-8]|437|85[025]|866)|koi8-[rtu]|mac-roman")
@@ -158,11 +161,15 @@ class DeliveredBytes:
         begun, encoding = _with_byte_order(chunks, self._encoding)
         decoder = codecs.getincrementaldecoder(encoding)(errors=_ON_ERROR)
         ascii_passes = _ASCII_SUPERSETS.fullmatch(self._encoding) is not None
+        unicode = _Utf8Trial()
         first = True
         for chunk in begun:
             if ascii_passes and chunk.isascii():
+                unicode.add(chunk)
                 yield chunk
                 continue
+            if ascii_passes:
+                unicode.add(chunk)
             text = decoder.decode(chunk)
             if first and text:
                 text = text.removeprefix("\ufeff")
@@ -172,6 +179,9 @@ class DeliveredBytes:
         rest = decoder.decode(b"", True)
         if rest:
             yield rest.encode("utf-8", "surrogatepass")
+        if not self.problem and unicode.proven(_WESTERN.fullmatch(self._encoding) is not None):
+            self.problem = "encoding"
+            self.reason = f"read as {self._encoding}, but every character beyond ASCII is written as UTF-8 writes it"
 
     def raw_text(self, record: bytes) -> str:
         """``escaped_text`` of a record's bytes as delivered, also when they went through transcoding."""
@@ -179,6 +189,37 @@ class DeliveredBytes:
             return escaped_text(record)
         text = record.decode("utf-8", "surrogatepass").replace("\\", "\\\\").replace("\0", "\\x00")
         return _SURROGATE.sub(lambda match: f"\\x{ord(match[0]) - 0xDC00:02x}", text)
+
+
+class _Utf8Trial:
+    """Whether bytes that an encoding of single bytes reads without complaint are UTF-8 in truth."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._valid = True
+        self._characters = 0
+
+    def add(self, chunk: bytes) -> None:
+        """Take in the next bytes; after the first that are no UTF-8 this costs nothing."""
+        if not self._valid:
+            return
+        try:
+            text = self._decoder.decode(chunk)
+        except UnicodeDecodeError:
+            self._valid = False
+            return
+        if not text.isascii():
+            self._characters += sum(1 for _ in _BEYOND_ASCII.finditer(text))
+
+    def proven(self, western: bool) -> bool:
+        """True when everything is UTF-8 and enough of it is beyond ASCII: no western text has Ã before © by chance."""
+        if not self._valid or self._characters < (1 if western else _PROOFS_MIN):
+            return False
+        try:
+            self._decoder.decode(b"", True)
+        except UnicodeDecodeError:
+            return False
+        return True
 
 
 def _with_byte_order(chunks: Iterator[bytes], encoding: str) -> tuple[Iterator[bytes], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from services.ingest.order import Neighbour, duplicate_of, seq_of
@@ -11,7 +12,7 @@ from shared.domain.errors import Conflict, ForeignFailure
 from shared.domain.pipeline import PipelineDefinition
 from shared.events.types import DeliveryArrived
 from shared.ports.ports import Ports
-from shared.ports.source import Source
+from shared.ports.source import Found, Source
 from shared.ports.state import State
 from shared.ports.state_store import Document, Where
 
@@ -19,6 +20,7 @@ DELIVERIES = "deliveries"
 POSITIONS = "positions"
 _CHUNK_BYTES = 4 << 20
 _LOOKS_MAX = 5
+_ONE_BY_ONE_MAX = 10
 _REPETITIONS_NOTED_MAX = 100
 
 
@@ -59,8 +61,19 @@ def of_object(state: State, pipeline: str, uri: str, generation: str) -> Documen
     return state.get(DELIVERIES, str(position["batch_id"])) if position else None
 
 
-def known_objects(state: State, pipeline: PipelineDefinition) -> set[tuple[str, str]]:
-    """(uri, generation) of every delivery of the pipeline, without those that a raised limit lets in now."""
+def known_objects(state: State, pipeline: PipelineDefinition, listed: Sequence[Found]) -> set[tuple[str, str]]:
+    """(uri, generation) of those listed that are deliveries, without those that a raised limit lets in now.
+
+    Of a longer list every delivery of the pipeline is read, of a short one only those that are asked for: what a
+    single new file costs does not grow with the number of those before it.
+    """
+    if len(listed) <= _ONE_BY_ONE_MAX:
+        asked = ((each, of_object(state, pipeline.pipeline, each.uri, each.generation)) for each in listed)
+        return {
+            (each.uri, each.generation)
+            for each, document in asked
+            if document is not None and not may_be_read_now(document, pipeline)
+        }
     known: set[tuple[str, str]] = set()
     after = ""
     while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 from collections.abc import Sequence
@@ -169,7 +170,7 @@ def _refetch(event: SourceReread, pipeline: PipelineDefinition, document: Docume
         found = list(listing.source_of(pipeline, ports).discover(uri))
     except ForeignFailure as error:
         return [_reread_failed(event, f"the source failed: {mask(error.message)}", ports)]
-    known = delivery.known_objects(ports.state, pipeline)
+    known = delivery.known_objects(ports.state, pipeline, found)
     fresh = [each for each in found if (each.uri, each.generation) not in known]
     if not fresh:
         return [_reread_failed(event, "the source has nothing newer", ports)]
@@ -183,6 +184,13 @@ def on_request(message: RawMessage, ports: Ports) -> Sequence[Event]:
         raise MalformedEvent(f"the request is {len(message.data):,} bytes long")
     request = signals.parse(message.data, "request")
     name, uri = request.get("pipeline"), request.get("uri", "")
+    if name is None and request.get("by") == "storage" and isinstance(uri, str):
+        return [
+            SourceDue.caused_by(
+                message.event, f"{each}|{uri}", ports.clock.now(), subject=each, pipeline=each, uri=uri, requested_by=""
+            )
+            for each in _waiting_for(uri, ports)
+        ]
     if not isinstance(name, str) or not re.fullmatch(PIPELINE_NAME, name) or not isinstance(uri, str):
         raise MalformedEvent('a request looks like {"pipeline": "flights", "uri": "gs://…"}; uri may be left out')
     if len(uri) > _REQUEST_URI_CHARACTERS_MAX or _UNFIT.search(uri):
@@ -191,6 +199,18 @@ def on_request(message: RawMessage, ports: Ports) -> Sequence[Event]:
     by = clean(asked, 100) if isinstance(asked, str) else ""
     fields = {"pipeline": name, "uri": uri, "requested_by": by}
     return [SourceDue.caused_by(message.event, f"{name}|{uri}", ports.clock.now(), subject=name, **fields)]
+
+
+def _waiting_for(uri: str, ports: Ports) -> list[str]:
+    """The pipelines to whose source an object that has landed belongs; none for one of our own."""
+    found = []
+    for path in ports.definitions.list("pipelines"):
+        pipeline = parse_pipeline(ports.definitions.read(path).text, path)
+        pattern = pipeline.source.uri
+        whole = pattern if "://" in pattern else f"gs://*/{pattern}"
+        if pattern and fnmatch.fnmatchcase(uri, whole):
+            found.append(pipeline.pipeline)
+    return found
 
 
 def on_signal(message: RawMessage, ports: Ports) -> Sequence[Event]:

@@ -34,10 +34,11 @@ def announced(event: SourceDue, pipeline: PipelineDefinition, ports: Ports) -> l
         path = f"pipelines/{pipeline.pipeline}.yaml"
         hint = "name it in the request, or set uri: under source:"
         raise DefinitionError(path, 0, 0, f"a source of kind {pipeline.source.kind} has no uri of its own", hint)
-    known = delivery.known_objects(ports.state, pipeline)
+    listed = list(_after(event.after, source.discover(uri)))
+    known = delivery.known_objects(ports.state, pipeline, listed)
     emitted: list[Event] = []
     last = ""
-    for found in _after(event.after, source.discover(uri)):
+    for found in listed:
         if (found.uri, found.generation) in known:
             continue
         if len(emitted) == ports.limits.listing_page and last:

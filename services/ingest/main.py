@@ -18,9 +18,10 @@ def ingest(request: Request) -> tuple[str, int]:
 
 @functions_framework.http
 def signals(request: Request) -> tuple[str, int]:
-    """``POST /signals/{kind}``: another system reports a failure (kind ``generic`` or ``airflow``)."""
+    """``POST /signals/{kind}``: another system reports a failure (kinds: ``services/ingest/signals.py``)."""
     process = wiring.process()
-    return http.take_in(SERVICE, process.runtime(), SIGNALS_TOPIC, request, process.ids.new())
+    new_id, refused = process.ids.new(), process.refuse_unsigned
+    return http.take_in(SERVICE, process.runtime(), SIGNALS_TOPIC, request, new_id, refused)
 
 
 @functions_framework.http
@@ -28,3 +29,10 @@ def due(request: Request) -> tuple[str, int]:
     """``POST /due``: a scheduler says that a pipeline's source should be looked at."""
     process = wiring.process()
     return http.take_in(SERVICE, process.runtime(), REQUESTS_TOPIC, request, process.ids.new())
+
+
+@functions_framework.http
+def tick(request: Request) -> tuple[str, int]:
+    """``POST /tick``: a scheduler says that a minute has passed, so that timers ring."""
+    process = wiring.process()
+    return http.ticked(process.bus, process.clock.now(), request)

@@ -52,6 +52,8 @@ def make(
     ports.progress("reading", staged.rows, staged.rows)
     number = int(document["reading"]) + 1
     document["reading"] = number
+    if staged.problem == "encoding":
+        suggested = list(dict.fromkeys([chosen.model_copy(update={"encoding": "utf-8"}), *suggested]))
     others = _bounded([json.loads(each.to_json()) for each in suggested if each != chosen])
     document["readings"] = [*document["readings"], _noted(number, attempt, chosen, staged, others)]
     return BatchStaged.caused_by(

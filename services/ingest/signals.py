@@ -1,4 +1,4 @@
-"""What other systems report, as incidents: generic JSON and Airflow's failure callback."""
+"""What other systems report, as incidents: generic JSON, Airflow's failure callback, entries of Cloud Logging."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import json
 import re
 from typing import Any
 
+from services.ingest import log_entries
+from services.ingest.signal_fields import integer, name, status, text, typed
 from shared.domain.errors import MalformedEvent
 from shared.domain.ids import derive
 from shared.domain.incident import Origin
-from shared.domain.masking import clean, mask
+from shared.domain.masking import clean, excerpt
 from shared.events.types import Event, IncidentOpened
 
 SIGNAL_BYTES_MAX = 1_000_000
-_NAME_CHARACTERS_MAX = 200
 _NUMBER = re.compile(r"\d+")
-_KINDS = ("generic", "airflow")
+_KINDS = ("generic", "airflow", "log_entry")
 _AIRFLOW_CONTEXT = ("dag_id", "task_id", "run_id", "try_number", "operator", "logical_date", "execution_date", "state")
 
 
@@ -37,12 +38,14 @@ def kind_of(signal: dict[str, Any], address: str = "") -> str:
     for given in (signal.get("kind"), address):
         if isinstance(given, str) and given in _KINDS:
             return given
+    if log_entries.is_entry(signal):
+        return "log_entry"
     return "airflow" if "dag_id" in signal or isinstance(signal.get("task_instance"), dict) else "generic"
 
 
 def incident_of(signal: dict[str, Any], address: str, cause: Event, now: int) -> IncidentOpened:
     """The incident that a signal reports; the same failure reported again has the same fingerprint."""
-    fields = _airflow(signal) if kind_of(signal, address) == "airflow" else _generic(signal)
+    fields = _READERS[kind_of(signal, address)](signal)
     where = fields.pop("where")
     fields["evidence_json"] = json.dumps(fields["evidence_json"], ensure_ascii=False)
     marks = (fields["exception_type"], fields["reason"], str(fields["http_status"]), fields["sqlstate"])
@@ -60,20 +63,20 @@ def _generic(signal: dict[str, Any]) -> dict[str, Any]:
     error = signal.get("error")
     inner = error if isinstance(error, dict) else {}
     message = signal.get("message") or inner.get("message") or (error if isinstance(error, str) else "")
-    system = _name(signal.get("system") or signal.get("source") or "external")
-    resource = _name(signal.get("resource") or signal.get("job") or signal.get("job_id") or "")
+    system = name(signal.get("system") or signal.get("source") or "external")
+    resource = name(signal.get("resource") or signal.get("job") or signal.get("job_id") or "")
     return {
-        "where": resource or _name(signal.get("id")),
-        "pipeline": _name(signal.get("pipeline")),
+        "where": resource or name(signal.get("id")),
+        "pipeline": name(signal.get("pipeline")),
         "system": system,
-        "exception_type": _name(signal.get("exception_type") or inner.get("type")),
-        "http_status": _status(signal.get("http_status") or signal.get("status") or inner.get("code")),
-        "grpc_status": _name(signal.get("grpc_status") or inner.get("status")),
-        "sqlstate": _name(signal.get("sqlstate")),
-        "reason": _name(signal.get("reason") or inner.get("reason")),
-        "exit_code": _integer(signal.get("exit_code")),
-        "message": mask(_text(message)),
-        "evidence_json": {"resource": resource, "keys": sorted(_name(key) for key in list(signal)[:50])},
+        "exception_type": name(signal.get("exception_type") or inner.get("type")),
+        "http_status": status(signal.get("http_status") or signal.get("status") or inner.get("code")),
+        "grpc_status": name(signal.get("grpc_status") or inner.get("status")),
+        "sqlstate": name(signal.get("sqlstate")),
+        "reason": name(signal.get("reason") or inner.get("reason")),
+        "exit_code": integer(signal.get("exit_code")),
+        "message": excerpt(text(message)),
+        "evidence_json": {"resource": resource, "keys": sorted(name(key) for key in list(signal)[:50])},
     }
 
 
@@ -82,39 +85,21 @@ def _airflow(signal: dict[str, Any]) -> dict[str, Any]:
     context = {**(instance if isinstance(instance, dict) else {}), **signal}
     exception = context.get("exception")
     inner = exception if isinstance(exception, dict) else {}
-    text = _text(inner.get("message") if inner else exception or context.get("message"))
-    head, colon, rest = text.partition(":")
-    typed = bool(colon) and head.replace(".", "").replace("_", "").isalnum() and head.endswith(("Error", "Exception"))
-    kind = _name(context.get("exception_type") or inner.get("type") or (head.rsplit(".", 1)[-1] if typed else ""))
+    said = text(inner.get("message") if inner else exception or context.get("message"))
+    kind, rest = typed(said)
     return {
-        "where": f"{_name(context.get('dag_id'))}.{_name(context.get('task_id'))}",
-        "pipeline": _name(context.get("pipeline")),
+        "where": f"{name(context.get('dag_id'))}.{name(context.get('task_id'))}",
+        "pipeline": name(context.get("pipeline")),
         "system": "airflow",
-        "exception_type": kind,
-        "http_status": _status(context.get("http_status") or inner.get("code")),
-        "grpc_status": _name(context.get("grpc_status")),
-        "sqlstate": _name(context.get("sqlstate")),
-        "reason": _name(context.get("reason")),
-        "exit_code": _integer(context.get("exit_code")),
-        "message": mask(rest.strip() if typed else text),
-        "evidence_json": {key: _name(context[key]) for key in _AIRFLOW_CONTEXT if key in context},
+        "exception_type": name(context.get("exception_type") or inner.get("type") or kind),
+        "http_status": status(context.get("http_status") or inner.get("code")),
+        "grpc_status": name(context.get("grpc_status")),
+        "sqlstate": name(context.get("sqlstate")),
+        "reason": name(context.get("reason")),
+        "exit_code": integer(context.get("exit_code")),
+        "message": excerpt(rest),
+        "evidence_json": {key: name(context[key]) for key in _AIRFLOW_CONTEXT if key in context},
     }
 
 
-def _text(value: object) -> str:
-    return value[:20_000] if isinstance(value, str) else ""
-
-
-def _name(value: object) -> str:
-    return clean(str(value), _NAME_CHARACTERS_MAX) if isinstance(value, str | int) and value != "" else ""
-
-
-def _status(value: object) -> int:
-    number = _integer(value)
-    return number if 100 <= number <= 599 else 0
-
-
-def _integer(value: object) -> int:
-    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
-    digits = text.removeprefix("-")
-    return int(text) if digits.isascii() and digits.isdigit() and len(digits) < 10 else 0
+_READERS = {"generic": _generic, "airflow": _airflow, "log_entry": log_entries.fields}

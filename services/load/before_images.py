@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from services.load import foreign_rows
 from shared.domain import paths
 from shared.events.types import BatchValidated
 from shared.ports.ports import Ports
@@ -22,17 +23,19 @@ def write(
 
     The foreign rows are written first, since the other file says that both are there.
     """
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     path = paths.before(event.batch_id, event.attempt)
     if mode == "append" or ports.objects.stat(path) is not None:
         return
+    import pyarrow.compute as pc  # takes long to load, and an append replaces nothing
+    import pyarrow.parquet as pq
+
     found = ports.warehouse.dump(table) if mode == "overwrite" else ports.warehouse.rows_with_keys(table, files, keys)
     replaced = (others for batch in found if (others := _of_others(batch, event.batch_id)).num_rows)
     first = next(replaced, None)
     if first is None:
         return
+    if mode == "overwrite" and _is_foreign(table, event.batch_id, ports):
+        foreign_rows.supersede(table, event.batch_id, event.attempt, ports.objects)
     # Contexts end in reverse: the foreign rows' file is in place before the other one is.
     with (
         ports.objects.write(path) as stream,
@@ -43,6 +46,14 @@ def write(
         for batch in itertools.chain([first], replaced):
             writer.write_batch(batch)
             foreign.write_batch(batch.filter(pc.is_null(batch.column(BATCH_COLUMN))))
+
+
+def _is_foreign(table: str, batch_id: str, ports: Ports) -> bool:
+    """True when the table holds nothing that another batch loaded; read only as far as that is not decided."""
+    import pyarrow.compute as pc
+
+    others = (_of_others(rows, batch_id) for rows in ports.warehouse.dump(table))
+    return not any(pc.any(pc.is_valid(rows.column(BATCH_COLUMN))).as_py() for rows in others)
 
 
 def _of_others(rows: pa.RecordBatch, batch_id: str) -> pa.RecordBatch:

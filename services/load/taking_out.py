@@ -12,10 +12,10 @@ from __future__ import annotations
 from itertools import groupby
 from typing import NamedTuple
 
-from services.load import manifest, withdrawn
+from services.load import foreign_rows, manifest, withdrawn
 from services.load.manifest import Manifest
 from services.load.table_rows import columns_of_file
-from shared.domain import ids, paths
+from shared.domain import ids
 from shared.ports.object_store import ObjectStore
 from shared.ports.ports import Ports
 from shared.ports.warehouse import Layout, LoadJob
@@ -136,5 +136,4 @@ def _restorable(
     files = tuple(file for each in kept for file in each.files)
     if mode == "overwrite" and kept:
         return files
-    foreign = [paths.before_foreign(each.batch_id, each.attempt) for each in every]
-    return files + tuple(path for path in foreign if objects.stat(path) is not None)
+    return files + foreign_rows.restorable(every, objects)

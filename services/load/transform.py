@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from shared.domain.errors import DefinitionError
 from shared.domain.masking import clean
+from shared.domain.sql_functions import FUNCTIONS, function_name
 from shared.ports.warehouse import ROW_COLUMN
 
 if TYPE_CHECKING:
@@ -19,21 +20,6 @@ if TYPE_CHECKING:
 SQL_CHARACTERS_MAX = 20_000
 NODES_MAX = 5_000
 
-_FUNCTION_NAMES = """
-    abs and array_length between bit_length cast ceil ceiling char_length character_length chr coalesce concat
-    contains_substr date date_add date_diff date_sub date_trunc datetime datetime_add datetime_diff datetime_sub
-    datetime_trunc div ends_with exp extract floor format_date format_timestamp greatest if ifnull initcap instr
-    is_inf is_nan json_extract_scalar json_value least left length like ln log log10 lower lpad ltrim md5 mod
-    nullif or parse_date parse_datetime parse_timestamp pow power regexp_contains regexp_extract regexp_replace
-    replace reverse right round rpad rtrim safe_cast safe_divide sha256 sha512 sign split sqrt starts_with
-    strpos substr substring time time_add time_diff time_sub timestamp timestamp_add timestamp_diff
-    timestamp_micros timestamp_millis timestamp_seconds timestamp_sub timestamp_trunc to_base64 to_hex translate
-    trim trunc unix_date unix_micros unix_millis unix_seconds upper
-"""
-FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
-"""GoogleSQL's scalar functions that a transform may call. Those that depend on the moment or the session are out, and
-those that the local engine does not have: a transform is the same on a laptop and in the cloud. REPEAT is out because
-one row could fill the memory; LPAD and RPAD want a length that is written out."""
 PAD_CHARACTERS_MAX = 10_000
 
 _NODE_NAMES = """
@@ -107,9 +93,9 @@ def _check_nodes(tree: exp.Expr, path: str) -> None:
             raise _refused(path, "the length of LPAD and RPAD must be known", hint)
         if kind in _STRUCTURE and not isinstance(node, exp.Anonymous):
             continue
-        if isinstance(node, exp.Func) and _function_name(node) in FUNCTIONS:
+        if isinstance(node, exp.Func) and _name_of(node) in FUNCTIONS:
             continue
-        name = _function_name(node) if isinstance(node, exp.Func) else kind
+        name = _name_of(node) if isinstance(node, exp.Func) else kind
         raise _refused(path, f"{clean(name, 60)} is not allowed in a transform", "see docs/transforms.md for what is")
 
 
@@ -130,15 +116,12 @@ def _check_names(tree: exp.Expr, path: str) -> None:
         raise _refused(path, f"columns that start with {_OWN} are Mendline's own", "choose another name")
 
 
-def _function_name(node: exp.Func) -> str:
+def _name_of(node: exp.Func) -> str:
     from sqlglot import exp
 
     if isinstance(node, exp.Anonymous):
         return str(node.this).lower()
-    rendered = node.sql(dialect="bigquery")
-    written = rendered.partition("(")[0].strip().lower()
-    names = {name.lower() for name in node.sql_names()}
-    return written if written in FUNCTIONS else next(iter(sorted(names & FUNCTIONS)), written)
+    return function_name(node.sql(dialect="bigquery"), node.sql_names())
 
 
 def _with_row_number(tree: exp.Expr) -> str:

@@ -1,10 +1,11 @@
-"""Entry point of the function ``notify``: Pub/Sub pushes and CloudEvents come in here."""
+"""Entry points of notify: pushes, and the scheduler that wants to know how things stand."""
 
 from __future__ import annotations
 
 import functions_framework
 from flask import Request
 
+from services.notify.gauges import gauges
 from services.notify.handlers import SERVICE
 from shared.runtime import http, wiring
 
@@ -13,3 +14,10 @@ from shared.runtime import http, wiring
 def notify(request: Request) -> tuple[str, int]:
     """Answer one push: 204 acknowledges it, 503 asks for it again."""
     return http.answer(SERVICE, wiring.process().runtime(), request)
+
+
+@functions_framework.http
+def measure(request: Request) -> tuple[str, int]:
+    """``POST /measure``: write how things stand where it is charted; only one caller may do so at a time."""
+    process = wiring.process()
+    return http.measured(process.store, process.gauges(), process.clock.now(), gauges, request)

@@ -125,6 +125,7 @@ def of_undone(event: RemedyUndone, incident: Document) -> Telling:
             ("Batch", event.batch_id),
             ("Rows", f"{event.rows:,}" if event.rows else ""),
             ("By", event.by),
+            ("Read with the same names, and left as loaded", ", ".join(event.alike)),
         ),
         command=f"mend explain {event.incident_id}",
         incident_id=event.incident_id,

@@ -118,6 +118,8 @@ def repair(frame: pl.DataFrame, repairs: Repairs, before: pl.DataFrame) -> Repai
     logs: list[pl.DataFrame] = []
     for change in repairs.changes:
         cells = changed_cells(frame, change, before)
+        for log in logs:  # one remedy a cell: the first that has an answer
+            cells = cells.join(log, on=[ROW, "column"], how="anti", maintain_order="left")
         if cells.height == 0:
             continue
         logs.append(cells)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from services.remediate import deciding
+from services.remediate import deciding, parents
 from services.remediate.attempt import Repairs, Written, rows_ready, tried, write_attempt
 from services.remediate.playbook.waiting import backoff_microseconds
 from services.remediate.records import REPAIRS, Attempt, Finding, Flight, Healing, Remedy, load_remedy, watch
@@ -88,11 +88,13 @@ def begin_waiting(work: Work, cases: BatchCases, choice: Choice) -> None:
         cases.healing.wake_at = work.now
 
 
-def came_meanwhile(work: Work, healing: Healing, finding: Finding) -> bool:
+def came_meanwhile(work: Work, cases: BatchCases, finding: Finding) -> bool:
     """Once, after the wait was made known: was the parent loaded when nobody knew yet that it is waited for?"""
     if finding.phase != LOOK:
         return False
-    finding.phase = ""
+    finding.phase, healing = "", cases.healing
+    if parents.comparable(cases, finding):
+        return True  # the look at the keys, which comes next, tells without any clock
     if finding.evidence("parent_missing") and work.ports.warehouse.describe(finding.awaits_table) is not None:
         return True
     delivery = work.ports.state.get("deliveries", healing.batch_id) or {}
@@ -220,4 +222,5 @@ def _announce(
         rename_json=json.dumps(healing.rename, ensure_ascii=False) if healing.rename else "",
         accept_columns=accept,
         waive=healing.waive,
+        whole=kind == "whole",
     )

@@ -10,7 +10,9 @@ from shared.domain.incident import IncidentState, Origin
 from shared.domain.remedy import RemedyState
 from shared.events.types import IncidentClosed
 
-_DATASET = frozenset({"delivery_complete", "missing_columns", "unexpected_columns", "row_count", "shift", "score"})
+_DATASET = frozenset(
+    {"delivery_complete", "missing_columns", "unexpected_columns", "row_count", "shift", "score", "quality"}
+)
 
 
 def close(work: Work, finding: Finding, state: IncidentState, why: str, *, left: int = 0) -> None:
@@ -73,7 +75,7 @@ def close_settled(work: Work, healing: Healing, findings: list[Finding]) -> list
         if work.full:
             still.append(finding)
             continue
-        if finding.evidence("severity") == "warning" and finding.origin == Origin.VIOLATION:
+        if finding.evidence("severity") == "warning" and finding.origin in (Origin.VIOLATION, Origin.DATASET):
             close(work, finding, IncidentState.DISMISSED, "a warning: the rows were not held back")
         elif not later:
             finding.rows_left = finding.rows_failed
@@ -95,7 +97,7 @@ def left_of(finding: Finding, counts: dict[tuple[str, str], int]) -> int:
 
 
 def _over(healing: Healing, finding: Finding, counts: dict[tuple[str, str], int]) -> bool:
-    if finding.check not in _DATASET:
+    if finding.check.partition(":")[0] not in _DATASET:
         return left_of(finding, counts) == 0
     whole = [each for each in healing.standing() if each.kind in ("reading", "whole") and each.judged]
     return bool(whole) and whole[-1].number > finding.attempt

@@ -44,6 +44,9 @@ def assess(work: Work, case: Case, remedy: RemedyKind, plan: Plan) -> Assessment
     since = work.now - window * 1_000_000
     recent = posterior.recent_outcomes(state, remedy.name, finding.pipeline, since, policy.circuit_breaker.failures)
     here, everywhere = budget.spent(state, finding.pipeline, work.now, policy.budget.remedies_per_hour_all)
+    mine = (finding.pipeline, finding.incident_id, remedy.name)
+    beside = [pipeline for pipeline, *_ in work.allowed - {mine}]  # allowed by this handler, not to be seen yet
+    here, everywhere = here + beside.count(finding.pipeline), everywhere + len(beside)
     asked = precedents.question_of_plan(state, finding.pipeline, remedy.name, plan)
     answer = asked.answer(plan.signature) if asked is not None else precedents.Answer("", "")
     standing = answer.state == "standing" and (answer.by == "policy" or policy_people(policy, answer.by))
@@ -52,10 +55,11 @@ def assess(work: Work, case: Case, remedy: RemedyKind, plan: Plan) -> Assessment
         remedy=remedy.name,
         tier=remedy.tier,
         pipeline=finding.pipeline,
-        p_cause=max(finding.confidence, plan.p_cause),
+        p_cause=max(finding.p_cause, plan.p_cause),
         p_success=likely,
         rows_changed=plan.rows_changed,
         rows_batch=case.healing.rows_total() if case.healing else 0,
+        cost=cost_of(case, plan),
         person_only=remedy.person_only and not alone,
         precedent=answer.remedy_id if standing else "",
         precedent_by=answer.by if standing else "",
@@ -67,6 +71,9 @@ def assess(work: Work, case: Case, remedy: RemedyKind, plan: Plan) -> Assessment
     )
     ruling = decide(request, policy, limits)
     followed = answer.remedy_id if ruling.reason.startswith("by precedent of ") else ""
+    tier = policy.tier(remedy.name, remedy.tier, finding.pipeline)
+    if ruling.verdict == "apply" and tier != Tier.SAFE and not followed:
+        work.allowed.add(mine)
     rejected = f"{answer.by} rejected the same ({answer.remedy_id}) {answer.reason}".strip()
     return Assessment(
         ruling,
@@ -76,6 +83,18 @@ def assess(work: Work, case: Case, remedy: RemedyKind, plan: Plan) -> Assessment
         rejected if answer.state == "rejected" else "",
         answer.remedy_id if answer.state == "asked" else "",
     )
+
+
+def cost_of(case: Case, plan: Plan) -> float:
+    """US dollars for what goes through the pipeline again: the whole delivery, or its share of rows.
+
+    bytes × price of a tebibyte (``caps.dollars_per_tib``); what waits or asks costs nothing.
+    """
+    if case.healing is None or plan.action in ("await", "person", "retry"):
+        return 0.0
+    rows = case.healing.rows_total()
+    share = min(plan.rows / rows, 1.0) if plan.action in ("cells", "discard") and rows else 1.0
+    return case.bytes * share / 2**40 * case.policy.caps.dollars_per_tib
 
 
 def new_record(work: Work, case: Case, remedy: RemedyKind, plan: Plan, told: Assessment) -> Remedy:
@@ -99,6 +118,7 @@ def new_record(work: Work, case: Case, remedy: RemedyKind, plan: Plan, told: Ass
         rows_changed=plan.rows_changed,
         p_cause=told.p_cause,
         p_success=min(told.p_success, 1.0),
+        cost=round(cost_of(case, plan), 9),
         precedent=told.precedent,
         proposed_at=work.now,
     )

@@ -14,15 +14,20 @@ from services.remediate.carrying_out import (
 )
 from services.remediate.deciding import verified
 from services.remediate.records import Attempt, Finding, Healing, Remedy, load_finding, load_remedy
-from services.remediate.rounds import Choice, Round, choose, choose_all
+from services.remediate.rounds import Choice, Round, choose, choose_all, choose_beyond
 from services.remediate.verifying import verify_attempt
 from services.remediate.work import BatchCases, Work
 from shared.domain.incident import IncidentState
 from shared.domain.remedy import RemedyState
 from shared.events.types import SourceReread
 
-WAIVABLE = frozenset({"delivery_complete", "score", "row_count", "shift"})
+_WAIVABLE = frozenset({"delivery_complete", "score", "row_count", "shift", "quality"})  # before any colon
 PATIENCE_MICROSECONDS = 120_000_000  # how long to wait for diagnoses that do not come
+
+
+def waivable(finding: Finding) -> bool:
+    """True for a finding about the whole batch that a person may accept."""
+    return finding.check.partition(":")[0] in _WAIVABLE
 
 
 def advance(work: Work, healing: Healing) -> None:
@@ -83,7 +88,7 @@ def _round(work: Work, healing: Healing, findings: list[Finding]) -> None:
     """Choose and carry out; what is exhausted goes to a person."""
     cases = BatchCases.of(work, healing)
     waiting = [each for each in findings if each.awaits_table]
-    loaded = [each for each in waiting if came_meanwhile(work, healing, each) or each.awaits_table in healing.awake]
+    loaded = [each for each in waiting if came_meanwhile(work, cases, each) or each.awaits_table in healing.awake]
     awake = [each for each in loaded if parents.are_there(work, cases, each)]
     healing.awake = []
     healing.came = sorted({*healing.came, *(each.awaits_table for each in awake)})
@@ -139,16 +144,33 @@ def _carry_out(work: Work, cases: BatchCases, told: Round, awake: list[Finding])
             return False
         make_columns_attempt(work, cases, columns)
         return True
+    return _carry_out_rows(work, cases, told, awake)
+
+
+def _carry_out_rows(work: Work, cases: BatchCases, told: Round, awake: list[Finding]) -> bool:
+    """Mend what rows can be mended; where the first candidates leave none that may go on, the next ones join them.
+
+    A candidate whose rows all have another fault must not keep the next one from the incident's other rows.
+    """
     rows = _once_each([each for each in told.choices if each.plan.action in ("cells", "discard")])
     if not rows and not awake:
         return False
-    if make_rows_attempt(work, cases, rows, awake):
-        return True
     waits = bool(told.waiting)
+    while not make_rows_attempt(work, cases, rows, awake):
+        more = choose_beyond(work, cases, told, rows)
+        if not more:
+            _give_up(rows, told.waiting if waits else told.exhausted, told)
+            return False
+        rows = _once_each([*rows, *more])
+    return True
+
+
+def _give_up(rows: list[Choice], to: list[Finding], told: Round) -> None:
+    """No row of these incidents can go on, whatever is tried; those about which somebody is asked wait."""
     for choice in rows:
-        choice.finding.note = "its rows also fail for another reason, which could not be mended"
-        (told.waiting if waits else told.exhausted).append(choice.finding)
-    return False
+        if choice.finding not in told.waiting and choice.finding not in to:
+            choice.finding.note = "its rows also fail for another reason, which could not be mended"
+            to.append(choice.finding)
 
 
 def _once_each(choices: list[Choice]) -> list[Choice]:
@@ -176,11 +198,11 @@ def _last_resort(work: Work, cases: BatchCases, told: Round, findings: list[Find
         finding.state = "waiting"
     # While something waits, more may become possible; if nothing does, levels below never get their turn.
     over = told.exhausted if told.waiting else [each for each in findings if not each.awaits_table]
-    own = any(each.check in WAIVABLE for each in findings)
+    own = any(waivable(each) for each in findings)
     asked = ""
     for finding in over:
-        if finding.check in WAIVABLE or not own:
-            if asked and finding.check not in WAIVABLE:
+        if waivable(finding) or not own:
+            if asked and not waivable(finding):
                 finding.state, finding.proposal = "waiting", asked
                 finding.note = "waits for the decision about the whole batch"
                 continue

@@ -6,6 +6,14 @@ from services.remediate.records import Finding
 from services.remediate.work import BatchCases, Work
 
 
+def comparable(cases: BatchCases, finding: Finding) -> bool:
+    """True when the keys themselves can be compared here: one text or integer column, delivered as it is."""
+    columns, parents = finding.columns, finding.evidence("parent_columns")
+    column = cases.contract.column(columns[0]) if len(columns) == 1 else None
+    plain = column is not None and column.logical_type in ("string", "integer")
+    return plain and isinstance(parents, list) and len(parents) == 1
+
+
 def are_there(work: Work, cases: BatchCases, finding: Finding) -> bool:
     """True when at least one key that the rows lack stands in the parent table now, or when only validate can tell.
 
@@ -16,9 +24,8 @@ def are_there(work: Work, cases: BatchCases, finding: Finding) -> bool:
     import polars as pl
 
     columns, parents = finding.columns, finding.evidence("parent_columns")
-    column = cases.contract.column(columns[0]) if len(columns) == 1 else None
-    plain = column is not None and column.logical_type in ("string", "integer")
-    if column is None or not plain or not isinstance(parents, list) or len(parents) != 1:
+    column = cases.contract.column(columns[0]) if comparable(cases, finding) else None
+    if column is None:
         return True
     keys = work.ports.warehouse.keys(finding.awaits_table, [str(parents[0])])
     if keys is None:

@@ -132,7 +132,7 @@ def _release(work: Work, batch_id: str, event: RemedyDecided) -> None:
     cases = BatchCases.of(work, batch)
     found = [load_finding(work.ports.state, each) for each in batch.incidents]
     alive = [each for each in found if each is not None and each.state not in ("healed", "dismissed")]
-    own = [each for each in alive if each.check in steps.WAIVABLE]
+    own = [each for each in alive if steps.waivable(each)]
     for finding in own or alive[:1]:
         _release_one(work, cases.case(finding, {}), event)
     steps.advance(work, batch)

@@ -80,6 +80,7 @@ class Case:
     healing: Healing | None = None
     quarantine: Quarantine | None = None
     uri: str = ""
+    bytes: int = 0  # of the delivery
     readings: tuple[str, ...] = ()  # options of the readings made so far, the current one last
     alternatives: list[Any] = field(default_factory=list)  # other readings, where the evidence only counts them
     claimed: Mapping[str, str] = field(default_factory=dict)  # renames that this round already plans

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from shared.domain.checks import check
 from shared.domain.ids import derive
-from shared.domain.incident import CLOSED, Origin
+from shared.domain.incident import ACTING_CONFIDENCE, CLOSED, Origin
 from shared.domain.remedy import RemedyState, may_move
 from shared.ports.state import State
 
@@ -25,8 +25,12 @@ Record = TypeVar("Record", "Attempt", "Flight", "Finding", "Remedy")
 
 
 def _known(cls: type[Any], document: dict[str, Any]) -> dict[str, Any]:
-    names = {each.name for each in fields(cls)}
-    return {name: value for name, value in document.items() if name in names}
+    return {name: document[name] for name in cls.__dataclass_fields__ if name in document}
+
+
+def _document(record: Any) -> dict[str, Any]:
+    """The record's fields, which ``State.put`` copies; records in them are for the caller to turn into documents."""
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -128,7 +132,13 @@ class Healing:
     def save(self, state: State) -> None:
         """Write the document."""
         self.wake_at = max(self.wake_at, 0)
-        state.put(HEALINGS, self.batch_id, asdict(self))
+        flight = _document(self.flight) if self.flight is not None else None
+        nested = {"attempts": [_document(each) for each in self.attempts], "flight": flight}
+        state.put(HEALINGS, self.batch_id, {**_document(self), **nested})
+
+
+WORDS_RELIED_ON_MAX = 0.75  # below what a remedy that changes data needs to run by itself in mode guarded
+GUESS_RELIED_ON_MAX = 0.55  # and below what it needs in mode autonomous
 
 
 @dataclass(slots=True, kw_only=True)
@@ -194,6 +204,28 @@ class Finding:
                 return place[name]
         return None
 
+    @property
+    def p_cause(self) -> float:
+        """How surely its cause is the one named, as far as a remedy may rely on it: words alone anybody can write."""
+        if not self.rests_on_words:
+            return self.confidence
+        return min(
+            self.confidence, WORDS_RELIED_ON_MAX if self.confidence >= ACTING_CONFIDENCE else GUESS_RELIED_ON_MAX
+        )
+
+    @property
+    def rests_on_words(self) -> bool:
+        """True when nothing but a message's words, or what people said of such failures, speaks for the cause."""
+        try:
+            found = json.loads(self.evidence_json or "{}")
+        except ValueError:
+            return False
+        told = found.get("diagnosis") if isinstance(found, dict) else None
+        because = told.get("because") if isinstance(told, dict) else None
+        if not isinstance(because, list) or not because:
+            return False
+        return all(isinstance(each, dict) and each.get("source") in ("words", "person") for each in because)
+
     def severity(self) -> int:
         """How much is wrong, to tell better from worse: columns missing or unexpected, else failing rows."""
         for name in ("missing_count", "unexpected_count"):
@@ -212,7 +244,7 @@ class Finding:
 
     def save(self, state: State) -> None:
         """Write the document."""
-        state.put(HEALINGS, self.incident_id, asdict(self))
+        state.put(HEALINGS, self.incident_id, _document(self))
 
 
 def _places(found: Any) -> list[dict[str, Any]]:
@@ -248,6 +280,7 @@ class Remedy:
     cells_changed: int = 0
     p_cause: float = 0.0
     p_success: float = 0.0
+    cost: float = 0.0  # US dollars, as estimated when it was planned
     decided_by: str = ""
     proposed_at: int = 0
     decided_at: int = 0
@@ -269,7 +302,7 @@ class Remedy:
 
     def save(self, state: State) -> None:
         """Write the document."""
-        state.put(REMEDIES, self.remedy_id, asdict(self))
+        state.put(REMEDIES, self.remedy_id, _document(self))
 
 
 def load_healing(state: State, batch: str) -> Healing | None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from services.remediate import deciding, precedents
+from services.remediate.added_remedies import PlanFailed
 from services.remediate.plans import Case, Plan, RemedyKind, Stage
 from services.remediate.playbook.add_column import ADD_COLUMN
 from services.remediate.records import Finding, Remedy, load_remedy
-from services.remediate.registry import candidates, remedy_named
+from services.remediate.registry import candidates, remedy_named, usable
 from services.remediate.work import BatchCases, Work
 from shared.domain.remedy import RemedyState
 
@@ -46,7 +47,7 @@ def stage_of(finding: Finding) -> Stage:
         return "delivery"
     if finding.check in ("missing_columns", "unexpected_columns") or finding.cause in _COLUMNS:
         return "columns"
-    return "batch" if finding.check in ("score", "row_count", "shift") else "rows"
+    return "batch" if finding.check.partition(":")[0] in ("score", "row_count", "shift", "quality") else "rows"
 
 
 def blocking_stage(findings: list[Finding], *, held: bool) -> Stage | None:
@@ -120,12 +121,41 @@ def _question(remedy: str, columns: Sequence[str]) -> str:
     return f"{remedy}|{','.join(columns)}"
 
 
+def choose_beyond(work: Work, cases: BatchCases, told: Round, chosen: list[Choice]) -> list[Choice]:
+    """The next candidate of each incident beside those chosen, whose rows are not ready; proposals on the way."""
+    beside: dict[str, frozenset[str]] = {}
+    for choice in chosen:
+        known = beside.get(choice.finding.incident_id, frozenset())
+        beside[choice.finding.incident_id] = known | {choice.remedy.name}
+    waiting = [each.incident_id for each in told.waiting]
+    # Where a person said yes, that is what is done, and nothing is asked beside it.
+    approved = {each.finding.incident_id for each in chosen if each.record is not None}
+    findings = {each.finding.incident_id: each.finding for each in chosen}
+    asked = _asked(work, [*findings.values(), *told.waiting])
+    more: list[Choice] = []
+    for incident, finding in findings.items():
+        if incident in waiting or incident in approved:
+            continue
+        next_one = choose(work, cases.case(finding, {}), asked=asked, beside=beside[incident])
+        if isinstance(next_one, Choice):
+            more.append(next_one)
+        elif next_one == "waiting":
+            told.waiting.append(finding)
+    return more
+
+
 def choose(
-    work: Work, case: Case, *, last: bool = False, asked: dict[str, str] | None = None
+    work: Work,
+    case: Case,
+    *,
+    last: bool = False,
+    asked: dict[str, str] | None = None,
+    beside: frozenset[str] = frozenset(),
 ) -> Choice | Literal["waiting", "exhausted"]:
     """The first candidate that has a plan. ``last`` looks at the remedies of last resort only.
 
-    ``asked`` are questions that a person has been asked about the batch already: none is asked twice.
+    ``asked`` are questions that a person has been asked about the batch already: none is asked twice. ``beside``
+    are remedies of the incident that were chosen in this round already.
     """
     asked = {} if asked is None else asked
     finding = case.finding
@@ -133,12 +163,17 @@ def choose(
     if standing is not None:
         return standing
     finding.awaits_table = ""
-    for remedy in candidates(finding.cause):
-        if (remedy.name in LAST) != last or remedy.name in finding.refused:
+    finding.note = "; ".join(str(error) for error in usable(case.policy)[1])[:500] or finding.note
+    for remedy in candidates(finding.cause, case.policy):
+        if (remedy.name in LAST) != last or remedy.name in finding.refused or remedy.name in beside:
             continue
         if finding.tried.get(remedy.name, 0) >= _times_max(case, remedy):
             continue
-        plan = remedy.plan(case)
+        try:
+            plan = remedy.plan(case)
+        except PlanFailed as error:
+            finding.note = str(error)
+            continue
         if plan is None:
             continue
         told = deciding.assess(work, case, remedy, plan)
@@ -185,10 +220,13 @@ def standing_proposal(work: Work, case: Case) -> Choice | Literal["waiting"] | N
     finding.proposal = finding.asks = ""
     if foreign:
         return None
-    remedy = remedy_named(record.remedy)
+    remedy = remedy_named(record.remedy, case.policy)
     if record.state != RemedyState.APPROVED or remedy is None:
         return None
-    plan = remedy.plan(case)
+    try:
+        plan = remedy.plan(case)
+    except PlanFailed as error:
+        finding.note, plan = str(error), None
     if plan is None:
         why = "nothing was left to do when its turn came"
         deciding.verified(work, record, success=False, healed=0, left=0, why=why, counts=False)

@@ -91,6 +91,9 @@ def _follow(work: Work, incident: str, remedy: str, answer: precedents.Answer) -
     if finding is None or finding.asks != answer.key:
         return
     finding.asks = ""
+    record = load_remedy(work.ports.state, finding.proposal) if finding.proposal else None
+    if record is not None and record.batch_id != finding.batch_id:
+        finding.proposal = ""  # another batch's, which may wait on while this one has its answer
     if answer.state == "expired" and remedy not in finding.refused:
         finding.refused.append(remedy)
         finding.note = f"{answer.remedy_id}: {answer.reason}"

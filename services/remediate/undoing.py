@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from services.remediate.carrying_out import withdraw_reading
 from services.remediate.closing import left_of
 from services.remediate.quarantine import Quarantine
@@ -11,7 +13,10 @@ from services.remediate.work import Work
 from shared.domain.incident import IncidentState
 from shared.domain.remedy import RemedyState
 from shared.events.types import BatchWithdraw, RemedyUndone
+from shared.ports.state_store import Where
 
+VERDICTS_MAX = 1_000
+ALIKE_MAX = 20
 UNDOABLE = frozenset({RemedyState.APPLIED, RemedyState.VERIFIED, RemedyState.FAILED})
 
 
@@ -80,6 +85,10 @@ def mark_undone(work: Work, record: Remedy) -> None:
     if record.state in (RemedyState.VERIFIED, RemedyState.FAILED):
         record.move(RemedyState.UNDONE)
     record.wake_at = 0
+    alike = _read_alike(work, record)
+    if alike:
+        told = "undone; these were read with the same names and stay as they were loaded"
+        record.explanation = f"{told}: {', '.join(alike)}"[:1_000]
     record.save(work.ports.state)
     work.emit(
         RemedyUndone,
@@ -92,7 +101,26 @@ def mark_undone(work: Work, record: Remedy) -> None:
         batch_id=record.batch_id,
         by=record.undone_by or "policy",
         rows=record.rows_healed or record.rows,
+        alike=alike,
     )
+
+
+def _read_alike(work: Work, record: Remedy) -> list[str]:
+    """Released batches that were read with the names that the remedy made general, and by no remedy of their own."""
+    renames = record.plan.get("rename", {})
+    if not renames or record.precedent:
+        return []
+    where = [Where("pipeline", "==", record.pipeline), Where("rename_json", ">", "")]
+    found = [each.data for each in work.ports.state.query("verdicts", where, limit=VERDICTS_MAX)]
+    batches = {
+        str(each["batch_id"])
+        for each in found
+        if each["state"] == "released"
+        and not each["remedy_id"]
+        and each["batch_id"] != record.batch_id
+        and any(json.loads(each["rename_json"]).get(name) == wanted for name, wanted in renames.items())
+    }
+    return sorted(batches)[:ALIKE_MAX]
 
 
 def _reopen(work: Work, healing: Healing, record: Remedy) -> None:

@@ -27,6 +27,7 @@ class Work:
     cause: Event
     ports: Ports
     events: list[Event] = field(default_factory=list)
+    allowed: set[tuple[str, str, str]] = field(default_factory=set)  # (pipeline, incident, remedy) on the budget now
 
     @property
     def now(self) -> int:
@@ -99,6 +100,7 @@ class BatchCases:
     policy: Policy
     quarantine: Quarantine
     uri: str
+    bytes: int
     readings: tuple[str, ...]
     alternatives: list[Any]  # readings that the content suggests, as far as ingest noted them
 
@@ -118,6 +120,7 @@ class BatchCases:
             policy=read_policy(ports),
             quarantine=Quarantine(ports.objects, healing),
             uri=str(delivery.get("uri", "")),
+            bytes=int(delivery.get("bytes", 0)),
             readings=tuple(str(each.get("options", "")) for each in made),
             alternatives=list(made[-1].get("alternatives", [])) if made else [],
         )
@@ -133,6 +136,7 @@ class BatchCases:
             healing=self.healing,
             quarantine=self.quarantine,
             uri=self.uri,
+            bytes=self.bytes,
             readings=self.readings,
             alternatives=self.alternatives,
             claimed=claimed,

@@ -176,6 +176,15 @@ def _python_pattern(cell: pl.Expr, pattern: str) -> pl.Expr:
     return cell.map_batches(search, return_dtype=pl.Boolean)
 
 
+def pattern_mask(cells: pl.Series, pattern: str) -> pl.Series:
+    """True where the pattern is found in a text, null where there is none; patterns of either engine."""
+    import polars as pl
+
+    cell = pl.col(cells.name)
+    found = cell.str.contains(pattern) if pattern_supported(pattern) else _python_pattern(cell, pattern)
+    return cells.to_frame().select(found).to_series()
+
+
 def failing_cells(
     typed: pl.DataFrame, rules: Sequence[CellRule], exempt: Mapping[str, pl.Series], raw: pl.Series | None = None
 ) -> list[Failure]:

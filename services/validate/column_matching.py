@@ -39,7 +39,7 @@ CANDIDATES_SHOWN = 60
 GROWTH = 1.5  # how much farther than ever before the next step of a growing column may go
 # A number, a date or a moment, which no column is called.
 _DATUM = re.compile(r"\s*[-+]?\d[\d .,:/+-]*(T\d[\d:.]*Z?)?(__\d+)?\s*")
-_MARKS = re.compile(r"[;,|\t]")
+_MARKS = re.compile(r"[;,|\t]|\\x09")  # a tab in a name is shown as that
 # From the narrowest: the first that all values fit is the column's type.
 TYPES_TRIED = ("boolean", "integer", "number", "date", "timestamp", "time")
 
@@ -72,7 +72,7 @@ def columns_with_values(
             break
         with objects.read(path) as stream:
             rows = pl.read_parquet(stream, columns=left)
-        texts = [name for name in left if rows.schema[name] == pl.String]
+        texts = _texts(rows, left)
         known = rows.select(
             (pl.col(name).is_not_null() & ~pl.col(name).is_in(words) if name in texts else pl.col(name).is_not_null())
             .any()
@@ -81,6 +81,14 @@ def columns_with_values(
         )
         found |= {name for name, some in known.row(0, named=True).items() if some}
     return tuple(name for name in mismatch.unexpected if name in found)
+
+
+def _texts(rows: pl.DataFrame, names: Iterable[str]) -> dict[str, bool]:
+    """Those of the columns that hold text, in order; a schema costs all columns each time it is asked for."""
+    import polars as pl
+
+    kinds = rows.schema
+    return {name: True for name in names if kinds[name] == pl.String}
 
 
 def learned_renames(
@@ -162,7 +170,7 @@ class ColumnTrial:
         """The unexpected columns, null where their text means that."""
         import polars as pl
 
-        texts = [name for name in self._tried if rows.schema[name] == pl.String]
+        texts = _texts(rows, self._tried)
         if texts and rows.height:
             same = rows.select((pl.col(name) == name).any() for name in texts).row(0)
             self._own_name = self._own_name or any(same)
@@ -175,8 +183,6 @@ class ColumnTrial:
 
     def _count_types(self, cells: pl.DataFrame, values: Mapping[str, int]) -> None:
         """How many cells fit each type. Text that is all whole numbers is of no type that needs other marks."""
-        import polars as pl
-
         left = [name for name, count in values.items() if count]
         whole: list[str] = []
         for kind in ("integer", *(kind for kind in TYPES_TRIED if kind != "integer")):
@@ -185,7 +191,7 @@ class ColumnTrial:
                 self._count(self._as_type, (name, kind), count)
             if kind == "integer":
                 fitting = [name for name in left if self._as_type[name, kind] >= self._rows - self._nulls[name]]
-                whole = [name for name in fitting if cells.schema[name] == pl.String]
+                whole = list(_texts(cells, fitting))
         for name in whole:
             self._count(self._as_type, (name, "number"), values[name])
             self._count(self._as_type, (name, "boolean"), int(cells[name].is_in(["0", "1"]).sum()))

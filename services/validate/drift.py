@@ -27,6 +27,8 @@ NULL_SHARE_CHANGE_MAX = 0.25
 _TO_DEVIATION = 1.4826  # median deviation of a normal distribution
 _FLOOR_SHARE = 0.005  # batches that were all but equal are no reason to alarm at a half percent
 _UNIT_TOLERANCE = 0.02
+_SCATTERS_APART = 5.0
+_ERRORS_APART = 4.0
 _UNIT_TOLERANCE_MAX = 0.08
 _UNIT_SPREAD_TOLERANCE_MAX = 0.15
 
@@ -97,21 +99,26 @@ def moved(value: float, earlier: Sequence[float]) -> Moved:
 
 
 def unit_ratio(facts: Mapping[str, Any], baseline: Baseline, column: str) -> list[dict[str, Any]]:
-    """Unit changes that explain both the new mean and the new spread, best first; [] when none does."""
+    """Unit changes that explain both the new mean and the new spread, best first; [] when none does.
+
+    A factor must be told apart from none: it is farther from 1 than means scatter, between deliveries as far as a few
+    of them show, and by sampling alone (a mean's standard error is spread / √values).
+    """
     means, spreads = baseline.facts(column, "mean"), baseline.facts(column, "spread")
     if "mean" not in facts or min(len(means), len(spreads)) < BASELINE_MIN:
         return []
     mean, spread = moved(facts["mean"], means), moved(facts["spread"], spreads)
     if mean.ratio <= 0 or spread.ratio <= 0:
         return []
+    sampling = float(facts["spread"]) / (abs(float(facts["mean"])) * math.sqrt(max(float(facts.get("values", 0)), 1.0)))
+    noise = max(_SCATTERS_APART * mean.scatter, _ERRORS_APART * sampling)
     found = []
     for factor, small, large in UNITS:
         for wanted, before, after in ((factor, small, large), (1 / factor, large, small)):
             mean_error, spread_error = abs(mean.ratio / wanted - 1), abs(spread.ratio / wanted - 1)
             mean_allowed = min(max(_UNIT_TOLERANCE, 3 * mean.scatter), _UNIT_TOLERANCE_MAX)
             spread_allowed = min(max(2 * _UNIT_TOLERANCE, 3 * spread.scatter), _UNIT_SPREAD_TOLERANCE_MAX)
-            told_apart = abs(wanted - 1) > 5 * mean.scatter
-            if told_apart and mean_error <= mean_allowed and spread_error <= spread_allowed:
+            if abs(math.log(wanted)) > noise and mean_error <= mean_allowed and spread_error <= spread_allowed:
                 errors = {"mean_error": rounded(mean_error), "spread_error": rounded(spread_error)}
                 found.append({"factor": rounded(wanted), "from": before, "to": after, **errors})
     return sorted(found, key=lambda item: float(item["mean_error"]) + float(item["spread_error"]))

@@ -24,6 +24,7 @@ DIMENSION_OF: dict[str, Dimension] = {
     "primary_key": "uniqueness",
     "relationship": "consistency",
     "functional_dependency": "consistency",
+    "custom": "validity",  # custom:NAME, of an installed package
 }
 
 
@@ -48,7 +49,7 @@ class Rule(NamedTuple):
     @property
     def dimension(self) -> Dimension:
         """The quality dimension it measures."""
-        return DIMENSION_OF[self.check]
+        return DIMENSION_OF[self.check.partition(":")[0]]
 
 
 class Failure(NamedTuple):

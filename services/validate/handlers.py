@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from shared.ports.ports import Ports
 
 INCIDENTS_MAX = 40
+TAKEN_BACK_MAX = 200
 EVIDENCE_CHARACTERS_MAX = 50_000
 # What is left out first when evidence would grow too long for an event.
 _DISPENSABLE = ("alternatives", "candidates", "unexpected", "groups", "missing", "required")
@@ -134,6 +135,7 @@ def _judged_rows(terms: Terms, ports: Ports) -> Verdict:
     moved = drift.shifts(profile, terms.baseline, terms.contract) if terms.whole else []
     found = [
         verdict.row_count(terms, tally.rows_total),
+        *judgement.thresholds(),
         *(finding for finding in moved if not terms.waives("shift", finding.column)),
         verdict.low_score(terms, score, dimensions),
     ]
@@ -308,7 +310,10 @@ def _bounded(evidence: dict[str, Any]) -> str:
 def _keep(terms: Terms, verdict: Verdict, validated: BatchValidated, ports: Ports) -> None:
     """The verdict with all it depended on, and the profile of a batch that was released whole."""
     event = terms.event
-    findings = [{"check": item.check, "column": item.column, "rows_failed": 0} for item in verdict.dataset]
+    findings: list[dict[str, Any]] = [
+        {"check": item.check, "column": item.column, "rows_failed": 0, "message": item.message, "holds": item.holds}
+        for item in verdict.dataset
+    ]
     findings += [{key: item[key] for key in ("check", "column", "rows_failed")} for item in verdict.violations]
     document = {
         "batch_id": event.batch_id,
@@ -348,14 +353,22 @@ def _keep(terms: Terms, verdict: Verdict, validated: BatchValidated, ports: Port
 
 
 def on_contract_amended(event: ContractAmended, ports: Ports) -> list[Event]:
-    """Keep which new columns, wider types and other names of columns the pipeline accepts from now on."""
+    """Keep which new columns, wider types and other names of columns the pipeline accepts from now on.
+
+    What a remedy takes back is final, so an acceptance of the same remedy that comes after it is late, and void.
+    """
     known = learned_of(ports, event.pipeline)
+    removes = bool(event.remove_columns or event.remove_renames)
+    if event.remedy_id in known["taken_back"] and not removes:
+        return []
     about = {"seq": "", "batch_id": "", "remedy_id": event.remedy_id}
     columns = without_accepted(with_accepted(known["columns"], list(event.accept_columns), about), event.remove_columns)
     renames = {item["delivered"]: item for item in known["renames"] if item["delivered"] not in event.remove_renames}
     for delivered, wanted in (json.loads(event.accept_renames_json) if event.accept_renames_json else {}).items():
         renames[delivered] = {"delivered": delivered, "wanted": wanted, "remedy_id": event.remedy_id}
-    learned = {**known, "columns": columns, "renames": list(renames.values())}
+    gone = [*known["taken_back"], event.remedy_id] if removes else known["taken_back"]
+    taken_back = list(dict.fromkeys(gone))[-TAKEN_BACK_MAX:]
+    learned = {**known, "columns": columns, "renames": list(renames.values()), "taken_back": taken_back}
     if learned != known:
         ports.state.put(CONTRACTS, event.pipeline, learned)
     return []

@@ -11,26 +11,32 @@ import polars as pl
 from services.validate.casting import cast_frame
 from services.validate.column_checks import cell_rules, failing_cells
 from services.validate.column_schema import keeps_contract
+from services.validate.custom_checks import broken_rows, load_checks
 from services.validate.dependencies import dependency_ledgers
 from services.validate.evidence import Evidence
 from services.validate.findings import Failure, Rule
 from services.validate.keys import KeyLedger, key_rules
 from services.validate.profile import BatchProfile
+from services.validate.quality import QualityLedger
 from services.validate.relationships import load_parents, orphans
 from services.validate.release import RowFiles, failing_rows
 from services.validate.scoring import Tally
 from services.validate.staged_rows import StagedRows
 from services.validate.terms import released_rows
+from services.validate.two_readings import readings_in_question
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+
+    import pyarrow as pa
 
     from services.validate.dependencies import DependencyVerdict
     from services.validate.findings import DatasetFinding, Dimension
     from services.validate.keys import KeyVerdict
     from services.validate.staged_rows import Chunk
     from services.validate.terms import Terms
-    from shared.domain.contract import Column
+    from services.validate.two_readings import TwoReadings
+    from shared.domain.contract import Column, QualityRule
     from shared.ports.ports import Ports
 
 DETAILED_MAX = 200  # findings with evidence; beyond that failing rows are only counted
@@ -57,7 +63,7 @@ class Judged:
     typed: pl.DataFrame
     failures: list[Failure]
     raw: pl.Series | None
-    untyped: dict[str, int]
+    untyped: dict[str, pl.Series]  # by column the cells that have no type
 
 
 class Judgement:
@@ -80,6 +86,12 @@ class Judgement:
         self._dependencies = dependency_ledgers(self._contract)
         self._key_verdicts: list[KeyVerdict] = []
         self._dependency_verdicts: list[DependencyVerdict] = []
+        self._readings = {
+            each.column: each for each in readings_in_question(self._contract.columns, terms.rules.decimal)
+        }
+        self._doubted: list[TwoReadings] = []
+        self._quality = QualityLedger(self._contract)
+        self._custom = load_checks(self._contract, terms.pipeline.contract)
 
     @property
     def measured(self) -> set[Dimension]:
@@ -108,6 +120,7 @@ class Judgement:
                     dependency.add(judged.typed)
                 for failure in judged.failures:
                     self._note(judged, failure)
+                    self._note_reading(judged, failure)
                 if settling is not None:
                     settling.result()
                 settling = background.submit(self._settle, judged, None)
@@ -116,6 +129,23 @@ class Judgement:
             if settling is not None:
                 settling.result()
         self._judge_sets()
+
+    def thresholds(self) -> list[DatasetFinding]:
+        """What the quality rules with a threshold say of the whole attempt."""
+        return self._quality.findings(self.terms, self._typed_again, self._asked)
+
+    def _asked(self, rules: list[QualityRule]) -> list[tuple[float | None, bool]]:
+        """What the queries of quality rules give."""
+        from services.validate.sql_rules import observed
+
+        return observed(rules, self._contract, self.terms.pipeline.contract, self._ports.sql, self._fitting)
+
+    def _fitting(self, columns: list[Column]) -> Iterator[pa.Table]:
+        """All rows that fit the delivery, typed."""
+        yield cast_frame(pl.DataFrame(), columns, self.terms.rules).frame.to_arrow()
+        for chunk in self._staged.chunks():
+            renamed = chunk.rows.rename(dict(self.terms.renamed)) if self.terms.renamed else chunk.rows
+            yield cast_frame(renamed.filter(~chunk.raw), columns, self.terms.rules).frame.to_arrow()
 
     def hold(self, finding: DatasetFinding) -> None:
         """Write all rows to quarantine instead; those without a violation of their own get the finding."""
@@ -138,15 +168,17 @@ class Judgement:
         if not clean:
             failures += failing_cells(cast.frame, self._cell_rules, cast.failed, raw if some_raw else None)
         failures += orphans(cast.frame, self.parents)
+        failures += broken_rows(cast.frame, self._custom, raw if some_raw else None)
         typed = pl.DataFrame([chunk.rows["_mend_row"], *cast.frame.get_columns()])
-        untyped = {name: int(mask.sum()) for name, mask in cast.failed.items()}
-        return Judged(chunk, renamed, typed, failures, raw if some_raw else None, untyped)
+        return Judged(chunk, renamed, typed, failures, raw if some_raw else None, dict(cast.failed))
 
     def _profile(self, judged: Judged) -> None:
         delivered = set(judged.renamed.columns)
         present = [name for name in judged.typed.columns if name in delivered]
         rows = judged.typed.select(present)
-        self.profile.add(rows if judged.raw is None else rows.filter(~judged.raw), judged.untyped)
+        untyped = {name: int(mask.sum()) for name, mask in judged.untyped.items()}
+        self.profile.add(rows if judged.raw is None else rows.filter(~judged.raw), untyped)
+        self._quality.add(judged.chunk.number, judged.renamed, judged.typed, judged.untyped, judged.raw)
 
     def _note(self, judged: Judged, failure: Failure) -> None:
         rule = failure.rule
@@ -188,12 +220,28 @@ class Judgement:
             disagreement = dependency.verdict()
             if disagreement is not None:
                 self._dependency_verdicts.append(disagreement)
+        self._judge_readings()
         touched = {number for verdict in self._key_verdicts for number in verdict.masks}
-        only = None if self._dependency_verdicts else touched
+        only = None if self._dependency_verdicts or self._doubted else touched
         if only is None or only:
             for chunk in self._staged.chunks(only):
                 self._settle_again(chunk)
         self._add_facts()
+
+    def _note_reading(self, judged: Judged, failure: Failure) -> None:
+        """Cells that could not be typed may prove that their column is read the wrong way."""
+        column = failure.rule.column
+        if failure.rule.check == "type" and column in self._readings and _is_text(judged, column):
+            self._readings[column].note_failed(judged.renamed[column].filter(failure.mask))
+
+    def _judge_readings(self) -> None:
+        """Where some cells prove the other way, all are looked at again: clean columns cost nothing."""
+        questioned = [each for each in self._readings.values() if each.other_only]
+        for chunk in self._staged.chunks() if questioned else ():
+            judged = self._judge(chunk)
+            for each in questioned:
+                each.note_passed(judged.renamed[each.column], judged.typed[each.column])
+        self._doubted = [each for each in questioned if each.doubted]
 
     def _settle_again(self, chunk: Chunk) -> None:
         judged = self._judge(chunk)
@@ -210,6 +258,10 @@ class Judgement:
             for verdict in self._dependency_verdicts:
                 if verdict.rule == ledger.rule and (failure := ledger.failure(judged.typed, verdict)) is not None:
                     found.append(failure)
+        for each in self._doubted:
+            doubt = each.failure(judged.renamed[each.column], judged.typed[each.column])
+            if doubt is not None:
+                found.append(doubt)
         return found
 
     def _add_facts(self) -> None:
@@ -224,6 +276,8 @@ class Judgement:
             share = verdict.rows_in_minority / max(1, verdict.rows)
             self._fact(verdict.rule, groups=verdict.groups, minority_share=share, dependents=list(ledger.dependents))
 
+        for each in self._doubted:
+            self._fact(each.rule, two_readings=each.facts())
         self._add_null_together()
 
     def _add_null_together(self) -> None:
@@ -255,6 +309,10 @@ class Judgement:
             renamed = chunk.rows.rename(dict(self.terms.renamed)) if self.terms.renamed else chunk.rows
             found.append(cast_frame(renamed, wanted, self.terms.rules).frame.drop_nulls().unique())
         return pl.concat(found).unique()
+
+
+def _is_text(judged: Judged, column: str) -> bool:
+    return column in judged.renamed.columns and judged.renamed[column].dtype == pl.String
 
 
 def _type_rule(column: Column) -> Rule:

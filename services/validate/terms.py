@@ -51,8 +51,8 @@ class Terms:
 
     @property
     def whole(self) -> bool:
-        """True when the attempt holds the whole batch: nothing of the reading was released before."""
-        return all(not document["rows_passed"] for document in self.earlier)
+        """True when the attempt holds the whole batch: nothing else of the reading stands released."""
+        return self.event.whole
 
     @property
     def contract_version(self) -> str:
@@ -71,9 +71,12 @@ class Terms:
 
 
 def learned_of(ports: Ports, pipeline: str) -> Document:
-    """What the pipeline accepted so far, in order: new columns and wider types, other names of contract columns."""
+    """What the pipeline accepted so far, in order: new columns and wider types, other names of contract columns.
+
+    ``taken_back`` names the remedies that accepted something and were undone.
+    """
     found = ports.state.get(CONTRACTS, pipeline) or {}
-    return {"pipeline": pipeline, "columns": found.get("columns", []), "renames": found.get("renames", [])}
+    return {"pipeline": pipeline} | {name: found.get(name, []) for name in ("columns", "renames", "taken_back")}
 
 
 def with_accepted(known: list[Document], names: list[str], about: Mapping[str, Any]) -> list[Document]:

@@ -35,6 +35,8 @@ def incomplete_delivery(terms: Terms) -> DatasetFinding | None:
         return None
     evidence = {"problem": clean(problem, 200), "alternatives": terms.alternatives[:ALTERNATIVES_SHOWN]}
     message = f"the delivery is not complete: {clean(problem, 200)}"
+    if problem == "encoding":
+        message = "the delivery is not in the encoding that it was read in"
     return DatasetFinding(check="delivery_complete", message=message, evidence=evidence)
 
 

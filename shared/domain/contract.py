@@ -130,6 +130,90 @@ class UnsupportedRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CustomCheck:
+    """A rule that a check of an installed package decides (``type: custom``, ``engine: mendline``)."""
+
+    column: str  # "" = the whole row
+    name: str  # under which the package announces it
+    arguments: str = "{}"  # JSON object, as the contract gives it
+    explanation: str = ""
+    severity: Literal["error", "warning"] = "error"
+    raw: str = ""  # JSON of the quality rule, so that writing the contract keeps it
+    line: int = field(default=0, compare=False)
+
+
+Metric: TypeAlias = Literal["nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount", "sql"]
+Comparison: TypeAlias = Literal[
+    "mustBe",
+    "mustNotBe",
+    "mustBeGreaterThan",
+    "mustBeGreaterOrEqualTo",
+    "mustBeLessThan",
+    "mustBeLessOrEqualTo",
+    "mustBeBetween",
+    "mustNotBeBetween",
+]
+COMPARISONS: tuple[Comparison, ...] = get_args(Comparison)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityRule:
+    """A library metric or a query with a threshold on what it gives for a batch. Ranges include both their ends."""
+
+    metric: Metric
+    columns: tuple[str, ...] = ()  # one, or the combination that is counted as duplicate; () = the whole table
+    comparison: Comparison
+    low: float
+    high: float = 0.0  # of a range
+    percent: bool = False  # of the batch's rows, instead of their number
+    valid_values: tuple[Scalar, ...] = ()
+    pattern: str = ""
+    missing_values: tuple[Scalar, ...] = ()  # besides null
+    query: str = ""  # of the metric sql, with its placeholders
+    severity: Literal["error", "warning"] = "error"  # a warning is reported and lets the batch pass
+    dimension: str = ""
+    name: str = ""
+    raw: str = ""  # JSON of the quality rule, so that writing the contract keeps it
+    line: int = field(default=0, compare=False)
+
+    @property
+    def column(self) -> str:
+        """The columns as one name; "" for the whole table."""
+        return ",".join(self.columns)
+
+    def keeps(self, observed: float) -> bool:
+        """True when the rule allows what was observed."""
+        low, high = self.low, self.high
+        kept = {
+            "mustBe": observed == low,
+            "mustNotBe": observed != low,
+            "mustBeGreaterThan": observed > low,
+            "mustBeGreaterOrEqualTo": observed >= low,
+            "mustBeLessThan": observed < low,
+            "mustBeLessOrEqualTo": observed <= low,
+            "mustBeBetween": low <= observed <= high,
+            "mustNotBeBetween": not low <= observed <= high,
+        }
+        return kept[self.comparison]
+
+    @property
+    def expected(self) -> str:
+        """The comparison for people, such as ``less than 5 %``."""
+        words = {
+            "mustBe": f"exactly {self.low:g}",
+            "mustNotBe": f"anything but {self.low:g}",
+            "mustBeGreaterThan": f"more than {self.low:g}",
+            "mustBeGreaterOrEqualTo": f"at least {self.low:g}",
+            "mustBeLessThan": f"less than {self.low:g}",
+            "mustBeLessOrEqualTo": f"at most {self.low:g}",
+            "mustBeBetween": f"{self.low:g} to {self.high:g}",
+            "mustNotBeBetween": f"anything outside {self.low:g} to {self.high:g}",
+        }
+        unit = "%" if self.percent else "" if self.metric == "sql" else "rows"
+        return f"{words[self.comparison]} {unit}".rstrip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlaProperty:
     """One promise of ``slaProperties``, such as freshness."""
 
@@ -155,6 +239,8 @@ class Contract:
     references: tuple[Reference, ...] = ()
     row_counts: tuple[RowCountRule, ...] = ()
     functional_dependencies: tuple[FunctionalDependency, ...] = ()
+    custom_checks: tuple[CustomCheck, ...] = ()
+    quality: tuple[QualityRule, ...] = ()
     unsupported: tuple[UnsupportedRule, ...] = ()
     sla: tuple[SlaProperty, ...] = ()
     tags: tuple[str, ...] = ()

@@ -42,6 +42,17 @@ _TOKEN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|([^A-Za-z']+)", re.ASCII)
 _STRPTIME = re.compile(r"%(?:[YymdHIMSpjBbAaTFDRez%s]|\.?[369]?f|:z|#z|-[mdHIMSe])")
 
 
+def exchanged_order(pattern: str) -> str:
+    """The strptime pattern with day and month exchanged; "" when it has not both as numbers, once.
+
+    >>> exchanged_order("%d/%m/%Y %H:%M")
+    '%m/%d/%Y %H:%M'
+    """
+    if pattern.count("%d") != 1 or pattern.count("%m") != 1:
+        return ""
+    return pattern.replace("%d", "%\0").replace("%m", "%d").replace("%\0", "%m")
+
+
 @lru_cache(maxsize=256)
 def strptime_pattern(text: str) -> str:
     """The strptime (chrono, as Polars takes it) pattern of a declared format; raises ``ValueError`` when there is none.

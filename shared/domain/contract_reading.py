@@ -5,22 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, cast
 
-from shared.domain.contract import Bound, Column, Contract, LogicalType, Scalar, SlaProperty, UnsupportedRule
-from shared.domain.contract_formats import check_moment, strptime_pattern
-from shared.domain.contract_rules import (
-    ColumnRules,
-    Place,
-    TableRules,
-    column_customs,
-    column_quality,
-    names_by_logical,
-    references,
-    table_customs,
-    table_quality,
+from shared.domain.contract import (
+    Bound,
+    Column,
+    Contract,
+    LogicalType,
+    QualityRule,
+    Scalar,
+    SlaProperty,
+    UnsupportedRule,
 )
+from shared.domain.contract_formats import check_moment, strptime_pattern
+from shared.domain.contract_quality import ColumnRules, TableRules, column_quality, table_quality
+from shared.domain.contract_rules import Place, column_customs, names_by_logical, references, table_customs
 from shared.domain.definition_file import Document, parse_document, shape_of, suggestion
 from shared.domain.definition_schema import SchemaWalk
 
@@ -75,14 +76,14 @@ def _modern(document: Document, value: dict[str, Any]) -> dict[str, Any]:
     api = value.get("apiVersion")
     if isinstance(api, str) and api.startswith("v2"):
         raise document.error(("apiVersion",), f"version {api} of the standard is too old", "write it as v3.1.0")
-    if isinstance(api, str) and api.startswith("v3.0"):
-        for schema in _dicts(value.get("schema")):
-            for holder in (schema, *_dicts(schema.get("properties"))):
-                for rule in _dicts(holder.get("quality")):
-                    if "rule" in rule and "metric" not in rule:
-                        older = rule.pop("rule")
-                        rule["metric"] = {"duplicateCount": "duplicateValues"}.get(older, older)
-                        _collect_arguments(rule)
+    # v3.1 still allows "rule" as an older word for "metric".
+    for schema in _dicts(value.get("schema")):
+        for holder in (schema, *_dicts(schema.get("properties"))):
+            for rule in _dicts(holder.get("quality")):
+                if "rule" in rule and "metric" not in rule:
+                    older = rule.pop("rule")
+                    rule["metric"] = {"duplicateCount": "duplicateValues"}.get(older, older)
+                    _collect_arguments(rule)
     return value
 
 
@@ -136,19 +137,21 @@ def _contract(document: Document, value: dict[str, Any], index: int, digest: str
     names = names_by_logical(schema)
     columns: list[Column] = []
     unsupported: list[UnsupportedRule] = []
+    quality = TableRules(names=names)
     seen: dict[str, str] = {}
     for number, item in enumerate(properties):
         at = place.below("properties", number)
-        column, notes = _column(item, at)
+        column, notes, rules = _column(item, at)
         if column.name.casefold() in seen:
             raise at.below("name").error(f'column "{column.name}" stands here twice', "names differ by more than case")
         seen[column.name.casefold()] = column.name
         columns.append(column)
         unsupported += notes
+        quality.custom_checks += rules.custom_checks
+        quality.thresholds += rules.thresholds
     ordered = _with_key_positions(columns, properties, place)
-    rules = TableRules(names=names)
-    table_quality(schema.get("quality") or [], place, rules)
-    unsupported += rules.unsupported
+    table_quality(schema.get("quality") or [], place, quality)
+    unsupported += quality.unsupported
     dependencies, custom = table_customs(schema.get("customProperties") or [], place, names)
     table = schema.get("physicalName") or schema["name"]
     return Contract(
@@ -160,10 +163,12 @@ def _contract(document: Document, value: dict[str, Any], index: int, digest: str
         name=value.get("name", ""),
         status=value.get("status", "active"),
         description=(value.get("description") or {}).get("purpose", ""),
-        unique_groups=tuple(rules.unique_groups),
+        unique_groups=tuple(quality.unique_groups),
         references=references(value, index, document, names),
-        row_counts=tuple(rules.row_counts),
+        row_counts=tuple(quality.row_counts),
         functional_dependencies=dependencies,
+        custom_checks=tuple(quality.custom_checks),
+        quality=tuple(quality.thresholds),
         unsupported=tuple(unsupported),
         sla=tuple(_sla(item) for item in value.get("slaProperties") or []),
         tags=tuple(value.get("tags") or ()),
@@ -184,8 +189,6 @@ def _sla(item: dict[str, Any]) -> SlaProperty:
 
 def _with_key_positions(columns: list[Column], properties: list[dict[str, Any]], place: Place) -> tuple[Column, ...]:
     """Number the primary key 1 … n: declared positions first, in their order, then the others as listed."""
-    from dataclasses import replace
-
     ranked: list[tuple[int, int, int]] = []
     taken: dict[int, str] = {}
     for number, item in enumerate(properties):
@@ -205,7 +208,7 @@ def _with_key_positions(columns: list[Column], properties: list[dict[str, Any]],
     return tuple(replace(c, primary_key_position=numbered.get(n, 0)) for n, c in enumerate(columns))
 
 
-def _column(item: dict[str, Any], place: Place) -> tuple[Column, list[UnsupportedRule]]:
+def _column(item: dict[str, Any], place: Place) -> tuple[Column, list[UnsupportedRule], ColumnRules]:
     name = item.get("physicalName") or item["name"]
     if not name.strip():
         raise place.below("name").error("a column without a name", "write its name")
@@ -219,7 +222,7 @@ def _column(item: dict[str, Any], place: Place) -> tuple[Column, list[Unsupporte
     if options and "logicalType" not in item:
         raise place.below("logicalTypeOptions").error("options without a logicalType", "add logicalType")
     notes: list[UnsupportedRule] = []
-    rules = ColumnRules(column=name)
+    rules = ColumnRules(column=name, logical_type=kind)
     column_quality(item.get("quality") or [], place, rules)
     custom = column_customs(item.get("customProperties") or [], place)
     nested = _nested(item, kind, declared, options)
@@ -248,7 +251,14 @@ def _column(item: dict[str, Any], place: Place) -> tuple[Column, list[Unsupporte
     )
     if nested:
         notes.append(UnsupportedRule(column=name, what="what is inside the value is not checked", line=place.line))
-    return column, notes + rules.unsupported
+    rules.thresholds = [_typed_threshold(rule, kind, place.below("quality")) for rule in rules.thresholds]
+    return column, notes + rules.unsupported, rules
+
+
+def _typed_threshold(rule: QualityRule, kind: str, place: Place) -> QualityRule:
+    """With its values in the column's own type, and a pattern that is one."""
+    valid = _enum(list(rule.valid_values), kind, place)
+    return replace(rule, valid_values=valid, pattern=_regex(rule.pattern, place))
 
 
 def _from_physical(physical: str) -> str:

@@ -1,14 +1,14 @@
-"""The contract's quality rules, foreign keys and customProperties: what is checked, and what is only kept and said."""
+"""The contract's foreign keys and customProperties: ours are read, other tools' are kept."""
 
 from __future__ import annotations
 
 import difflib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from shared.domain.contract import DriftLimits, FunctionalDependency, Reference, RowCountRule, UnsupportedRule
+from shared.domain.contract import DriftLimits, FunctionalDependency, Reference
 from shared.domain.definition_file import Document, Path, shape_of, suggestion
 from shared.domain.errors import DefinitionError
 
@@ -41,28 +41,6 @@ class Place:
         return self.document.error(self.path, message, hint)
 
 
-@dataclass(slots=True)
-class ColumnRules:
-    """What a column's quality rules come to."""
-
-    column: str
-    required: bool = False
-    unique: bool = False
-    pattern: str = ""
-    valid_values: list[Any] = field(default_factory=list)
-    unsupported: list[UnsupportedRule] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class TableRules:
-    """What a table's quality rules come to."""
-
-    names: Mapping[str, str]
-    row_counts: list[RowCountRule] = field(default_factory=list)
-    unique_groups: list[tuple[str, ...]] = field(default_factory=list)
-    unsupported: list[UnsupportedRule] = field(default_factory=list)
-
-
 def names_by_logical(schema: Mapping[str, Any]) -> dict[str, str]:
     """Names of columns in the table, by every name the contract may use for them."""
     names: dict[str, str] = {}
@@ -72,107 +50,6 @@ def names_by_logical(schema: Mapping[str, Any]) -> dict[str, str]:
             if key:
                 names.setdefault(key, physical)
     return names
-
-
-def column_quality(rules: list[dict[str, Any]], place: Place, found: ColumnRules) -> None:
-    """Turn a column's quality rules into checks where that is exact, and keep the others as unsupported."""
-    for index, rule in enumerate(rules):
-        metric, arguments = rule.get("metric"), rule.get("arguments") or {}
-        if not _asks_for_none(rule):
-            taken = False
-        elif metric == "nullValues" or (metric == "missingValues" and _only_empty(arguments.get("missingValues"))):
-            taken = found.required = True
-        elif metric == "duplicateValues" and not arguments:
-            taken = found.unique = True
-        elif metric == "invalidValues":
-            taken = _take_valid_values(arguments, found)
-        else:
-            taken = False
-        if not taken:
-            found.unsupported.append(_unsupported(rule, found.column, place.below("quality", index)))
-
-
-def table_quality(rules: list[dict[str, Any]], place: Place, found: TableRules) -> None:
-    """The same for the rules of the whole table."""
-    for index, rule in enumerate(rules):
-        at = place.below("quality", index)
-        metric, arguments = rule.get("metric"), rule.get("arguments") or {}
-        if metric == "rowCount":
-            count = _row_count(rule)
-            if count is not None:
-                found.row_counts.append(count)
-                continue
-        elif metric == "duplicateValues" and _asks_for_none(rule) and isinstance(arguments.get("properties"), list):
-            group = [str(name) for name in arguments["properties"]]
-            for name in group:
-                if name not in found.names:
-                    raise at.below("arguments").error(f'no column "{name}"', suggestion(name, found.names))
-            found.unique_groups.append(tuple(found.names[name] for name in group))
-            continue
-        found.unsupported.append(_unsupported(rule, "", at))
-
-
-def _take_valid_values(arguments: dict[str, Any], found: ColumnRules) -> bool:
-    if not arguments or not set(arguments) <= {"validValues", "pattern"}:
-        return False
-    values, pattern = arguments.get("validValues") or [], arguments.get("pattern") or ""
-    if not isinstance(values, list) or not isinstance(pattern, str) or (found.valid_values and values):
-        return False
-    found.valid_values = found.valid_values or values
-    found.pattern = found.pattern or pattern
-    return True
-
-
-def _only_empty(values: Any) -> bool:
-    return isinstance(values, list) and all(value in (None, "") for value in values)
-
-
-def _asks_for_none(rule: Mapping[str, Any]) -> bool:
-    """True when the rule allows no failing row at all."""
-    return (
-        _is_zero(rule.get("mustBe"))
-        or _is_zero(rule.get("mustBeLessOrEqualTo"))
-        or (rule.get("mustBeLessThan") == 1 and rule.get("unit", "rows") == "rows")
-    )
-
-
-def _is_zero(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, (int, float)) and value == 0
-
-
-def _row_count(rule: dict[str, Any]) -> RowCountRule | None:
-    """Bounds of a row count; None when the rule says something that bounds cannot."""
-    import math
-
-    if rule.get("unit", "rows") != "rows":
-        return None
-    name = rule.get("name", "")
-    between = rule.get("mustBeBetween")
-    if between is not None:
-        return RowCountRule(name=name, minimum=math.ceil(between[0]), maximum=math.floor(between[1]))
-    exact = rule.get("mustBe")
-    if isinstance(exact, int) and not isinstance(exact, bool):
-        return RowCountRule(name=name, minimum=exact, maximum=exact)
-    if "mustBeGreaterThan" in rule:
-        return RowCountRule(name=name, minimum=math.floor(rule["mustBeGreaterThan"]) + 1)
-    if "mustBeGreaterOrEqualTo" in rule:
-        return RowCountRule(name=name, minimum=math.ceil(rule["mustBeGreaterOrEqualTo"]))
-    if "mustBeLessThan" in rule:
-        return RowCountRule(name=name, maximum=math.ceil(rule["mustBeLessThan"]) - 1)
-    if "mustBeLessOrEqualTo" in rule:
-        return RowCountRule(name=name, maximum=math.floor(rule["mustBeLessOrEqualTo"]))
-    return None
-
-
-def _unsupported(rule: dict[str, Any], column: str, place: Place) -> UnsupportedRule:
-    kind = rule.get("metric") or rule.get("type", "library")
-    name = f' "{rule["name"]}"' if rule.get("name") else ""
-    return UnsupportedRule(
-        column=column,
-        what=f"quality rule{name} ({kind}) is not checked",
-        raw=json.dumps(rule, sort_keys=True, ensure_ascii=False),
-        line=place.line,
-    )
 
 
 def references(

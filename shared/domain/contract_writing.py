@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from shared.domain.contract import Column, Contract, DriftLimits, Reference, RowCountRule
+from shared.domain.contract import Column, Contract, DriftLimits, QualityRule, Reference, RowCountRule
 from shared.domain.definition_writing import yaml_text
 
 _BOUNDS = (
@@ -113,7 +113,15 @@ def _row_count(rule: RowCountRule) -> dict[str, Any]:
 
 
 def _kept_quality(contract: Contract, column: str) -> list[Any]:
-    return [json.loads(rule.raw) for rule in contract.unsupported if rule.column == column and rule.raw]
+    kept = [(rule.column, rule.raw) for rule in contract.unsupported]
+    kept += [(check.column, check.raw) for check in contract.custom_checks]
+    kept += [(rule.column if _of_column(rule) else "", rule.raw) for rule in contract.quality]
+    return [json.loads(raw) for about, raw in kept if about == column and raw]
+
+
+def _of_column(rule: QualityRule) -> bool:
+    """True for a rule that stands at its column, false for one of the table."""
+    return len(rule.columns) == 1 and "properties" not in (json.loads(rule.raw or "{}").get("arguments") or {})
 
 
 def _custom(name: str, value: Any) -> dict[str, Any]:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+from functools import cache
+from pathlib import Path
 
 MESSAGE_CHARACTERS_MAX = 600
+EXCERPTED_CHARACTERS_MAX = 20_000
 
 _QUOTED = re.compile(r"'[^'\n]{0,400}'|\"[^\"\n]{0,400}\"|`[^`\n]{0,400}`|«[^»\n]{0,400}»")
 # Halves of surrogate pairs, which JSON can hold and UTF-8 cannot, count as control characters.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+# Taken out, not replaced: between letters they would part a word, and hide it from who reads the text.
+_OF_NO_WIDTH = re.compile(r"[\u200b-\u200d\u2060\ufeff\u00ad]")
+_CONTRACTION = re.compile(r"(?<=n)'(?=t\b)|(?<=[a-z])'(?=s\s)")  # an apostrophe opens no quotation
+_WORD = re.compile(r"[A-Za-z]+|\d+")
+_STATUS = re.compile(r"[1-5]\d\d")
+_SENTENCE_WORDS_MIN = 3
 _VALUE = r"(?:(?:bearer|basic|digest|token)\s+)?(?:\"[^\"\n]{0,400}\"|'[^'\n]{0,400}'|\S+)"
 _SECRET = re.compile(
     r"(?i)\b([\w-]{0,40}(?:token|passw(?:or)?d|pwd|secret|api[-_]?key|access[-_]?key|credential)[\w-]{0,20}['\"]?\s*[=:]\s*"
@@ -23,7 +32,7 @@ _LONG_NUMBER = re.compile(r"(?<![\w.])\d{9,}(?![\w.])")
 def clean(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX) -> str:
     """Text safe to show: no control or invisible characters, secrets hidden, at most ``characters_max`` long."""
     shortened = text[: characters_max * 4]
-    shown = _CONTROL.sub(" ", shortened)
+    shown = _CONTROL.sub(" ", _OF_NO_WIDTH.sub("", shortened))
     shown = _URL_USER.sub("***@", shown)
     shown = _SECRET.sub(lambda match: f"{match.group(1)}***", shown)
     shown = _EMAIL.sub("***@***", shown)
@@ -44,3 +53,37 @@ def mask(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX) -> str:
     """``clean`` plus quoted literals and long numbers replaced, since libraries quote cells in their errors."""
     hidden = _QUOTED.sub("'…'", text[: characters_max * 4])
     return clean(_LONG_NUMBER.sub("…", hidden), characters_max)
+
+
+@cache
+def _failure_words() -> frozenset[str]:
+    return frozenset(Path(__file__).with_name("failure_words.txt").read_text(encoding="utf-8").split())
+
+
+def _told(quoted: re.Match[str]) -> str:
+    """A quoted literal: masked, or, where it is a sentence about a failure, its common words and status alone.
+
+    Many systems quote another system's error. A sentence is told by words of a closed list (``failure_words.txt``), and
+    nothing but such words and a status of three digits is shown of it, so that no cell's value can be.
+    """
+    found = _WORD.findall(_QUOTED.sub(" ", quoted.group()[1:-1]))
+    shown = [word for word in found if word.lower() in _failure_words() or _STATUS.fullmatch(word)]
+    words = sum(word[0].isalpha() for word in found)
+    if len(shown) < _SENTENCE_WORDS_MIN or len(shown) * 2 < words:
+        return "'…'"
+    return f"'… {' '.join(shown)} …'"
+
+
+def excerpt(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX) -> str:
+    """``mask`` for the report of another system; of a long one the beginning and the end are kept.
+
+    A traceback says last what went wrong; and what stands in quotes may be the very error (``_told``).
+    """
+    apart = _CONTRACTION.sub("’", text[:EXCERPTED_CHARACTERS_MAX])
+    hidden = _LONG_NUMBER.sub("…", _QUOTED.sub(_told, apart))
+    masked = clean(hidden, EXCERPTED_CHARACTERS_MAX)  # as a whole: a cut inside quotes would show what they hide
+    if len(masked) <= characters_max:
+        return masked
+    head = characters_max * 3 // 10
+    tail = masked[-(characters_max - head - 3) :]
+    return f"{masked[:head]}\n…\n{tail.partition(chr(10))[2] or tail}"

@@ -78,6 +78,11 @@ def before_foreign(batch: str, attempt: int) -> str:
     return f"{_attempt('before', batch, attempt)}foreign.parquet"
 
 
+def before_superseded(batch: str, attempt: int) -> str:
+    """List of the earlier files of foreign rows that an attempt's stands for."""
+    return f"{_attempt('before', batch, attempt)}superseded.json"
+
+
 def repairs(batch: str, attempt: int) -> str:
     """File of the cells that a remedy changed to make an attempt."""
     return f"{_attempt('repairs', batch, attempt)}cells.parquet"

@@ -40,6 +40,7 @@ class Caps(Definition):
     rows_max: int = Field(default=10_000_000, ge=0)
     rows_share_max: float = Field(default=1.0, ge=0, le=1)
     cost_max: float = Field(default=10.0, ge=0, description="US dollars per remedy")
+    dollars_per_tib: float = Field(default=6.25, ge=0, description="price of a tebibyte that is read or loaded again")
     candidates_max: int = Field(default=4, ge=1, le=20, description="remedies tried on one incident before a person")
 
 
@@ -148,6 +149,7 @@ class Policy(Definition):
     approvals: Approvals = Approvals()
     freeze: tuple[FreezeWindow, ...] = ()
     rules: tuple[RemedyRule, ...] = ()
+    added_remedies: Annotated[Names, Field(description="remedies of installed packages that may be used")] = ()
     priors: tuple[Prior, ...] = ()
     prior_default: Annotated[tuple[float, float], Field(description="successes and failures of an unknown remedy")] = (
         2.0,

@@ -30,7 +30,7 @@ DUPLICATE_KEYS: Final = "duplicate_keys"
 BAD_UNICODE: Final = "bad_unicode"  # a JSON escape that names half a character
 UNREADABLE: Final = "unreadable"
 
-Problem = Literal["", "empty", "truncated", "corrupt", "unreadable"]
+Problem = Literal["", "empty", "truncated", "corrupt", "unreadable", "encoding"]
 
 # Codecs that are no encodings of text files, or that cannot say which byte was wrong.
 _NOT_FOR_FILES: Final = {

@@ -42,6 +42,13 @@ class DeadLetter(NamedTuple):
     state: str
 
 
+class Readable(NamedTuple):
+    """What can still be read of one kind of row in a damaged store."""
+
+    what: str
+    rows: int
+
+
 class StoreHealth(NamedTuple):
     """The store's file, and what is left undone in it. Lists are bounded; counts are not."""
 
@@ -50,6 +57,7 @@ class StoreHealth(NamedTuple):
     bytes: int = 0
     format: int = 0
     problems: tuple[str, ...] = ()
+    readable: tuple[Readable, ...] = ()  # of a damaged one; () when nothing can be read
     unpublished: tuple[Stuck, ...] = ()
     failing: tuple[Stuck, ...] = ()
     queues: tuple[Queue, ...] = ()

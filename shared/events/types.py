@@ -15,6 +15,7 @@ from shared.domain.ids import event_id
 
 Text = Annotated[str, StringConstraints(max_length=4_000)]
 Json = Annotated[str, StringConstraints(max_length=60_000)]
+Page = Annotated[str, StringConstraints(max_length=20_000)]
 Names = Annotated[list[Annotated[str, StringConstraints(max_length=1_000)]], Field(max_length=10_000)]
 Count = Annotated[int, Field(ge=0, le=2**62)]
 Micros = Annotated[int, Field(ge=0, le=2**62)]
@@ -25,7 +26,8 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 class Event(BaseModel):
     """The envelope, repeated in every payload so that history is complete by itself."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    # Deferred: a process builds the validators of the events that it meets, not of all.
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
     TYPE: ClassVar[str] = ""
 
     id: Text
@@ -139,6 +141,7 @@ class BatchStaged(Event):
     rename_json: Json = ""  # {"delivered name": "contract name"} accepted for this batch
     accept_columns: Names = []  # "name:logicalType" accepted from now on
     waive: Names = []  # findings a person or remedy accepted: "score", "rows", "row_count", "shift:COLUMN", …
+    whole: bool = True  # the attempt holds the whole batch; False: rows of which others stand released
 
 
 # ── verdicts and loads ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -305,6 +308,35 @@ class IncidentClosed(Event):
     rows_left: Count = 0
 
 
+class IncidentJudged(Event):
+    """A person says whether a diagnosis was right, and what it was instead."""
+
+    TYPE = "incident.judged.v1"
+    incident_id: Text
+    verdict: Text  # right | wrong
+    failure_class: Text = ""  # what it was, if the person says so
+    cause: Text = ""
+    note: Text = ""
+    by: Text
+    believed_class: Text = ""  # what the person judged
+    believed_cause: Text = ""
+
+
+class KnowledgeNoted(Event):
+    """A person writes, changes or takes back an entry of the knowledge base."""
+
+    TYPE = "knowledge.noted.v1"
+    entry_id: Text
+    kind: Text
+    title: Text
+    text: Page
+    cause: Text = ""  # what it is about, if it is about one
+    pipeline: Text = ""
+    source: Text = ""  # the file it came from
+    by: Text
+    withdrawn: bool = False
+
+
 # ── remedies ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -384,6 +416,7 @@ class RemedyUndone(Event):
     batch_id: Text = ""
     by: Text = ""
     rows: Count = 0
+    alike: Names = []  # other batches that were read with the names it made general; they stay as they were loaded
 
 
 class RetryRequested(Event):
@@ -423,6 +456,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
         IncidentOpened,
         IncidentClassified,
         IncidentClosed,
+        IncidentJudged,
+        KnowledgeNoted,
         RemedyProposed,
         RemedyDecided,
         RemedyApplied,

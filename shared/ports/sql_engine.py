@@ -1,18 +1,26 @@
-"""Runs a user's row-wise SQL over rows in memory, away from files, network and tables."""
+"""Runs SQL that people wrote over rows in memory, away from files, network and tables."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 class SqlEngine(Protocol):
-    """The SQL has passed ``services.load.transform``; the engine must be shut in all the same."""
+    """The SQL was checked by the service that runs it; the engine must be shut in all the same."""
 
     def select(self, sql: str, batch: pa.Table) -> pa.Table:
         """The rows of a GoogleSQL ``SELECT … FROM batch``, in any order.
 
         Raises ``TerminalError`` (message masked) when a row makes the SQL fail or when the SQL is wrong.
+        """
+
+    def values(self, queries: Sequence[str], rows: Iterable[pa.Table]) -> list[Any]:
+        """The single value of each GoogleSQL query over all ``rows`` together, which are the table ``batch``.
+
+        Raises ``TerminalError`` (message masked) when a query is wrong, fails, or gives anything but one value, and
+        when the rows do not fit into the engine's memory. There is at least one table, which may be empty.
         """

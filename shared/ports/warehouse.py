@@ -95,7 +95,8 @@ class Warehouse(Protocol):
     def run(self, job: LoadJob) -> JobResult:
         """Do the job in one atomic step.
 
-        append: add the rows. upsert: one row per key, a row replaces another only when (seq, row) is greater.
+        append: add the rows; a job of no files and no columns only takes its id, and makes no table.
+        upsert: one row per key, a row replaces another only when (seq, row) is greater.
         overwrite: replace all rows, unless the table shows a batch with a greater seq (then nothing, rows = 0) or
         this very batch (then the rows are added to it; one that is there already is replaced).
         """

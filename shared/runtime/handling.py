@@ -65,6 +65,7 @@ class Runtime:
         self._now = clock_now
         self._monotonic = monotonic
         self._together = together
+        self._in_one_step = together is not nullcontext
 
     def deliver(
         self,
@@ -136,13 +137,21 @@ class Runtime:
             state = UnitOfWork(self._store, service.name, service.collections)
             emitted = self._call(service, event, raw, self._ports(service, state))
             traced = [_traced(each, event, service.name) for each in emitted]
-            receipt = receipts.writes(service.name, event, traced, state="handled", now=self._now(), failures=failures)
+            receipt = receipts.writes(
+                service.name,
+                event,
+                traced,
+                state="handled",
+                now=self._now(),
+                failures=failures,
+                published=self._in_one_step,
+            )
             changes, expects = state.changes()
             try:
                 with self._together():
                     self._commit(service, event, version, [*changes, *receipt], expects)
                     self._publish(service, traced)
-                    if traced:
+                    if traced and not self._in_one_step:
                         receipts.mark_published(self._store, service.name, event.id)
             except Conflict:
                 if receipts.read(self._store, service.name, event.id) is not None and version == 0:
@@ -255,6 +264,7 @@ def _log_line(
         outcome=outcome.outcome,
         milliseconds=round(milliseconds, 3),
         attempt=attempt,
+        traceparent=event.traceparent if event else "",
     )
 
 

@@ -5,10 +5,21 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
+from shared.domain.errors import TransientError
+from shared.domain.ids import derive
 from shared.events.codec import topic_of
+from shared.events.dead_letters import as_ours
+from shared.events.types import ClockTicked
+from shared.ports.event_bus import REQUESTS_TOPIC, EventBus
+from shared.ports.gauges import Gauge, Gauges
+from shared.ports.state_store import StateStore
+from shared.runtime.handling import messages_of
 from shared.runtime.service import Service
+from shared.runtime.signatures import HEADER
 
 if TYPE_CHECKING:
     from flask import Request
@@ -32,8 +43,14 @@ class Pushed(NamedTuple):
     message_id: str
 
 
+ORDERING_KEY = "mend-ordering-key"
+STORED = "google.cloud.storage.object.v1.finalized"
+
+
 def answer(service: Service, runtime: Runtime, request: Request) -> tuple[str, int]:
     """Handle one push. 204 acknowledges, 503 asks for redelivery; what is malformed is acknowledged as an incident."""
+    if request.method != "POST":  # a probe is no event
+        return "use POST", 405
     body = _body(request)
     if body is None:
         return "request too large", 413
@@ -49,26 +66,64 @@ def answer(service: Service, runtime: Runtime, request: Request) -> tuple[str, i
     return "", ACKNOWLEDGED if outcome.acknowledge else DELIVER_AGAIN
 
 
-def take_in(service: Service, runtime: Runtime, topic: str, request: Request, new_id: str) -> tuple[str, int]:
+def take_in(
+    service: Service,
+    runtime: Runtime,
+    topic: str,
+    request: Request,
+    new_id: str,
+    refused: Callable[[str, bytes], str] = lambda signature, body: "",
+) -> tuple[str, int]:
     """A stranger's message over plain HTTP: answered only when what it causes is on the bus.
 
     202 when it was taken in (a repetition included), 400 with the reason when it is malformed, 503 to try again.
-    The last segment of the path is the message's ``kind``; ``new_id`` is one that nobody else has.
+    The last segment of the path is the message's ``kind``; ``new_id`` is one that nobody else has. ``refused`` says of
+    a signature and a body why they are not taken: 401. A signed request that is sent again is the same message.
     """
     if request.method != "POST":
         return "use POST", 405
     body = _body(request)
     if body is None:
         return "request too large", 413
+    signature = request.headers.get(HEADER, "")
+    why = refused(signature, body)
+    if why:
+        return why, 401
     kind = request.path.rstrip("/").rsplit("/", 1)[-1]
     # A retry that names itself is the same message; otherwise every request is one, and repeating one is harmless.
-    named = request.headers.get("x-request-id") or request.headers.get("x-cloudscheduler-scheduletime")
+    named = signature or request.headers.get("x-request-id") or request.headers.get("x-cloudscheduler-scheduletime")
     outcome = runtime.deliver(service, topic, body, {"kind": kind[:100]}, message_id=(named or new_id)[:200])
     if not outcome.acknowledge:
         return "not now; send it again", DELIVER_AGAIN
     if outcome.outcome in {"handled", "repeated"}:
         return "taken in", 202
     return "malformed; an incident says what is wrong", 400
+
+
+def ticked(bus: EventBus, now: int, request: Request) -> tuple[str, int]:
+    """A scheduler's minute as ``clock.ticked``; the same second told twice is one event."""
+    if request.method != "POST":
+        return "use POST", 405
+    told = derive("tick", request.headers.get("x-cloudscheduler-scheduletime") or now // 1_000_000)
+    tick = ClockTicked(id=told, time=now, subject="clock", correlation_id=told)
+    try:
+        bus.publish(messages_of("clock", [tick]))
+    except TransientError:
+        return "not now; send it again", DELIVER_AGAIN
+    return "", ACKNOWLEDGED
+
+
+def measured(
+    store: StateStore, gauges: Gauges, now: int, found: Callable[[StateStore, int], Sequence[Gauge]], request: Request
+) -> tuple[str, int]:
+    """How things stand, written where it is charted; a scheduler that hears 503 asks again."""
+    if request.method != "POST":
+        return "use POST", 405
+    try:
+        gauges.write(found(store, now), now)
+    except TransientError:
+        return "not now; send it again", DELIVER_AGAIN
+    return "", ACKNOWLEDGED
 
 
 def unwrap(body: bytes, headers: dict[str, str]) -> Pushed:
@@ -83,6 +138,9 @@ def unwrap(body: bytes, headers: dict[str, str]) -> Pushed:
         subscription = headers.get(f"{_PUBSUB}subscription-name", "")
         attempt = _attempt(headers.get(f"{_PUBSUB}delivery-attempt"))
         message_id = headers.get(f"{_PUBSUB}message-id", "")
+        if headers.get("ce-type") == STORED:
+            return _stored(body, headers)
+        attributes = _whole(attributes, headers.get(f"{_PUBSUB}ordering-key", ""))
         return Pushed(_topic(attributes, subscription), body, attributes, attempt, message_id)
     try:
         wrapped = json.loads(body)
@@ -92,6 +150,7 @@ def unwrap(body: bytes, headers: dict[str, str]) -> Pushed:
         subscription = str(wrapped.get("subscription", ""))
         attempt = _attempt(wrapped.get("deliveryAttempt"))
         message_id = str(message.get("messageId", ""))
+        attributes = _whole(attributes, str(message.get("orderingKey", "")))
         return Pushed(_topic(attributes, subscription), data, attributes, attempt, message_id)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
         return Pushed("", body, {}, 1, "")
@@ -111,11 +170,32 @@ def _body(request: Request) -> bytes | None:
     return b"".join(pieces)
 
 
+def _whole(attributes: dict[str, str], ordering_key: str) -> dict[str, str]:
+    """The attributes with what a bus says beside them, and a dead letter's in our words."""
+    whole = as_ours(attributes)
+    return whole | {ORDERING_KEY: ordering_key} if ordering_key else whole
+
+
+def _stored(body: bytes, headers: dict[str, str]) -> Pushed:
+    """An object has landed: a request to look at it, whichever pipeline it is for. Told twice, it is one request."""
+    bucket = headers.get("ce-bucket") or headers.get("ce-source", "").rpartition("/buckets/")[2]
+    name = unquote(headers.get("ce-subject", "")).removeprefix("objects/")
+    try:
+        told = json.loads(body)
+        bucket, name = str(told.get("bucket") or bucket), str(told.get("name") or name)
+        generation = str(told.get("generation") or "")
+    except (ValueError, AttributeError, RecursionError):
+        generation = ""
+    request = json.dumps({"uri": f"gs://{bucket}/{name}", "by": "storage"}).encode()
+    return Pushed(REQUESTS_TOPIC, request, {}, 1, f"{bucket}/{name}#{generation or headers.get('ce-id', '')}")
+
+
 def _topic(attributes: dict[str, str], subscription: str) -> str:
+    named = subscription.rsplit("/", 1)[-1].partition(".")[2]  # subscriptions are named SERVICE.TOPIC
+    if named:  # a dead letter still has the type of what it was
+        return named
     lowered = {name.lower(): value for name, value in attributes.items()}
-    if lowered.get("ce-type"):
-        return topic_of(lowered["ce-type"])
-    return subscription.rsplit("/", 1)[-1].partition(".")[2]  # subscriptions are named SERVICE.TOPIC
+    return topic_of(lowered["ce-type"]) if lowered.get("ce-type") else ""
 
 
 def _attempt(value: object) -> int:

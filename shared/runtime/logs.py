@@ -11,6 +11,8 @@ from typing import NamedTuple, TextIO
 
 from shared.domain.errors import StoreUnavailable
 
+Entry = dict[str, object]
+
 
 class LogLine(NamedTuple):
     """What is said of one delivery; ``about`` is its batch or incident."""
@@ -23,13 +25,16 @@ class LogLine(NamedTuple):
     outcome: str
     milliseconds: float
     attempt: int
+    traceparent: str = ""
 
 
 class EventLog:
     """Writes log lines as JSON; ``listen`` lets a console show them as they come."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, shape: Callable[[Entry], Entry] | None = None) -> None:
+        """``shape`` gives an entry the names that its reader knows."""
         self._stream = stream
+        self._shape = shape
         self._listeners: list[Callable[[LogLine], None]] = []
         self.last_note = ""
 
@@ -52,6 +57,7 @@ class EventLog:
     def _write(self, entry: dict[str, object]) -> None:
         if self._stream is not None:
             with suppress(OSError):  # a full disk stops no work for the sake of a line about it
+                entry = self._shape(entry) if self._shape is not None else entry
                 self._stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
                 self._stream.flush()
 
@@ -59,16 +65,17 @@ class EventLog:
 LOG_BYTES_MAX = 50_000_000
 
 
-def file_log(path: Path) -> EventLog:
+def file_log(path: Path, now: Callable[[], int]) -> EventLog:
     """Lines at the end of a file, for a process that people watch otherwise; one old file is kept beside it.
 
-    Raises ``StoreUnavailable`` when the file cannot be written.
+    ``now`` says the time of each line, in microseconds since 1970. Raises ``StoreUnavailable`` when the file cannot
+    be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
             path.replace(path.with_suffix(".old.jsonl"))
-        return EventLog(path.open("a", encoding="utf-8"))
+        return EventLog(path.open("a", encoding="utf-8"), lambda entry: {"time": now(), **entry})
     except OSError as error:
         what = f"log {path}: it cannot be written ({error.strerror})"
         raise StoreUnavailable(f"{what}; make its folder writable for this user, then try again") from error

@@ -1,7 +1,8 @@
-"""What users add: sources, channels and remedies that installed packages announce as entry points."""
+"""What users add: sources, channels, checks and remedies that installed packages announce as entry points."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -10,7 +11,20 @@ from shared.domain.masking import clean
 
 SOURCES = "mendline.sources"
 CHANNELS = "mendline.channels"
+CHECKS = "mendline.checks"
 REMEDIES = "mendline.remedies"
+
+
+class PluginFailed(Exception):
+    """What a package brought raised something; the message is the error's type, since its text may hold values."""
+
+
+def call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call what a package brought. Whatever it raises is its failure and not ours: ``PluginFailed``."""
+    try:
+        return function(*arguments)
+    except Exception as error:  # a stranger's code may raise anything
+        raise PluginFailed(type(error).__name__) from error
 
 
 def announced(group: str) -> dict[str, EntryPoint]:
@@ -21,21 +35,19 @@ def announced(group: str) -> dict[str, EntryPoint]:
     return found
 
 
-def load(group: str, name: str, *, known: tuple[str, ...] = ()) -> Any:
+def load(group: str, name: str, *, known: tuple[str, ...] = (), place: tuple[str, int] = ("pipeline", 0)) -> Any:
     """The object behind an entry point. ``DefinitionError`` says which names there are, or why it cannot be loaded.
 
-    ``known`` are the names that are built in, for the message.
+    ``known`` are the names that are built in, ``place`` is the file and line that asks for it, for the message.
     """
     points = announced(group)
     kind = group.rpartition(".")[2].removesuffix("s")
     if name not in points:
         names = ", ".join(sorted({*known, *points})) or "none"
         hint = f"write one of: {names}; or install the package that brings it"
-        raise DefinitionError("pipeline", 0, 0, f"there is no {kind} “{clean(name, 60)}”", hint)
+        raise DefinitionError(*place, 0, f"there is no {kind} “{clean(name, 60)}”", hint)
     try:
         return points[name].load()
     except (ImportError, AttributeError) as error:
         what = f"the {kind} “{clean(name, 60)}” cannot be loaded: {clean(str(error), 200)}"
-        raise DefinitionError(
-            "pipeline", 0, 0, what, f"repair or remove the package of {points[name].value}"
-        ) from error
+        raise DefinitionError(*place, 0, what, f"repair or remove the package of {points[name].value}") from error

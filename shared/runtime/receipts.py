@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from shared.domain.checks import check
@@ -28,6 +28,18 @@ class Receipt(NamedTuple):
     events: list[Event]
     failures: int  # exceptions nobody foresaw, so far
     event: dict[str, Any] | None  # the event itself, kept when it could not be handled
+
+
+LIVES_DAYS = 60  # longer than any bus keeps a message
+
+
+def lives_seconds(collection: str, data: Mapping[str, Any]) -> int:
+    """How long a document may be kept where a store can end it (0 = for good): a receipt that nothing refers to.
+
+    One that keeps an event for a retry, or events that are not published, stays.
+    """
+    spent = collection == COLLECTION and data.get("published") is True and data.get("event") is None
+    return LIVES_DAYS * 86_400 if spent else 0
 
 
 def key_of(service: str, event_id: str) -> str:
@@ -68,20 +80,24 @@ def writes(
     now: int,
     failures: int = 0,
     keep_event: bool = False,
+    published: bool = False,
 ) -> list[Put]:
-    """The documents of a new receipt. ``LimitExceeded`` beyond 100 events or 3 MB."""
+    """The documents of a new receipt. ``LimitExceeded`` beyond 100 events or 3 MB.
+
+    ``published``: the events reach the bus in the same transaction, so that nothing needs to be kept of them here.
+    """
     documents = [as_document(each) for each in emitted]
     sizes = [len(document["payload"].encode()) + 200 for document in documents]
     if len(documents) > EVENTS_PER_COMMIT_MAX or sum(sizes) > BYTES_PER_COMMIT_MAX:
         raise LimitExceeded(f"{service} emitted {len(documents)} events of {sum(sizes):,} bytes for one event")
-    groups = _grouped(documents, sizes)
+    groups = [[]] if published else _grouped(documents, sizes)
     key = key_of(service, event.id)
     head = {
         "service": service,
         "event_id": event.id,
         "event_type": event.TYPE,
         "state": state,
-        "published": not documents,
+        "published": published or not documents,
         "parts": len(groups) - 1,
         "events": groups[0],
         "failures": failures,

@@ -18,9 +18,26 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    backend: Literal["local"] = Field("local", description="which adapters: local (this machine)")
-    root: str = Field("mend-store", description="folder of the local store, warehouse and files")
-    project: str = Field(".", description="folder that holds pipelines/, contracts/ and policy.yaml")
+    backend: Literal["local", "gcp"] = Field(
+        "local", description="which adapters: local (this machine) or gcp (Google Cloud)"
+    )
+    root: str = Field(
+        "mend-store", description="folder of the local store, warehouse and files; on Google Cloud gs:// and a bucket"
+    )
+    project: str = Field(
+        ".", description="folder that holds pipelines/, contracts/ and policy.yaml; on Google Cloud gs://bucket/folder"
+    )
+    project_id: str = Field("", description="project on Google Cloud; else GOOGLE_CLOUD_PROJECT says it")
+    location: str = Field("US", description="where the tables in BigQuery are")
+    database: str = Field("(default)", description="Firestore database that holds the state")
+    bytes_billed_max: int = Field(
+        1_000_000_000_000, ge=10_000_000, description="what one query or load in BigQuery may bill, bytes"
+    )
+    version: str = Field("", description="what is deployed, for Error Reporting; else K_REVISION says it")
+    pubsub_emulator: str = Field("", description="host:port of an emulator; else PUBSUB_EMULATOR_HOST says it")
+    firestore_emulator: str = Field("", description="host:port of an emulator; else FIRESTORE_EMULATOR_HOST says it")
+    bigquery_emulator: str = Field("", description="URL of an emulator; else BIGQUERY_EMULATOR_HOST says it")
+    storage_emulator: str = Field("", description="URL of an emulator; else STORAGE_EMULATOR_HOST says it")
     rows_per_part: int = Field(131_072, ge=1, le=5_000_000, description="rows held in memory and per file")
     lease_seconds: float = Field(
         600.0, gt=0, le=604_800, description="how long one delivery may be worked on before it comes again"
@@ -30,7 +47,27 @@ class Settings(BaseModel):
     source_timeout_seconds: float = Field(30.0, gt=0, le=86_400, description="how long a source may stay silent")
     source_bytes_max: int = Field(50_000_000_000, ge=1, description="largest delivery that is fetched, bytes")
     teams_webhook_secret: str = Field("teams-webhook", description="name of the secret with the Teams webhook URL")
+    signals_secret: str = Field(
+        "", description="name of the secret that signals are signed with; empty: the platform checks who calls"
+    )
+    otlp_endpoint: str = Field(
+        "", description="URL that takes spans by OTLP over HTTP (…/v1/traces); empty: no spans are made"
+    )
+    text_model: str = Field(
+        "", description="folder of a text model made by `mend learn`; empty: the one that Mendline comes with"
+    )
     project_url: str = Field("", description="link added to messages, such as a console's address")
+
+
+# What the platform and Google's tools already say under names of their own.
+_ELSEWHERE = {
+    "project_id": "GOOGLE_CLOUD_PROJECT",
+    "version": "K_REVISION",
+    "pubsub_emulator": "PUBSUB_EMULATOR_HOST",
+    "firestore_emulator": "FIRESTORE_EMULATOR_HOST",
+    "bigquery_emulator": "BIGQUERY_EMULATOR_HOST",
+    "storage_emulator": "STORAGE_EMULATOR_HOST",
+}
 
 
 def environment() -> dict[str, str]:
@@ -41,9 +78,8 @@ def environment() -> dict[str, str]:
 def load(values: Mapping[str, str] | None = None, **given: object) -> Settings:
     """Settings from the environment (or ``values``), with ``given`` winning; ``DefinitionError`` if one is wrong."""
     source = os.environ if values is None else values
-    found: dict[str, object] = {
-        name: source[PREFIX + name.upper()] for name in Settings.model_fields if PREFIX + name.upper() in source
-    }
+    found: dict[str, object] = {name: source[known] for name, known in _ELSEWHERE.items() if known in source}
+    found |= {name: source[PREFIX + name.upper()] for name in Settings.model_fields if PREFIX + name.upper() in source}
     try:
         return Settings.model_validate({**found, **given})
     except ValidationError as error:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from shared.domain.documents import copied
 from shared.domain.errors import OwnershipRefused
 from shared.ports.state_store import Delete, Document, Expect, Put, StateStore, Stored, Where
 
@@ -25,12 +25,12 @@ class UnitOfWork:
         """A copy of the document, or None; remembers the version that was seen."""
         place = (collection, key)
         if place in self._written:
-            return copy.deepcopy(self._written[place])
+            return copied(self._written[place])
         if place not in self._read:
             stored = self._store.get(collection, key)
             self._seen[place] = stored.version if stored else 0
             self._read[place] = stored.data if stored else None
-        return copy.deepcopy(self._read[place])
+        return copied(self._read[place])
 
     def query(
         self,
@@ -46,7 +46,7 @@ class UnitOfWork:
     def put(self, collection: str, key: str, data: Mapping[str, Any]) -> None:
         """Keep the whole document for the commit."""
         self._refuse_strangers(collection)
-        self._written[(collection, key)] = copy.deepcopy(dict(data))
+        self._written[(collection, key)] = copied(dict(data))
 
     def delete(self, collection: str, key: str) -> None:
         """Keep the removal for the commit."""

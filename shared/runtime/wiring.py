@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -9,11 +10,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shared.domain.masking import mask
 from shared.ports.channel import Channel
 from shared.ports.clock import Clock
 from shared.ports.definitions import Definitions
 from shared.ports.event_bus import EventBus
+from shared.ports.gauges import Gauges
 from shared.ports.ids import Ids
+from shared.ports.log_reader import LogReader
 from shared.ports.metrics import Metrics
 from shared.ports.object_store import ObjectStore
 from shared.ports.ports import Limits, Ports
@@ -22,8 +26,8 @@ from shared.ports.source import Source
 from shared.ports.sql_engine import SqlEngine
 from shared.ports.state_store import StateStore
 from shared.ports.warehouse import Warehouse
-from shared.runtime import plugins
-from shared.runtime.handling import Runtime, with_state
+from shared.runtime import plugins, signatures
+from shared.runtime.handling import Runtime
 from shared.runtime.logs import EventLog, file_log, stdout_log
 from shared.runtime.service import Service
 from shared.runtime.settings import Settings, environment, load
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from shared.adapters.local.history import LocalHistory
 
 Progress = Callable[[str, int, int], None]
+LOG_NAME = "log.jsonl"  # in the root of a local store
 
 
 def _silent(step: str, done: int, total: int) -> None:
@@ -63,10 +68,11 @@ class Process:
     log: EventLog
     progress: Progress
     together: Callable[[], AbstractContextManager[None]] = nullcontext  # bus and state in one transaction, if they can
+    deferring: Callable[[], AbstractContextManager[None]] | None = None  # commits wait for the next ``together``
 
     def ports(self, service: Service, state: UnitOfWork) -> Ports:
         """The ports a handler of ``service`` gets for one event."""
-        base = Ports(
+        return Ports(
             state=state,
             objects=self.objects,
             warehouse=self.warehouse,
@@ -81,7 +87,6 @@ class Process:
             limits=Limits(rows_per_part=self.settings.rows_per_part),
             progress=self.progress,
         )
-        return with_state(base, state)
 
     def runtime(self) -> Runtime:
         """What handles deliveries."""
@@ -105,11 +110,37 @@ class Process:
             store=self.store,
             clock=self.clock,
             lease_seconds=self.settings.lease_seconds,
+            together=self.together,
+            deferring=None if self.together is nullcontext else self.deferring,
         )
 
     def inspection(self) -> StoreInspection:
         """A look at the store from outside."""
         return inspection_of(self.settings)
+
+    def log_reader(self) -> LogReader:
+        """What the services wrote down."""
+        return log_reader_of(self.settings)
+
+    def gauges(self) -> Gauges:
+        """Where it is written how things stand."""
+        if self.settings.backend == "gcp":
+            from shared.runtime import cloud
+
+            return cloud.gauges_of(self.settings)
+        from shared.adapters.local.gauges import RecordedGauges
+
+        return RecordedGauges(self.metrics)
+
+    def refuse_unsigned(self, signature: str, body: bytes) -> str:
+        """Why a signal is not taken, "" when it is: it must be signed where the settings name a secret."""
+        name = self.settings.signals_secret
+        if not name:
+            return ""
+        secret = self.secrets.get(name)
+        if not secret:
+            return "nobody can be believed: the secret is missing"
+        return signatures.refusal(secret, signature, body, self.clock.now() // 1_000_000)
 
     def close(self) -> None:
         """Give up locks and connections."""
@@ -125,6 +156,39 @@ def build(
     definition_files: Mapping[str, Path] | None = None,
 ) -> Process:
     """A process's ports from its settings. ``definition_files`` puts single files in the place of named ones."""
+    progress = progress or _silent
+    if settings.backend == "gcp":
+        from shared.runtime import cloud
+
+        process = cloud.build(settings, log=log, progress=progress, clock=clock)
+    else:
+        process = _build_local(settings, log, progress, clock, definition_files)
+    if settings.otlp_endpoint:
+        _send_spans(process)
+    return process
+
+
+def _send_spans(process: Process) -> None:
+    """Every handled event becomes a span; those that wait to be sent are sent before the process ends."""
+    from shared.adapters.otlp.spans import OtlpSpans
+
+    settings = process.settings
+
+    def complain(message: str) -> None:
+        process.log.note("spans", "", mask(message))
+
+    spans = OtlpSpans(settings.otlp_endpoint, settings.project_id, settings.version, complain)
+    process.log.listen(lambda line: spans.record(line, process.clock.now() * 1_000))
+    atexit.register(spans.close)
+
+
+def _build_local(
+    settings: Settings,
+    log: EventLog | None,
+    progress: Progress,
+    clock: Clock | None,
+    definition_files: Mapping[str, Path] | None,
+) -> Process:
     from shared.adapters.local.clock import SystemClock
     from shared.adapters.local.event_bus import SqliteEventBus
     from shared.adapters.local.ids import SystemIds
@@ -159,9 +223,10 @@ def build(
         metrics=JsonLinesMetrics(root / "metrics.jsonl", clock),
         clock=clock,
         ids=SystemIds(),
-        log=log or file_log(root / "log.jsonl"),
-        progress=progress or _silent,
+        log=log or file_log(root / LOG_NAME, clock.now),
+        progress=progress,
         together=store_file.together,
+        deferring=store_file.deferring,
     )
 
 
@@ -170,12 +235,23 @@ def build(
 
 def source_of(settings: Settings) -> Source:
     """Where deliveries come from."""
-    from shared.adapters.http.source import HttpSource
     from shared.adapters.local.source import FilesSource, UriSource
 
-    return UriSource(
-        FilesSource(Path(settings.project)), HttpSource(settings.source_timeout_seconds, settings.source_bytes_max)
-    )
+    return UriSource(FilesSource(Path(settings.project)), web_source_of(settings))
+
+
+def web_source_of(settings: Settings) -> Source:
+    """What is fetched over HTTP."""
+    from shared.adapters.http.source import HttpSource
+
+    return HttpSource(settings.source_timeout_seconds, settings.source_bytes_max)
+
+
+def at_rest_of(settings: Settings) -> Callable[[str], bool]:
+    """Tells of a file, by its URI, whether nobody has it open for writing; False where that cannot be told."""
+    from shared.adapters.local.source import FilesSource
+
+    return FilesSource(Path(settings.project)).at_rest
 
 
 BUILT_IN_SOURCES = ("files", "push")
@@ -224,22 +300,32 @@ def channels_of(settings: Settings, secrets: Secrets) -> Mapping[str, Channel]:
 
     teams = TeamsChannel(lambda: secrets.get(settings.teams_webhook_secret))
     known: list[Channel] = [ConsoleChannel(), JsonLinesChannel(Path(settings.root) / "notices.jsonl"), teams]
-    return Channels({channel.name: channel for channel in known}, secrets)
+    return Channels({channel.name: channel for channel in known}, secrets, settings.root)
 
 
 class Channels(Mapping[str, Channel]):
-    """Our own channels by name, and those that packages announce, which are looked for when a name is not ours."""
+    """Our own channels by name, and those that packages announce, which are looked for when a name is not ours.
 
-    def __init__(self, known: dict[str, Channel], secrets: Secrets) -> None:
-        self._known = known
+    What they tell people to type names the store.
+    """
+
+    def __init__(self, known: dict[str, Channel], secrets: Secrets, root: str) -> None:
+        self._known = {name: self._rooted(channel, root) for name, channel in known.items()}
         self._secrets = secrets
+        self._root = root
+
+    @staticmethod
+    def _rooted(channel: Channel, root: str) -> Channel:
+        from shared.adapters.rooted_channel import RootedChannel
+
+        return RootedChannel(channel, root)
 
     def __getitem__(self, name: str) -> Channel:
         """The channel of that name, a package's one made at its first use."""
         if name not in self._known:
             if name not in plugins.announced(plugins.CHANNELS):
                 raise KeyError(name)
-            self._known[name] = plugins.load(plugins.CHANNELS, name)(self._secrets)
+            self._known[name] = self._rooted(plugins.load(plugins.CHANNELS, name)(self._secrets), self._root)
         return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -249,6 +335,17 @@ class Channels(Mapping[str, Channel]):
     def __len__(self) -> int:
         """How many there are."""
         return len(list(iter(self)))
+
+
+def log_reader_of(settings: Settings) -> LogReader:
+    """What the services wrote down."""
+    if settings.backend == "gcp":
+        from shared.runtime import cloud
+
+        return cloud.log_reader_of(settings)
+    from shared.adapters.local.log_reader import FileLogReader
+
+    return FileLogReader(Path(settings.root) / LOG_NAME)
 
 
 def history(settings: Settings) -> LocalHistory:
@@ -262,4 +359,5 @@ def history(settings: Settings) -> LocalHistory:
 @cache
 def process() -> Process:
     """The process behind a function's entry point, built at its first request."""
-    return build(load(), log=stdout_log())
+    settings = load()
+    return build(settings, log=None if settings.backend == "gcp" else stdout_log())

@@ -30,6 +30,16 @@ class SqlEngineSuite:
         found = engine.select("SELECT UPPER(a) AS a, n + 1 AS m, _mend_row FROM batch WHERE n IS NOT NULL", ROWS)
         assert found.sort_by("_mend_row").to_pydict() == {"a": ["X", None], "m": [2, 3], "_mend_row": [1, 2]}
 
+    def test_values_are_of_all_rows_together(self, engine: SqlEngine) -> None:
+        queries = ["SELECT COUNT(*) FROM batch", "SELECT SUM(n) FROM batch", "SELECT MAX(a) FROM batch WHERE n > 9"]
+        assert engine.values(queries, [ROWS.slice(0, 0), ROWS, ROWS]) == [6, 6, None]
+
+    def test_a_value_that_fails_tells_no_cell(self, engine: SqlEngine) -> None:
+        for query in ("SELECT SUM(CAST(a AS INT64)) FROM batch", "SELECT a FROM batch", "SELECT a FROM other"):
+            with pytest.raises(TerminalError) as error:
+                engine.values([query], [ROWS])
+            assert "secret" not in str(error.value)
+
     def test_no_rows_keep_their_columns(self, engine: SqlEngine) -> None:
         found = engine.select("SELECT a, n FROM batch", ROWS.slice(0, 0))
         assert (found.num_rows, found.column_names) == (0, ["a", "n"])

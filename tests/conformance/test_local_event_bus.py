@@ -16,13 +16,13 @@ from shared.adapters.local.event_bus import SqliteEventBus
 from shared.adapters.local.store_file import StoreFile
 from shared.ports.clock import Clock
 from shared.ports.event_bus import EventBus, Message
-from tests.conformance.event_bus_suite import A, EventBusSuite
+from tests.conformance.event_bus_suite import A, EventBusSuite, OrderingKeysSuite
 from tests.conformance.turned_clock import TurnedClock
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class TestSqliteEventBus(EventBusSuite):
+class TestSqliteEventBus(EventBusSuite, OrderingKeysSuite):
     """No known differences."""
 
     @pytest.fixture

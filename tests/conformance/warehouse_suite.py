@@ -5,6 +5,7 @@ The properties compare the table with a model in plain Python after random jobs 
 
 import itertools
 import random
+from typing import ClassVar
 
 import pyarrow as pa
 import pytest
@@ -27,9 +28,11 @@ from tests.conformance.warehouse_rows import (
     rows_of,
 )
 
-relaxed = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+
+def relaxed(examples: int) -> settings:
+    """A warehouse takes its time, and is asked more than once in one test."""
+    return settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 batches = st.lists(
     st.lists(st.fixed_dictionaries({"k": st.integers(0, 5), "v": st.text("abc", max_size=2)}), max_size=6),
@@ -40,6 +43,8 @@ batches = st.lists(
 
 class WarehouseSuite:
     """Subclasses supply ``warehouse`` and ``put``, which writes a Parquet file into its object store."""
+
+    examples: ClassVar[int] = 25  # of each property
 
     @pytest.fixture
     def warehouse(self) -> Warehouse:
@@ -106,18 +111,19 @@ class WarehouseSuite:
             (None, None, "b2"),
         ]
 
-    @relaxed
-    @given(contents=batches, chance=st.randoms(use_true_random=False))
-    def test_upserts_in_any_order(
-        self, warehouse: Warehouse, files: Files, contents: list[list[Row]], chance: random.Random
-    ) -> None:
-        rows = rows_of(contents)
-        table = f"travel.t{next(numbers)}"
-        order = list(rows)
-        chance.shuffle(order)
-        for batch in order:
-            warehouse.run(files.job("upsert", batch, rows[batch], seq="s" + batch[1:], table=table))
-        assert content(warehouse, table) == placed(newest(itertools.chain(*rows.values())))
+    def test_upserts_in_any_order(self, warehouse: Warehouse, files: Files) -> None:
+        @relaxed(self.examples)
+        @given(contents=batches, chance=st.randoms(use_true_random=False))
+        def hold(contents: list[list[Row]], chance: random.Random) -> None:
+            rows = rows_of(contents)
+            table = f"travel.t{next(numbers)}"
+            order = list(rows)
+            chance.shuffle(order)
+            for batch in order:
+                warehouse.run(files.job("upsert", batch, rows[batch], seq="s" + batch[1:], table=table))
+            assert content(warehouse, table) == placed(newest(itertools.chain(*rows.values())))
+
+        hold()
 
     def test_overwrite_shows_the_newest(self, warehouse: Warehouse, files: Files) -> None:
         assert warehouse.run(files.job("overwrite", "b2", [{"k": 2, "v": "b"}])).rows == 1
@@ -130,18 +136,19 @@ class WarehouseSuite:
         assert warehouse.run(files.job("overwrite", "b2", [{"k": 2, "v": "b"}])).rows == 0
         assert content(warehouse) == [], "the empty delivery is the newest"
 
-    @relaxed
-    @given(contents=batches, chance=st.randoms(use_true_random=False))
-    def test_overwrites_in_any_order(
-        self, warehouse: Warehouse, files: Files, contents: list[list[Row]], chance: random.Random
-    ) -> None:
-        rows = rows_of(contents)
-        table = f"travel.t{next(numbers)}"
-        order = list(rows)
-        chance.shuffle(order)
-        for batch in order:
-            warehouse.run(files.job("overwrite", batch, rows[batch], seq="s" + batch[1:], table=table))
-        assert content(warehouse, table) == placed(rows[max(rows)])
+    def test_overwrites_in_any_order(self, warehouse: Warehouse, files: Files) -> None:
+        @relaxed(self.examples)
+        @given(contents=batches, chance=st.randoms(use_true_random=False))
+        def hold(contents: list[list[Row]], chance: random.Random) -> None:
+            rows = rows_of(contents)
+            table = f"travel.t{next(numbers)}"
+            order = list(rows)
+            chance.shuffle(order)
+            for batch in order:
+                warehouse.run(files.job("overwrite", batch, rows[batch], seq="s" + batch[1:], table=table))
+            assert content(warehouse, table) == placed(rows[max(rows)])
+
+        hold()
 
     def test_several_files_are_one_job(self, warehouse: Warehouse, files: Files) -> None:
         first = files.job("append", "b1", [{"k": 1, "v": "x"}])
@@ -149,6 +156,20 @@ class WarehouseSuite:
         assert warehouse.run(first._replace(files=first.files + second.files)).rows == 2
         assert warehouse.run(first._replace(job_id="none", files=())).rows == 0
         assert content(warehouse, TABLE, "k") == [(1,), (2,)]
+
+    def test_a_job_that_brings_nothing_makes_no_table(self, warehouse: Warehouse, files: Files) -> None:
+        """As load runs to keep a job from being done: a table without its key would refuse every later upsert."""
+        job = files.job("upsert", "b1", [{"k": 1, "v": "x"}])
+        halted = LoadJob("halted", TABLE, "append", (), (), (), "b1", "b1")
+        first = warehouse.run(halted)
+        assert (first.rows, first.repeated) == (0, False)
+        assert warehouse.run(halted).repeated
+        assert warehouse.run(job._replace(job_id="halted")).repeated
+        assert warehouse.describe(TABLE) is None
+        assert list(warehouse.rows_with_keys(TABLE, job.files, ("k",))) == []
+        assert warehouse.run(job).rows == 1
+        assert warehouse.run(halted._replace(job_id="halted too")).rows == 0
+        assert content(warehouse, TABLE, "k") == [(1,)]
 
     def test_a_job_that_fails_changes_nothing(self, warehouse: Warehouse, files: Files) -> None:
         warehouse.run(files.job("upsert", "b1", [{"k": 1, "v": "x"}]))
@@ -174,40 +195,44 @@ class WarehouseSuite:
 
     # ── undo ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @relaxed
-    @given(contents=batches, chance=st.randoms(use_true_random=False))
-    def test_withdrawn_appends_leave_no_trace(
-        self, warehouse: Warehouse, files: Files, contents: list[list[Row]], chance: random.Random
-    ) -> None:
-        rows = rows_of(contents)
-        table = f"travel.t{next(numbers)}"
-        jobs = {batch: files.job("append", batch, rows[batch], seq="s" + batch[1:], table=table) for batch in rows}
-        for job in jobs.values():
-            warehouse.run(job)
-        gone = chance.sample(sorted(rows), chance.randint(0, len(rows)))
-        for batch in gone:
-            done = warehouse.withdraw(jobs[batch]._replace(job_id=f"undo {table} {batch}"), [])
-            assert done.rows == len(rows[batch])
-        assert content(warehouse, table) == placed(row for batch in rows if batch not in gone for row in rows[batch])
+    def test_withdrawn_appends_leave_no_trace(self, warehouse: Warehouse, files: Files) -> None:
+        @relaxed(self.examples)
+        @given(contents=batches, chance=st.randoms(use_true_random=False))
+        def hold(contents: list[list[Row]], chance: random.Random) -> None:
+            rows = rows_of(contents)
+            table = f"travel.t{next(numbers)}"
+            jobs = {batch: files.job("append", batch, rows[batch], seq="s" + batch[1:], table=table) for batch in rows}
+            for job in jobs.values():
+                warehouse.run(job)
+            gone = chance.sample(sorted(rows), chance.randint(0, len(rows)))
+            for batch in gone:
+                done = warehouse.withdraw(jobs[batch]._replace(job_id=f"undo {table} {batch}"), [])
+                assert done.rows == len(rows[batch])
+            assert content(warehouse, table) == placed(
+                row for batch in rows if batch not in gone for row in rows[batch]
+            )
 
-    @relaxed
-    @given(contents=batches, chance=st.randoms(use_true_random=False))
-    def test_withdrawn_upserts_leave_no_trace(
-        self, warehouse: Warehouse, files: Files, contents: list[list[Row]], chance: random.Random
-    ) -> None:
-        rows = rows_of(contents)
-        table = f"travel.t{next(numbers)}"
-        jobs = {batch: files.job("upsert", batch, rows[batch], seq="s" + batch[1:], table=table) for batch in rows}
-        loads = list(rows)
-        chance.shuffle(loads)
-        for batch in loads:
-            warehouse.run(jobs[batch])
-        kept = set(rows)
-        for batch in chance.sample(sorted(rows), chance.randint(0, len(rows))):
-            kept.discard(batch)
-            restore = [path for other in sorted(kept) for path in jobs[other].files]
-            warehouse.withdraw(jobs[batch]._replace(job_id=f"undo {table} {batch}"), restore)
-            assert content(warehouse, table) == placed(newest(row for other in kept for row in rows[other]))
+        hold()
+
+    def test_withdrawn_upserts_leave_no_trace(self, warehouse: Warehouse, files: Files) -> None:
+        @relaxed(self.examples)
+        @given(contents=batches, chance=st.randoms(use_true_random=False))
+        def hold(contents: list[list[Row]], chance: random.Random) -> None:
+            rows = rows_of(contents)
+            table = f"travel.t{next(numbers)}"
+            jobs = {batch: files.job("upsert", batch, rows[batch], seq="s" + batch[1:], table=table) for batch in rows}
+            loads = list(rows)
+            chance.shuffle(loads)
+            for batch in loads:
+                warehouse.run(jobs[batch])
+            kept = set(rows)
+            for batch in chance.sample(sorted(rows), chance.randint(0, len(rows))):
+                kept.discard(batch)
+                restore = [path for other in sorted(kept) for path in jobs[other].files]
+                warehouse.withdraw(jobs[batch]._replace(job_id=f"undo {table} {batch}"), restore)
+                assert content(warehouse, table) == placed(newest(row for other in kept for row in rows[other]))
+
+        hold()
 
     def test_withdrawal_puts_back_rows_that_were_there_before(
         self, warehouse: Warehouse, files: Files, put: Put

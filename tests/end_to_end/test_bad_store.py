@@ -1,6 +1,7 @@
 """A store that cannot be used as it should: a clear end, exit code 1, and nothing lost once it can be again."""
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.command import MEND
 from tests.end_to_end.orders import GOOD, Orders
 from tests.unit.mend.small_project import HEADER, lines
 
@@ -38,8 +40,8 @@ def mounted(mount: str) -> tuple[str, ...]:
 
 
 def assert_mended(orders: Orders) -> None:
-    """Everything is there once the store can be used again."""
-    assert orders.run_it().code == 0
+    """Everything is there once the store can be used again; what it refused is tried again after a pause."""
+    assert orders.run_it("--wait", "60").code == 0
     orders.assert_rows(loaded=30)
 
 
@@ -71,7 +73,9 @@ def test_a_full_disk(orders: Orders, size: str) -> None:
     assert any(word in ended.err for word in ("disk is full", "No space left", "disk space"))
     shutil.rmtree(orders.root)
     kept.rename(orders.root)
-    assert orders.run_it().code == 0
+    # What the full disk refused is tried again after a pause; this run waits for it.
+    again = orders.mend("run", "pipelines/orders.yaml", "--root", "store", "--wait", "60")
+    assert again.code == 0, again.said
     orders.assert_rows(loaded=12_030)
 
 
@@ -159,7 +163,7 @@ def _as_nobody(orders: Orders) -> tuple[str, ...]:
     """What runs a command as somebody whom permissions bind; nothing is needed unless we are root."""
     if os.geteuid() != 0:
         return ()
-    needs(*NOBODY, "true")
+    needs(*NOBODY, "test", "-r", str(MEND))  # a checkout in a folder that is ours alone is nobody's to run
     reachable = subprocess.run([*NOBODY, "ls", str(orders.folder)], capture_output=True, check=False).returncode == 0
     if not reachable:
         for parent in orders.folder.parents:
@@ -168,3 +172,51 @@ def _as_nobody(orders: Orders) -> tuple[str, ...]:
     for path in (orders.folder, *orders.folder.rglob("*")):
         os.chown(path, 65534, 65534)
     return NOBODY
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9])
+def test_a_page_that_is_lost(orders: Orders, share: float) -> None:
+    """The doctor counts what can still be read, and its own command brings the rows back from the kept deliveries."""
+    path = orders.root / ".mend" / "store.db"
+    whole = _whole_documents(path)
+    content = bytearray(path.read_bytes())
+    page = int(share * len(content) / 4096) * 4096
+    content[page : page + 4096] = bytes(4096)
+    path.write_bytes(content)
+    doctor = orders.mend("doctor", "--root", "store", "--json")
+    assert doctor.code == 1, doctor.said
+    told = " ".join(finding["what"] for finding in doctor.json["findings"])
+    readable = {name: int(count) for name, count in re.findall(r"(\w+) (\d+)[,\s]", f"{told} ")}
+    assert "can still be read" in told
+    assert sum(readable.values()) > 0
+    assert all(readable.get(name, 0) <= count for name, count in whole.items())
+    advice = " ".join(finding["do"] for finding in doctor.json["findings"])
+    again = re.search(r"mend (run pipelines/orders\.yaml --root) NEW (--uri) '([^']+)'", advice)
+    assert again is not None, advice
+    ended = orders.mend(*again.group(1).split(), "new", again.group(2), again.group(3))
+    assert ended.code == 0, ended.said
+    assert "20 rows read = 20 loaded" in ended.out
+
+
+def _whole_documents(path: Path) -> dict[str, int]:
+    """How many documents each collection has; afterwards everything is in the one file."""
+    with sqlite3.connect(path) as connection:
+        found = dict(connection.execute("SELECT collection, count(*) FROM documents GROUP BY 1").fetchall())
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    return found
+
+
+def test_a_quarter_of_a_warehouse(orders: Orders) -> None:
+    """Most of the warehouse's file is lost: the run ends clearly, and goes on once it is back."""
+    path = orders.root / "warehouse.duckdb"
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 4])
+    for command in (("run", "pipelines/orders.yaml", "--wait", "0"), ("audit",)):
+        ended = orders.mend(*command, "--root", "store")
+        assert ended.code == 1, ended.said
+        assert "Traceback" not in ended.said
+        assert "warehouse.duckdb cannot be opened" in ended.err
+        assert "put back a copy" in ended.err
+    path.write_bytes(content)
+    assert_mended(orders)

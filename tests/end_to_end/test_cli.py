@@ -17,7 +17,8 @@ pytestmark = pytest.mark.slow
 COMMANDS = (
     "demo", "init", "check", "run", "up", "publish", "signal", "status", "incidents", "explain", "approve", "reject",
     "quarantine", "quarantine list", "quarantine show", "quarantine export", "quarantine release", "replay", "undo",
-    "audit", "doctor",
+    "audit", "doctor", "taxonomy", "feedback", "knowledge", "knowledge add", "knowledge import", "knowledge list",
+    "knowledge search", "knowledge show", "knowledge remove", "knowledge export",
 )  # fmt: skip
 COUNTS = ("rows_read", "rows_loaded", "rows_quarantined", "rows_discarded", "rows_in_flight")
 DONE, FAILED, USAGE, WAITING = 0, 1, 2, 3
@@ -70,7 +71,7 @@ def test_help(tmp_path: Path, command: str) -> None:
     ended = mend(*command.split(), "--help", cwd=tmp_path)
     assert ended.code == DONE
     assert ended.out.startswith(f"Usage: mend {command}")
-    assert command == "quarantine" or "--json" in ended.out
+    assert command in ("quarantine", "knowledge") or "--json" in ended.out
     assert list(tmp_path.iterdir()) == []
 
 
@@ -88,7 +89,8 @@ def test_the_list_of_commands(tmp_path: Path) -> None:
     [
         ("nonsense",), ("run",), ("run", "x.yaml", "--nonsense"), ("quarantine", "nonsense"), ("--nonsense",),
         ("run", "x.yaml", "--wait", "soon"), ("audit", "too", "much"), ("init", "x", "--mode", "sometimes"),
-        ("quarantine", "show", "b1", "--limit", "0"),
+        ("quarantine", "show", "b1", "--limit", "0"), ("feedback", "i1", "--class", "nonsense"),
+        ("knowledge", "nonsense"),
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -110,7 +112,9 @@ def test_wrong_usage(tmp_path: Path, arguments: tuple[str, ...]) -> None:
         (("quarantine", "export", "BATCH", "rows.csv", "--replace"), DONE),
         (("explain", "i00000000dead"), USAGE), (("quarantine", "show", "b00000000dead"), USAGE),
         (("approve", "r00000000dead"), USAGE), (("reject", "r00000000dead"), USAGE), (("undo", "r00000000dead"), USAGE),
-        (("replay", "e00000000dead"), USAGE),
+        (("replay", "e00000000dead"), USAGE), (("feedback", "i00000000dead", "--right"), USAGE),
+        (("knowledge", "list"), DONE), (("knowledge", "search", "permission"), DONE),
+        (("knowledge", "show", "k00000000dead"), USAGE), (("knowledge", "import", "nothing.csv"), USAGE),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )  # fmt: skip

@@ -64,6 +64,10 @@ class Demo:
         assert ended.code == 0, ended.said
         return {**ended.json, "seconds": 0}
 
+    def inputs(self) -> set[str]:
+        """Where its deliveries came from."""
+        return {batch["input"] for batch in self.mend("status").json["batches"]}
+
     def without_ids(self) -> Any:
         """The result as far as it must be the same each time."""
         waiting = [{key: each[key] for key in ("cause", "where", "rows")} for each in self.result["waiting"]]
@@ -103,8 +107,10 @@ def test_the_tables_are_true(demo: Demo, dataset: Dataset) -> None:
 def test_a_second_time_it_is_the_same(demo: Demo, tmp_path: Path) -> None:
     again = Demo(tmp_path / "there")
     assert again.without_ids() == demo.without_ids()
+    # Ids are derived from addresses: they differ where another program held the source's usual port.
+    drop = [] if again.inputs() == demo.inputs() else ["_mend_batch", "_mend_seq"]
     for name in TABLES:
-        assert again.tables[name].equals(demo.tables[name]), name
+        assert again.tables[name].drop(drop).equals(demo.tables[name].drop(drop)), name
 
 
 def test_what_it_prints_can_be_typed(demo: Demo) -> None:

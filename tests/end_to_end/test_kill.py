@@ -25,15 +25,15 @@ RANDOM_MOMENTS = {"orders": 10, "visits": 7, "stock": 3}
 KILLS_IN_A_ROW = {"orders": (2, 3), "visits": (3,), "stock": (2,)}
 SEEN = {
     "copied": "objects/raw/**/*.csv",
-    "staged": "objects/staged/*/a1/*.parquet",
+    "staged": "objects/staged/*/a0001/*.parquet",
     "quarantined": "objects/quarantine/*/*/*.parquet",
-    "passed": "objects/passed/*/a1/*.parquet",
-    "writing": "objects/**/.*",
-    "shaped": "objects/loaded/*/a1/*.parquet",
-    "replaced": "objects/before/*/*.parquet",
-    "mended": "objects/staged/*/a2/*.parquet",
-    "mended-shaped": "objects/loaded/*/a2/*.parquet",
-    "repairs": "objects/repairs/*/*.parquet",
+    "passed": "objects/passed/*/a0001/*.parquet",
+    "writing": "objects/.unfinished/*",
+    "intended": "objects/manifests/*/*.a0001.json",
+    "replaced": "objects/before/*/*/*.parquet",
+    "mended": "objects/staged/*/a0002/*.parquet",
+    "mended-intended": "objects/manifests/*/*.a0002.json",
+    "repairs": "objects/repairs/*/*/*.parquet",
     "warehouse": "warehouse.duckdb.wal",
 }
 
@@ -120,7 +120,7 @@ def test_killed_several_times_in_a_row(
 
 @pytest.mark.parametrize(
     ("pipeline", "sight"),
-    [("orders", sight) for sight in SEEN] + [("visits", "shaped"), ("visits", "warehouse"), ("stock", "warehouse")],
+    [("orders", sight) for sight in SEEN] + [("visits", "intended"), ("visits", "warehouse"), ("stock", "warehouse")],
 )
 def test_killed_when_something_has_just_appeared(
     shop: Shop, undisturbed: Callable[[str], Undisturbed], tmp_path: Path, pipeline: str, sight: str
@@ -129,8 +129,10 @@ def test_killed_when_something_has_just_appeared(
     mine = shop.copy(tmp_path / "shop")
     known = set(mine.root.glob(SEEN[sight]))
     running = Running(*mine.arguments(pipeline), cwd=mine.folder)
-    seen = until(lambda: running.ended or bool(set(mine.root.glob(SEEN[sight])) - known), SECONDS_MAX, pause=0.0005)
+    seen: set[Path] = set()
+    until(lambda: bool(seen.update(set(mine.root.glob(SEEN[sight])) - known) or seen) or running.ended, SECONDS_MAX, 0)
     running.kill()
-    assert seen
     assert running.wait().code in {-9, 3}
+    # What is gone again within a millisecond may be missed on a busy machine; what stays is seen, or was never there.
+    assert seen or sight in {"writing", "warehouse"}, f"nothing like {SEEN[sight]} has appeared"
     finish(mine, pipeline, expected)

@@ -68,7 +68,7 @@ def test_one_is_killed_while_another_works(shop: Shop, alone: Shop, tmp_path: Pa
     mine = shop.copy(tmp_path / "shop")
     first, second = (Running(*mine.arguments("orders"), cwd=mine.folder) for _ in range(2))
     seen = mine.root / "objects" / "passed"
-    while not any(seen.glob("*/a1/*.parquet")) and not first.ended:
+    while not any(seen.glob("*/a0001/*.parquet")) and not first.ended:
         pass
     first.kill()
     first.wait()

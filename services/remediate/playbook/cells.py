@@ -32,6 +32,12 @@ def failing_texts(case: Case, remedy: str) -> tuple[Column, str, pl.DataFrame] |
     return None if values.height == 0 or values.height > DISTINCT_MAX else (column, staged, values)
 
 
+def mixed(case: Case) -> bool:
+    """True when cells of the column prove both ways to read it, so that those which fit both may mean either."""
+    told = case.finding.evidence("two_readings")
+    return isinstance(told, dict) and bool(told.get("mixed"))
+
+
 def allowed(column: Column, remedy: str) -> bool:
     """True unless the contract lists the column's repairs and leaves this one out."""
     return column.allowed_repairs is None or remedy in column.allowed_repairs

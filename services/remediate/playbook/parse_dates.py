@@ -6,7 +6,8 @@ from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 from services.remediate.plans import Case, Fit, Plan, Played
-from services.remediate.playbook.cells import failing_texts, plan_of_mapping, share_explained
+from services.remediate.playbook.cells import failing_texts, mixed, plan_of_mapping, share_explained
+from shared.domain.contract_formats import exchanged_order
 from shared.domain.remedy import Tier
 
 if TYPE_CHECKING:
@@ -47,9 +48,13 @@ class _ParseDates(Played):
         if found is None or found[0].logical_type not in ("date", "timestamp", "time"):
             return None
         column, staged, values = found
+        if column.strptime_format.startswith("%Y-") and exchanged_order(column.strptime_format).startswith("%Y-%m-%d"):
+            return None  # ISO would be read as another day there
         chosen, confidence = choose(values, column.logical_type, _verdict(case))
         if not chosen:
             return None
+        if mixed(case):  # both orders are proven: what fits both stays as it is
+            chosen = [_decided(read, values.get_column("value"), column.logical_type) for read in chosen]
         new_texts = pl.select(pl.coalesce([read.parsed for read in chosen])).to_series()
         mapping = values.select(pl.col("value").alias("old")).with_columns(
             new_texts.alias("new"), pl.lit(confidence).alias("confidence")
@@ -62,6 +67,18 @@ class _ParseDates(Played):
         return plan_of_mapping(
             case, self.name, column, staged, mapping.drop_nulls("new"), sentence, {"formats": formats}, sure
         )
+
+
+def _decided(read: Read, texts: pl.Series, logical_type: str) -> Read:
+    """The reading without the texts that mean another day with day and month exchanged."""
+    import polars as pl
+
+    exchanged = exchanged_order(read.format)
+    if not exchanged:
+        return read
+    other = _parse(texts, exchanged, logical_type)
+    keep = other.is_null() | (other == read.parsed)
+    return read._replace(parsed=pl.select(pl.when(keep).then(read.parsed)).to_series())
 
 
 def _plain(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from services.remediate.plans import Case, Fit, Plan, Played
-from services.remediate.playbook.cells import failing_texts, plan_of_mapping, share_explained
+from services.remediate.playbook.cells import failing_texts, mixed, plan_of_mapping, share_explained
 from shared.domain.remedy import Tier
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _SPACE = "[ \u00a0\u202f\u2009]"
 _CURRENCY = "(?:[$€£¥₹]|CHF|EUR|USD|GBP|kr)"
+_EITHER = r"^[+-]?[1-9]\d{0,2}[.,]\d{3}$"  # thousands or three decimals
 _PLAIN = r"^[+-]?(?:\d+(?:\.\d+)?|\.\d+)$"
 
 
@@ -49,6 +50,9 @@ class _ParseNumbers(Played):
         if parsed is None:
             return None
         numbers, names, confidence = parsed
+        if mixed(case):  # both decimal marks are proven: what fits both stays as it is
+            doubtful = values.get_column("value").str.strip_chars().str.contains(_EITHER)
+            numbers = pl.select(pl.when(~doubtful).then(numbers)).to_series()
         if case.decimal_comma:
             numbers = numbers.str.replace(".", ",", literal=True)
         mapping = values.select(pl.col("value").alias("old")).with_columns(

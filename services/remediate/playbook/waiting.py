@@ -68,8 +68,8 @@ class _Release(Played):
 
 def waiver(check: str, column: str) -> str:
     """What validate calls the acceptance of a finding; "" when it cannot be accepted."""
-    if check == "shift":
-        return f"shift:{column}" if column else "shift"
+    if check == "shift" or check.startswith("quality:"):
+        return f"{check}:{column}" if column else check
     if check in ("missing_columns", "unexpected_columns"):
         return ""
     return check if check in ("delivery_complete", "row_count", "score") else "rows"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import fnmatch
 import io
 import os
@@ -84,6 +85,24 @@ class FilesSource:
                 os.close(descriptor)
                 raise _failure(uri, OSError(errno.EINVAL, "not a regular file"))
             return cast("BinaryIO", io.BufferedReader(_File(os.fdopen(descriptor, "rb", 0), uri), _BUFFER_BYTES))
+
+    def at_rest(self, uri: str) -> bool:
+        """True when the system says that nobody has the file open for writing; False also when it cannot tell."""
+        lease = getattr(fcntl, "F_SETLEASE", None)  # Linux grants it on a file of one's own that nobody writes
+        if lease is None or uri.lower().startswith(("http://", "https://")):
+            return False
+        try:
+            descriptor = os.open(self._root / _path_of(uri), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except (OSError, ForeignFailure):
+            return False
+        try:
+            fcntl.fcntl(descriptor, lease, fcntl.F_RDLCK)
+            fcntl.fcntl(descriptor, lease, fcntl.F_UNLCK)
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
 
     def _add(self, found: dict[str, Found], path: str, must_be_there: bool) -> None:
         try:

@@ -1,13 +1,16 @@
-"""Row-wise SQL in a DuckDB that knows nothing but the rows it is given."""
+"""SQL in a DuckDB that knows nothing but the rows it is given."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 from shared.domain.errors import TerminalError
 from shared.domain.masking import mask
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
     from sqlglot import exp
 
@@ -16,6 +19,7 @@ _SHUT_IN: Final = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
+    "temp_directory": "",  # nothing of a cell is written to a disk by the way
     "threads": "1",
 }
 # Functions that sqlglot passes on unread, and that look at nothing but their arguments.
@@ -32,19 +36,59 @@ class DuckDbSqlEngine:
 
     def select(self, sql: str, batch: pa.Table) -> pa.Table:
         """The rows of a GoogleSQL ``SELECT … FROM batch``; the time zone is UTC."""
+        local = _local(sql)
+        with self._shut_in("the transform") as connection:
+            connection.register("batch", batch)
+            return connection.sql(local).to_arrow_table()
+
+    def values(self, queries: Sequence[str], rows: Iterable[pa.Table]) -> list[Any]:
+        """The single value of each query over all rows."""
+        local = [_local_query(sql) for sql in queries]
+        with self._shut_in("the query") as connection:
+            for number, part in enumerate(rows):
+                connection.register("part", part)
+                made = "INSERT INTO batch" if number else "CREATE TABLE batch AS"
+                connection.execute(f"{made} SELECT * FROM part")
+                connection.unregister("part")
+            return [_single(connection.execute(sql).fetchmany(2)) for sql in local]
+
+    @contextmanager
+    def _shut_in(self, what: str) -> Iterator[duckdb.DuckDBPyConnection]:
         import duckdb
 
-        local = _local(sql)
         connection = duckdb.connect(":memory:", config={**_SHUT_IN, "memory_limit": f"{self._memory_mb}MB"})
         try:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET lock_configuration = true")
-            connection.register("batch", batch)
-            return connection.sql(local).to_arrow_table()
+            yield connection
         except duckdb.Error as error:
-            raise TerminalError(f"the transform failed: {mask(str(error).splitlines()[0])}") from None
+            raise TerminalError(f"{what} failed: {mask(str(error).splitlines()[0])}") from None
         finally:
             connection.close()
+
+
+def _single(found: list[tuple[Any, ...]]) -> Any:
+    if len(found) != 1 or len(found[0]) != 1:
+        raise TerminalError("the query must give one value: one row with one column")
+    return found[0][0]
+
+
+def _local_query(sql: str) -> str:
+    """The query in DuckDB's SQL; ``TerminalError`` unless it only reads from ``batch``."""
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    try:
+        statements = sqlglot.parse(sql, read="bigquery")
+        if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+            raise TerminalError("the query is not one SELECT")
+        _check_reach(statements[0], "the query", {each.alias for each in statements[0].find_all(exp.CTE)})
+        return statements[0].sql(dialect="duckdb")
+    except SqlglotError as error:
+        raise TerminalError(f"the query cannot be translated: {mask(str(error))}") from None
+    except RecursionError:
+        raise TerminalError("the query cannot be translated: it is nested too deeply") from None
 
 
 def _local(sql: str) -> str:
@@ -65,14 +109,15 @@ def _local(sql: str) -> str:
         raise TerminalError("the transform cannot be translated: it is nested too deeply") from None
 
 
-def _check_reach(query: exp.Select) -> None:
+def _check_reach(query: exp.Query, what: str = "the transform", local: Collection[str] = ()) -> None:
     """Tables that are not the batch, table functions, statements inside, and functions that nobody knows."""
     from sqlglot import exp
 
     for node in query.walk():
-        if isinstance(node, exp.Table) and (node.name != "batch" or node.db or node.catalog):
-            raise TerminalError("the transform reads something else than batch")
+        known = isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier) and node.name in {"batch", *local}
+        if isinstance(node, exp.Table) and (not known or node.db or node.catalog):
+            raise TerminalError(f"{what} reads something else than batch")
         if isinstance(node, exp.DML | exp.DDL | exp.Command | exp.Into) and not isinstance(node, exp.Query):
-            raise TerminalError("the transform does something else than read")
+            raise TerminalError(f"{what} does something else than read")
         if isinstance(node, exp.Anonymous) and node.name.lower() not in _PLAIN_FUNCTIONS:
-            raise TerminalError(f"the transform calls {mask(node.name.lower(), 60)}, which is not known here")
+            raise TerminalError(f"{what} calls {mask(node.name.lower(), 60)}, which is not known here")

@@ -15,6 +15,7 @@ from shared.ports.state_store import Delete, Expect, Put, Stored, StoreLimits, W
 INDEXES_MAX = 64
 NESTING_MAX = 20  # as Firestore
 
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _OPERATORS = {"==": "=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _UPSERT = """INSERT INTO documents VALUES (?, ?, ?, ?)
@@ -174,7 +175,7 @@ def _encoded(document: Mapping[str, Any], place: str) -> str:
     """The document as JSON text that reads back as the same document."""
     _check_value(dict(document), place, 0)
     try:
-        text = json.dumps(dict(document), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _JSON.encode(dict(document))
         text.encode()
     except UnicodeEncodeError as error:
         raise InvariantBroken(f"{place}: text with half a surrogate pair; clean it before it becomes state") from error
@@ -182,7 +183,8 @@ def _encoded(document: Mapping[str, Any], place: str) -> str:
 
 
 def _check_value(value: Any, place: str, depth: int) -> None:
-    if value is None or isinstance(value, str | bool):
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
         return
     if isinstance(value, int):
         check(-(2**63) <= value < 2**63, f"{place}: a whole number has at most 64 bits")
@@ -192,10 +194,13 @@ def _check_value(value: Any, place: str, depth: int) -> None:
         check(depth < NESTING_MAX, f"{place}: at most {NESTING_MAX} levels of nesting")
         for key, each in value.items():
             check(isinstance(key, str), f"{place}: a field's name is text")
-            _check_value(each, place, depth + 1)
+            if type(each) is not str:
+                _check_value(each, place, depth + 1)
     elif isinstance(value, list | tuple):
         check(depth < NESTING_MAX, f"{place}: at most {NESTING_MAX} levels of nesting")
         for each in value:
-            _check_value(each, place, depth + 1)
+            if type(each) is not str:
+                _check_value(each, place, depth + 1)
     else:
-        check(False, f"{place}: {type(value).__name__} cannot be stored; give text, a number, a list or a mapping")
+        cannot = f"{place}: {kind.__name__} cannot be stored; give text, a number, a list or a mapping"
+        check(isinstance(value, str), cannot)

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,6 +117,7 @@ class _Connection(sqlite3.Connection):
 
     depth = 0
     durable = True
+    deferring = False
 
 
 class StoreFile:
@@ -158,6 +160,7 @@ class StoreFile:
         death of the process) may take it back whole, which is right for leases and acknowledgements.
         """
         connection = self._connection()
+        durable = durable and not connection.deferring
         nested = connection.depth > 0
         opening = f"SAVEPOINT part{connection.depth}" if nested else "BEGIN IMMEDIATE"
         closing = f"RELEASE part{connection.depth}" if nested else "COMMIT"
@@ -202,6 +205,20 @@ class StoreFile:
         with self.writing():
             yield
 
+    @contextmanager
+    def deferring(self) -> Iterator[None]:
+        """What this thread commits meanwhile reaches the disk with its next durable transaction after that.
+
+        The file keeps the order of commits: a power failure takes back the last ones, never one in their midst. So
+        whoever acknowledges in a durable transaction afterwards acknowledges only what is on the disk.
+        """
+        connection = self._connection()
+        connection.deferring = True
+        try:
+            yield
+        finally:
+            connection.deferring = False
+
     def problems(self) -> list[str]:
         """What SQLite finds wrong with the file; [] when it is whole. Reads all of it."""
         with self.reading() as connection:
@@ -220,6 +237,8 @@ class StoreFile:
         self._pid = os.getpid()
         self._local = threading.local()
         self._open: WeakSet[_Connection] = WeakSet()
+        # A process that ends leaves one whole file and no log beside it.
+        weakref.finalize(self, _close_own, self._pid, self._open)
         self._writers = threading.Lock()
 
     def _connection(self) -> _Connection:
@@ -261,6 +280,7 @@ class StoreFile:
             raise StoreUnavailable(f"store {self.path}: this file system cannot share it; use a local disk")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
         if self._version(connection) < SCHEMA_VERSION:
             self._migrate(connection)
 
@@ -276,10 +296,18 @@ class StoreFile:
             time.sleep(0.01)
 
     def _refuse_strangers(self, connection: _Connection) -> None:
-        """Before anything is written: is this a store, and one that we understand?"""
-        version = self._version(connection)
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        """Before anything is written: is this a store, and one that we understand?
+
+        Read in one transaction: another process may be making this store new in the same moment.
+        """
+        connection.execute("BEGIN")
+        try:
+            version = self._version(connection)
+            application = connection.execute("PRAGMA application_id").fetchone()[0]
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
         if application != APPLICATION_ID and (version or application or tables):
             raise StoreDamaged(f"store {self.path}: this SQLite file is no Mendline store; move it away to start anew")
         if version > SCHEMA_VERSION:
@@ -304,6 +332,12 @@ class StoreFile:
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+
+
+def _close_own(pid: int, connections: WeakSet[_Connection]) -> None:
+    if pid == os.getpid():
+        for connection in list(connections):
+            connection.close()
 
 
 def next_numbers(connection: sqlite3.Connection, name: str, count: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from urllib.parse import quote
 from shared.adapters.local import lease_holder
 from shared.adapters.local.store_file import APPLICATION_ID, SCHEMA_VERSION, translate
 from shared.domain.errors import MendError, StoreDamaged
-from shared.domain.store_health import DeadLetter, KeptEvent, Queue, StoreHealth, Stuck, Timer
+from shared.domain.store_health import DeadLetter, KeptEvent, Queue, Readable, StoreHealth, Stuck, Timer
 
 LISTED_MAX = 50
 
@@ -37,6 +38,10 @@ _DEAD_LETTERS = """SELECT i.key, json_extract(i.data, '$.service'), json_extract
 _PIPELINES = """SELECT DISTINCT json_extract(data, '$.pipeline') FROM documents
     WHERE collection = 'deliveries' ORDER BY 1"""
 _EVENT = "SELECT type, payload FROM events WHERE event_id = ? ORDER BY position LIMIT 1"
+
+# What is worth saving, by its table; and what a row of it is called.
+_SALVAGED = {"documents": "collection", "events": "'events'", "messages": "'messages'"}
+_ROWS_PASSED_OVER_MAX = 1 << 40
 
 
 class StoreInspection:
@@ -68,10 +73,25 @@ class StoreInspection:
                     return StoreHealth(*strange, bytes=size)
                 found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(20)")]
                 if found != ["ok"]:
-                    return StoreHealth("damaged", "SQLite finds it damaged", size, problems=tuple(found))
+                    problems = tuple(found)
+                    return StoreHealth("damaged", "SQLite finds it damaged", size, 0, problems, self._readable())
                 return _undone(connection, before, size)
+        except StoreDamaged as error:
+            return StoreHealth("damaged", str(error), size, readable=self._readable())
         except MendError as error:
-            return StoreHealth("damaged" if isinstance(error, StoreDamaged) else "unreadable", str(error), size)
+            return StoreHealth("unreadable", str(error), size)
+
+    def _readable(self) -> tuple[Readable, ...]:
+        """How many rows of what come out of the file, page by page around the damage."""
+        counted: Counter[str] = Counter()
+        try:
+            with self._opened() as connection:
+                connection.execute("PRAGMA cell_size_check = ON")
+                for table, kind in _SALVAGED.items():
+                    counted.update(_around_damage(connection, table, kind))
+        except MendError:
+            return ()  # not even its first page
+        return tuple(Readable(what, rows) for what, rows in sorted(counted.items()))
 
     def event(self, event_id: str) -> KeptEvent | None:
         """The event of that id, if the bus has carried it."""
@@ -106,6 +126,21 @@ class StoreInspection:
                 yield connection
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
+
+
+def _around_damage(connection: sqlite3.Connection, table: str, kind: str) -> Iterator[str]:
+    """What each row is that can be read whole, in the order of row numbers; a page that cannot is leapt over."""
+    content = "payload" if table == "events" else "data"
+    sql = f"SELECT rowid, {kind}, length({content}) FROM {table} WHERE rowid > ? ORDER BY rowid"
+    last, leap = 0, 1
+    while leap < _ROWS_PASSED_OVER_MAX:
+        try:
+            for row, what, _ in connection.execute(sql, (last,)):
+                yield str(what)
+                last, leap = int(row), 1
+            return
+        except sqlite3.DatabaseError:
+            last, leap = last + leap, leap * 2
 
 
 def _strange(connection: sqlite3.Connection) -> tuple[Literal["newer", "stranger"], str] | None:

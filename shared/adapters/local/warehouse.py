@@ -15,7 +15,6 @@ from shared.adapters.local.warehouse_query import limited, to_duckdb
 from shared.adapters.local.warehouse_rows import Table
 from shared.adapters.local.warehouse_schema import (
     PROVENANCE,
-    StoredColumn,
     TableName,
     make,
     planned,
@@ -23,6 +22,7 @@ from shared.adapters.local.warehouse_schema import (
     stored_columns,
     table_name,
 )
+from shared.adapters.table_shape import StoredColumn
 from shared.domain.checks import check
 from shared.ports.clock import Clock
 from shared.ports.warehouse import JobResult, Layout, LoadJob, SchemaChange, TableColumn, TableInfo
@@ -111,8 +111,10 @@ class DuckDbWarehouse:
             done = Table(cursor, name, {}).done(job.job_id)
             if done:
                 return JobResult(*done, repeated=True)
-            table = Table(cursor, name, self._made(cursor, name, job.columns)[1])
-            if job.mode == "append":
+            table = Table(cursor, name, self._made(cursor, name, job.columns)[1] if _brings(job) else {})
+            if not _brings(job):
+                rows = 0
+            elif job.mode == "append":
                 rows = table.append(files)
             elif job.mode == "upsert":
                 rows = table.upsert(files, job.keys)
@@ -223,6 +225,11 @@ class DuckDbWarehouse:
             cursor.commit()
             if self._reshaped:
                 self._connection.forget_columns()
+
+
+def _brings(job: LoadJob) -> bool:
+    """False for a job that only takes its id, so that nothing else is done under it: it makes no table either."""
+    return bool(job.files or job.columns) or job.mode != "append"
 
 
 def _stream(cursor: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.RecordBatch]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.adapters.local.warehouse_errors import DAMAGING, translated
 from shared.adapters.local.warehouse_lock import WarehouseLock
-from shared.adapters.local.warehouse_schema import StoredColumn, TableName, stored_columns
+from shared.adapters.local.warehouse_schema import TableName, stored_columns
+from shared.adapters.table_shape import StoredColumn
 from shared.domain.errors import WarehouseUnavailable
 
 if TYPE_CHECKING:
@@ -117,7 +118,11 @@ class WarehouseConnection:
                 try:
                     self._database = self._open()
                 except duckdb.Error as error:
-                    raise translated(error) from None
+                    told = translated(error)
+                    if not isinstance(told, WarehouseUnavailable):
+                        raise told from None
+                    advice = "if its file is damaged, put back a copy of it, then run again"
+                    raise WarehouseUnavailable(f"warehouse {self._path} cannot be opened: {told}; {advice}") from None
                 finally:
                     if self._database is None:
                         self._lock.release()

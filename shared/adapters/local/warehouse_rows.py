@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.adapters.local.warehouse_errors import refused
-from shared.adapters.local.warehouse_schema import StoredColumn, TableName, quoted
+from shared.adapters.local.warehouse_schema import TableName, quoted
+from shared.adapters.table_shape import StoredColumn
 from shared.domain.ids import derive
 from shared.ports.warehouse import BATCH_COLUMN, ROW_COLUMN, SEQ_COLUMN
 

@@ -6,15 +6,15 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+from shared.adapters import table_shape
 from shared.adapters.local.warehouse_errors import refused
+from shared.adapters.table_shape import StoredColumn
 from shared.ports.warehouse import BATCH_COLUMN, ROW_COLUMN, SEQ_COLUMN, LogicalType, SchemaChange, TableColumn
 
 if TYPE_CHECKING:
     import duckdb
 
 _NAME: Final = re.compile(r"[^\W\d][\w-]{0,127}")
-_COLUMN_FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f]")
-_COLUMN_CHARACTERS_MAX: Final = 300
 _OWN_SCHEMA: Final = {"_mend", "information_schema", "pg_catalog"}
 
 SQL_TYPES: Final[dict[LogicalType, str]] = {
@@ -29,17 +29,6 @@ SQL_TYPES: Final[dict[LogicalType, str]] = {
     "array": "VARCHAR",
 }
 PROVENANCE: Final[dict[str, str]] = {BATCH_COLUMN: "VARCHAR", ROW_COLUMN: "BIGINT", SEQ_COLUMN: "VARCHAR"}
-
-# A column of the first type can become one of the second and keep every row; string can be reached from all.
-_WIDER: Final[set[tuple[LogicalType, LogicalType]]] = {("integer", "number"), ("date", "timestamp")}
-
-
-class StoredColumn(NamedTuple):
-    """A column as the catalogue has it."""
-
-    name: str
-    sql_type: str
-    logical_type: LogicalType
 
 
 class TableName(NamedTuple):
@@ -73,20 +62,6 @@ def table_name(catalog: str, table: str) -> TableName:
     return TableName(catalog, dataset, name)
 
 
-def checked_columns(columns: Sequence[TableColumn]) -> None:
-    """``ForeignFailure`` (invalid) unless the columns' names can stand in one table."""
-    seen: set[str] = set()
-    for column in columns:
-        folded = column.name.casefold()
-        if not column.name or len(column.name) > _COLUMN_CHARACTERS_MAX or _COLUMN_FORBIDDEN.search(column.name):
-            raise refused("invalid", "a column's name is empty, too long or contains control characters")
-        if folded.startswith("_mend_"):
-            raise refused("invalid", "column names that start with _mend_ are Mendline's own")
-        if folded in seen:
-            raise refused("invalid", "two columns have the same name but for upper and lower case")
-        seen.add(folded)
-
-
 def stored_columns(cursor: duckdb.DuckDBPyConnection, name: TableName) -> dict[str, StoredColumn]:
     """All columns of a table by case-folded name, provenance included; empty when the table does not exist."""
     rows = cursor.execute(
@@ -112,27 +87,7 @@ def _logical_type(sql_type: str, comment: str | None) -> LogicalType:
 
 def planned(stored: dict[str, StoredColumn], columns: Sequence[TableColumn]) -> list[SchemaChange]:
     """The changes after which a table holds ``columns``; the same whichever of two loads comes first."""
-    checked_columns(columns)
-    if not stored:
-        return [SchemaChange("create", "", "", "")]
-    changes = []
-    for column in columns:
-        old = stored.get(column.name.casefold())
-        if old is None:
-            changes.append(SchemaChange("add", column.name, "", column.logical_type))
-        elif not _holds(old.logical_type, column.logical_type):
-            if not _holds(column.logical_type, old.logical_type):
-                raise refused(
-                    "incompatible",
-                    f"column {column.name} is {old.logical_type} and cannot become {column.logical_type} "
-                    "without losing rows",
-                )
-            changes.append(SchemaChange("widen", old.name, old.logical_type, column.logical_type))
-    return changes
-
-
-def _holds(wide: LogicalType, narrow: LogicalType) -> bool:
-    return wide in (narrow, "string") or (narrow, wide) in _WIDER
+    return table_shape.planned(stored, columns, refused)
 
 
 def make(

@@ -8,13 +8,14 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.adapters.local.clock import SystemClock
 from shared.adapters.local.event_bus import SqliteEventBus
 from shared.adapters.local.state_store import SqliteStateStore
-from shared.adapters.local.store_file import MEANINGS, SCHEMA_VERSION, StoreFile, translate
+from shared.adapters.local.store_file import MEANINGS, SCHEMA_VERSION, StoreFile, _Connection, translate
 from shared.domain.errors import Conflict, InvariantBroken, LimitExceeded, StoreDamaged, StoreTooNew, StoreUnavailable
 from shared.ports.event_bus import DEAD_LETTER_TOPIC, Message, Subscription
 from shared.ports.state_store import Expect, Put
@@ -53,6 +54,24 @@ def test_a_newer_store_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StoreTooNew, match=r"newer version of Mendline.*install"):
         StoreFile(tmp_path)
     assert store_path(tmp_path).read_bytes() == before
+
+
+def test_a_store_made_by_somebody_else_in_the_same_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever another process commits between our first looks at a new file, it is taken for what it is: a store."""
+    looks: list[str] = []
+
+    class Watched(_Connection):
+        def execute(self, sql: str, /, *values: Any) -> sqlite3.Cursor:
+            if "sqlite_master" in sql and not looks:
+                looks.append(sql)
+                other = threading.Thread(target=StoreFile, args=(tmp_path,))
+                other.start()
+                other.join(0.5)  # it is done by now, or waits until we have looked
+            return super().execute(sql, *values)
+
+    monkeypatch.setattr("shared.adapters.local.store_file._Connection", Watched)
+    StoreFile(tmp_path).close()
+    assert looks
 
 
 @pytest.mark.parametrize(

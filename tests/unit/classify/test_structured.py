@@ -1,9 +1,12 @@
 """Codes outrank status, status outranks words; confidence follows the written rules."""
 
+import json
+
 import pytest
 
 from services.classify.decision import diagnose
-from services.classify.diagnosis import CONFIDENCE_MAX, WORDS_CONFIDENCE_MAX
+from services.classify.diagnosis import CONFIDENCE_MAX
+from services.remediate.records import WORDS_RELIED_ON_MAX, Finding
 from shared.domain.causes import CAUSES, failure_class_of
 from shared.domain.incident import FailureClass, Origin
 from shared.events.types import IncidentOpened
@@ -30,6 +33,7 @@ def report(**fields: object) -> IncidentOpened:
         ({"sqlstate": "08006", "exception_type": "psycopg.OperationalError"}, "network_timeout"),
         ({"sqlstate": "ORA-00942"}, "missing_dependency"),
         ({"sqlstate": "1045", "system": "mysql"}, "authentication_failure"),
+        ({"sqlstate": "1226", "system": "mysql"}, "rate_limiting"),
         ({"sqlstate": "42601"}, "unknown"),
         ({"exception_type": "requests.exceptions.ConnectTimeout"}, "network_timeout"),
         ({"exception_type": "google.api_core.exceptions.TooManyRequests"}, "rate_limiting"),
@@ -96,9 +100,14 @@ def test_the_cause_depends_on_who_saw_it(origin: str, fields: dict[str, object],
 def test_words_alone_never_reach_what_lets_a_guarded_remedy_run() -> None:
     diagnosis = diagnose(report(message="psycopg2.errors.InsufficientPrivilege: permission denied for table x"))
     assert diagnosis.failure_class == FailureClass.PERMISSION_DENIED
-    assert diagnosis.confidence <= WORDS_CONFIDENCE_MAX
+    told = json.dumps({"diagnosis": {"because": [each._asdict() for each in diagnosis.evidence]}})
+    finding = Finding(incident_id="i", fingerprint="f", confidence=diagnosis.confidence, evidence_json=told)
+    assert finding.rests_on_words
+    assert finding.p_cause <= WORDS_RELIED_ON_MAX < 0.8
+    assert Finding(incident_id="i", fingerprint="f", confidence=0.9).p_cause == 0.9
 
 
-def test_unknown_is_said_with_no_confidence() -> None:
+def test_unknown_is_said_of_what_nobody_knows() -> None:
+    """Its confidence is that nothing in the taxonomy fits; the cause has no remedy but a person."""
     diagnosis = diagnose(report(message="the frobnicator went sideways on Tuesday"))
-    assert (diagnosis.failure_class, diagnosis.cause, diagnosis.confidence) == ("unknown", "external_failure", 0.0)
+    assert (diagnosis.failure_class, diagnosis.cause) == ("unknown", "external_failure")

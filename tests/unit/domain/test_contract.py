@@ -95,7 +95,8 @@ def test_the_example_is_read() -> None:
     )
     assert contract.references[0].qualified("travel") == "travel.airlines"
     assert contract.row_counts == (RowCountRule(minimum=1),)
-    assert [(rule.column, rule.line) for rule in contract.unsupported] == [("", 37)]
+    assert [(rule.metric, rule.query, rule.line) for rule in contract.quality] == [("sql", "select 1", 37)]
+    assert contract.unsupported == ()
     assert contract.sla == (SlaProperty(property="frequency", value="1", unit="d"),)
     year, carrier, origin, hour, distance = contract.columns
     assert (year.logical_type, year.minimum, year.maximum, year.nullable) == ("integer", 2000, 2100, False)
@@ -221,13 +222,13 @@ def test_quality_rules_that_are_exactly_a_check_become_one() -> None:
 def test_quality_rules_that_are_not_checked_are_said_and_kept() -> None:
     contract = with_column(
         "logicalType: string\nlogicalTypeOptions: {format: uuid}\nquality:\n"
-        "  - {metric: nullValues, mustBeLessThan: 5, unit: percent, name: few}\n"
+        "  - {metric: nullValues, mustBeLessThan: 5, unit: days, name: few}\n"
         "  - {type: text, description: looks nice}"
     )
     assert [rule.what for rule in contract.unsupported] == [
         'format "uuid" is not checked',
-        'quality rule "few" (nullValues) is not checked',
-        "quality rule (text) is not checked",
+        'quality rule "few" (nullValues) is not checked: its unit is days, not rows or percent',
+        "quality rule (text) is not checked: it is for people to read",
     ]
     assert [rule.line for rule in contract.unsupported] == [10, 12, 13]
     assert parse_contract(write_contract(contract), "d.yaml") == contract

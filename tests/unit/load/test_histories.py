@@ -63,6 +63,18 @@ def test_any_history(world: LoadWorld, foreign: bool, chance: random.Random, len
         assert world.table("k", "v") == model.rows(), f"{world.mode}, foreign {foreign}: {told}"
 
 
+@pytest.mark.parametrize("world", ["overwrite"], indirect=True)
+def test_rows_that_were_never_ours_come_back_once(world: LoadWorld) -> None:
+    """Found by a random history: two batches, each loaded and withdrawn, brought the foreign rows back twice."""
+    model = Model(world.mode, FOREIGN)
+    world.anew(next(numbers))
+    world.foreign(FOREIGN)
+    for batch in ("b0", "b1", "b2"):
+        world.handle(world.validated(batch, [{"_mend_row": 1, "k": 2, "v": batch}], attempt=1, reading=1, seq=batch))
+        world.take_out(batch, attempt=1, remedy=str(next(numbers)))
+        assert world.table("k", "v") == model.rows(), batch
+
+
 def step(world: LoadWorld, model: Model, history: History, chance: random.Random) -> str:
     """Something happens to a batch; what it was."""
     batch = history.batch

@@ -105,3 +105,13 @@ def test_a_load_that_dies_is_halted_by_the_withdrawal_and_hurts_no_new_reading(t
         if not died:
             return
     raise AssertionError("more moments than expected")
+
+
+def test_a_load_halted_before_there_is_a_table_hinders_no_later_one(tmp_path: Path) -> None:
+    """The withdrawal comes first: the table must not be made then, without the key that every later upsert needs."""
+    world = LoadWorld(tmp_path, "upsert")
+    halted = world.validated("b1", OLDEST)
+    world.deliver(world.withdraw("b1", reading=1))
+    assert world.deliver(halted).outcome == "handled"
+    assert world.deliver(world.validated("b2", MIDDLE)).outcome == "handled"
+    assert world.table("k", "v") == [(1, "b1"), (3, "b3")]

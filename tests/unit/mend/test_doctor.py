@@ -127,7 +127,7 @@ def test_of_a_damaged_store_what_can_be_saved_is_said(root: Path) -> None:
     wreck(root, "header")
     todo = found(examined(root)[1], "store")["do"]
     assert "1 deliveries (4 bytes) lie unchanged" in todo
-    assert f"--uri '{root}/objects/raw/PIPELINE/*/*'" in todo
+    assert f"--uri '{root}/objects/raw/trips/*/*'" in todo
 
 
 def test_messages_that_nobody_takes(root: Path) -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from mend.evidence_words import sentences, share
 from mend.main import app
+from shared.domain.causes import CAUSES
 from shared.ports.state_store import Put
 from tests.unit.mend.small_project import HEADER, SmallProject, lines
 
@@ -64,6 +65,8 @@ def test_a_healed_incident_from_evidence_to_undo(healed: SmallProject) -> None:
     assert any("dates written as %d/%m/%Y" in fact for fact in told["seen"]["facts"])
     assert told["believed"]["cause"] == "date_format_changed"
     assert told["believed"]["because"]
+    assert told["believed"]["means"] == CAUSES["date_format_changed"].meaning
+    assert told["believed"]["remedies_that_fit"] == ["normalise_text", "parse_dates", "widen_type"]
     (remedy,) = told["done"]
     assert (remedy["remedy"], remedy["state"], remedy["decided_by"]) == ("parse_dates", "verified", "policy")
     assert (remedy["cells_changed"], remedy["rows_healed"]) == (40, 40)
@@ -85,6 +88,8 @@ def test_a_healed_incident_from_evidence_to_undo(healed: SmallProject) -> None:
         assert heading in text.output
     assert remedy["undo"] in text.output
     assert "decided by policy" in text.output
+    assert CAUSES["date_format_changed"].meaning in text.output
+    assert "remedies that fit: normalise_text, parse_dates, widen_type" in text.output
 
 
 def test_values_are_shown_only_when_asked_for(healed: SmallProject) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mend.watching import Watch, last_due
+from mend.watching import OBJECTS_ONE_BY_ONE_MAX, Watch, last_due
 from shared.domain.errors import StoreUnavailable
 from shared.events.types import SourceDue
 from shared.runtime import settings, wiring
@@ -36,18 +36,20 @@ def project(tmp_path: Path) -> Path:
 class Looking:
     """A watch over a project, and what it said."""
 
-    def __init__(self, project: Path) -> None:
+    def __init__(self, project: Path, *, quick: bool = False) -> None:
         given = settings.load({}, root=str(project / "store"), project=str(project))
         source = wiring.source_of(given)
         self.clock = TurnedClock()
         self.said: list[str] = []
         self.handled: set[str] = set()
         definitions = wiring.definitions_of(given)
-        self.watch = Watch(definitions, lambda kind: source, self.clock, self.handled.__contains__, self.said.append)
+        at_rest = wiring.at_rest_of(given) if quick else lambda uri: False
+        handled = self.handled.__contains__
+        self.watch = Watch(definitions, lambda kind: source, self.clock, handled, self.said.append, at_rest)
 
-    def look(self) -> list[SourceDue]:
-        """One look, two seconds after the last."""
-        self.clock.sleep(2)
+    def look(self, seconds: float = 2) -> list[SourceDue]:
+        """One look, some seconds after the last."""
+        self.clock.sleep(seconds)
         return self.watch.look()
 
 
@@ -72,7 +74,29 @@ def test_what_is_finished_does_not_wait_for_what_is_not(project: Path) -> None:
     (event,) = looking.look()
     assert event.uri == "landing/a.csv"
     (event,) = looking.look()
-    assert event.uri == ""
+    assert event.uri == "landing/b.csv"
+
+
+def test_what_nobody_writes_is_announced_at_the_next_look(project: Path) -> None:
+    looking = Looking(project, quick=True)
+    with (project / "landing" / "a.csv").open("w") as file:
+        file.write(HEADER)
+        file.flush()
+        assert [looking.look(seconds=0.1), looking.look(seconds=0.1)] == [[], []]
+    (event,) = looking.look(seconds=0.1)
+    assert event.pipeline == "orders"
+
+
+def test_many_at_once_are_one_announcement_and_each_is_taken(project: Path) -> None:
+    looking = Looking(project)
+    (project / "landing" / "a.csv").write_text(HEADER)
+    looking.look()
+    looking.look()
+    for number in range(OBJECTS_ONE_BY_ONE_MAX + 1):
+        (project / "landing" / f"b{number}.csv").write_text(HEADER)
+    looking.look()
+    assert [event.uri for event in looking.look()] == [""]
+    assert looking.look() == []
 
 
 def first_id(project: Path) -> str:

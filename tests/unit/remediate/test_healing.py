@@ -82,6 +82,30 @@ def test_what_cannot_be_healed_is_escalated_with_a_command(tmp_path: Path) -> No
     world.places(20)
 
 
+def test_a_row_with_a_second_fault_does_not_keep_the_next_candidate_from_the_others(tmp_path: Path) -> None:
+    """The first candidate (normalise_text) finds only a row that cannot go on; the second mends the other row."""
+    world = World(tmp_path, [fails_city(), fails_price()])
+    world.deliver(trips(city=["NEWARK ", "Newrak"], price=["much"]))
+    assert world.waiting_rows() == {1}
+    assert {each.remedy for each in world.of(RemedyVerified)} == {"snap_to_allowed"}
+    assert world.finding("enum", "city").state == "escalated"
+    assert world.finding("enum", "city").rows_left == 1
+    world.places(20)
+
+
+def test_one_remedy_a_cell_in_an_attempt(tmp_path: Path) -> None:
+    """When candidates join each other, the log has each cell once, with the first one's answer."""
+    world = World(tmp_path, [fails_city(), fails_price()])
+    world.deliver(trips(city=["NEWARK ", "Newrak", "boston"], price=["much", "1.5", "2,5"]))
+    assert world.waiting_rows() == {1}
+    logs = []
+    for attempt in world.healing().attempts[1:]:
+        with world.process.objects.read(paths.repairs(BATCH, attempt.number)) as stream:
+            logs.append(pl.read_parquet(stream))
+    cells = pl.concat(logs).select("_mend_row", "column").rows()
+    assert len(cells) == len(set(cells)) == 3
+
+
 def test_a_row_stays_when_one_of_its_problems_cannot_be_mended(tmp_path: Path) -> None:
     world = World(tmp_path, [fails_city(), fails_day()])
     world.deliver(trips(city=["Atlantis", "Newark"], day=["13/01/2013", "14/01/2013"]))

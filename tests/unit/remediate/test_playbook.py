@@ -17,6 +17,7 @@ from services.remediate.playbook.rename_columns import match
 from services.remediate.playbook.snap_to_allowed import snap
 from services.remediate.registry import REMEDIES, candidates
 from shared.domain.causes import CAUSES
+from shared.domain.policy import Policy
 
 CARRIERS = pl.Series(["UA", "AA", "B6", "DL", "EV", "MQ", "US", "9E", "WN", "VX", "FL", "AS", "F9", "YV", "HA", "OO"])
 CITIES = pl.Series(["Newark", "La Guardia", "Kennedy", "Zürich", "San José"])
@@ -257,4 +258,4 @@ def test_every_cause_that_a_remedy_names_exists_and_every_prior_has_a_reason() -
             assert fit.why.endswith(".")
             assert fit.successes > 0
             assert fit.failures > 0
-    assert all(candidates(cause)[-1].name == "hold_for_person" for cause in CAUSES)
+    assert all(candidates(cause, Policy())[-1].name == "hold_for_person" for cause in CAUSES)

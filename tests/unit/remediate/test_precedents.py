@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from shared.events.types import BatchStaged, ContractAmended, IncidentClosed, RemedyProposed
+from shared.ports.state_store import Where
 from tests.unit.remediate.test_healing import trips
 from tests.unit.remediate.test_whole_batches import candidate, missing
 from tests.unit.remediate.world import World, fails_day
@@ -141,7 +142,7 @@ def test_a_remedy_that_proved_itself_is_a_precedent_and_no_budget_is_spent_on_it
         world.deliver(trips().rename({"price": "prices"}), batch)
     assert states(world, 6) == ["healed"] * 6
     assert world.of(RemedyProposed) == []
-    assert len(world.process.store.query("budgets")) == 1
+    assert len(world.process.store.query("budgets", [Where("pipeline", "==", "trips")])) == 1
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -18,10 +18,12 @@ from shared.events.types import (
     DeliveryRegistered,
     Event,
     RemedyProposed,
+    RemedyUndone,
     RemedyVerified,
     RereadFailed,
     SourceReread,
 )
+from shared.ports.state_store import Put
 from tests.unit.remediate.test_healing import trips
 from tests.unit.remediate.world import BATCH, World, fails_city, fails_day
 
@@ -83,6 +85,22 @@ def test_a_doubtful_rename_is_proposed_and_the_new_column_waits_for_it(tmp_path:
     world.say(proposed.remedy_id, "approve")
     assert world.waiting_rows() == set()
     assert world.of(BatchStaged)[0].accept_columns == ["fee:string"]
+
+
+def test_an_undone_rename_names_the_deliveries_that_were_read_with_it(tmp_path: Path) -> None:
+    """They were loaded by the names that the remedy made general, by no remedy of their own: nothing else tells."""
+    world = World(tmp_path, [])
+    missing(world, [candidate("cost"), candidate("fee")])
+    world.deliver(trips().rename({"price": "cost"}))
+    (proposed,) = world.of(RemedyProposed)
+    world.say(proposed.remedy_id, "approve")
+    told = {"pipeline": "trips", "state": "released", "remedy_id": "", "rename_json": '{"cost": "price"}'}
+    others = {"b2": told, "b3": {**told, "rename_json": '{"fee": "price"}'}, "b4": {**told, "state": "held"}}
+    writes = [Put("verdicts", f"{each}:1", {**document, "batch_id": each}) for each, document in others.items()]
+    world.process.store.commit(writes)
+    world.say(proposed.remedy_id, "undo")
+    assert [each.alike for each in world.of(RemedyUndone)] == [["b2"]]
+    assert "b2" in world.remedies()[0].explanation
 
 
 def test_an_accepted_column_can_be_taken_back(tmp_path: Path) -> None:

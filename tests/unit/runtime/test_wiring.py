@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from shared.domain.errors import DefinitionError
+from shared.ports.channel import Notice
 from shared.runtime import wiring
 from shared.runtime.service import Service
 from shared.runtime.settings import load
@@ -54,3 +56,13 @@ def test_channels_go_by_their_names(tmp_path: Path) -> None:
     process = make_process(tmp_path)
     assert {"console", "teams"} <= set(process.channels)
     assert all(channel.name == name for name, channel in process.channels.items())
+
+
+def test_what_a_channel_tells_people_to_type_names_the_store(tmp_path: Path) -> None:
+    process = make_process(tmp_path)
+    told = Notice("k", "t", "Begin with: mend explain i0123456789ab", "info", command="mend undo r0123456789ab")
+    process.channels["jsonl"].send(told)
+    line = json.loads((tmp_path / "store" / "notices.jsonl").read_text())
+    root = process.settings.root
+    assert line["summary"] == f"Begin with: mend explain i0123456789ab --root {root}"
+    assert line["command"] == f"mend undo r0123456789ab --root {root}"

@@ -36,9 +36,9 @@ def days() -> list[dict[str, str]]:
     return found
 
 
-def amend(w: World, **fields: Any) -> None:
+def amend(w: World, remedy: str = "r1", **fields: Any) -> None:
     w.handle(
-        ContractAmended(id="a", time=1, subject="s", correlation_id="c", pipeline="things", remedy_id="r1", **fields)
+        ContractAmended(id="a", time=1, subject="s", correlation_id="c", pipeline="things", remedy_id=remedy, **fields)
     )
 
 
@@ -102,6 +102,15 @@ def test_an_earlier_name_counts_when_names_are_compared(feed: World) -> None:
     amend(feed, accept_renames_json='{"total_now_sick": "now_ill"}')
     told = candidates(feed, renamed({"now_ill": "total_sick"}))
     assert told["now_ill", "total_sick"]["name_contained"]
+
+
+def test_an_acceptance_that_comes_after_its_remedy_was_undone_is_void(feed: World) -> None:
+    """Events come out of order: what is taken back stays so, and another remedy may accept the same."""
+    amend(feed, remove_renames=["total_ill"])
+    amend(feed, accept_renames_json='{"total_ill": "now_ill"}')
+    assert feed.judge(renamed({"now_ill": "total_ill"}), batch="b7").validated.state == "held"
+    amend(feed, "r2", accept_renames_json='{"total_ill": "now_ill"}')
+    assert feed.judge(renamed({"now_ill": "total_ill"}), batch="b8").validated.state == "released"
 
 
 def test_a_wider_type_is_accepted_and_taken_back(feed: World) -> None:

@@ -39,6 +39,7 @@ def told(world: World, names: list[str], cells: list[str]) -> str:
         (["x17", "paid", "secret words"], ["x18", "new", "other"]),  # an allowed value
         (["x17", "shipped", "secret words"], ["x18", "shipped", "other"]),  # a column that holds its own name
         (["17;paid;secret words"], ["18;new;other"]),  # in another dialect
+        ([r"x17\x09paid\x09secret words"], ["x18\tnew\tother"]),  # whose mark is shown as what it is
     ],
 )
 def test_a_record_in_the_header_is_told_to_nobody(world: World, names: list[str], cells: list[str]) -> None:

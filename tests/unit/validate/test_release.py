@@ -241,8 +241,16 @@ class TestLaterAttempts:
         w = world(self.KEYED, quality=[{"metric": "rowCount", "mustBeGreaterThan": 1}])
         w.pipeline["on_violation"] = {"rows": "quarantine", "score_below": 60}
         w.judge(pl.DataFrame({"id": ["1", "2", "x"], "v": ["1", "1", "1"]}))
-        result = w.judge(pl.DataFrame({"_mend_row": [3], "id": ["z"], "v": ["1"]}), attempt=2)
+        result = w.judge(pl.DataFrame({"_mend_row": [3], "id": ["z"], "v": ["1"]}), attempt=2, whole=False)
         assert (result.validated.state, set(result.incidents)) == ("released", {("type", "id")})
+
+    def test_a_whole_batch_is_judged_as_one_again_when_its_release_was_undone(self, world: Make) -> None:
+        """What an earlier attempt released, and a person took back, excuses nothing of the next one."""
+        w = world(self.KEYED)
+        w.pipeline["on_violation"] = {"rows": "quarantine", "score_below": 99}
+        w.judge(pl.DataFrame({"id": ["1", "2", "3"], "v": ["1", "1", "1"]}))
+        result = w.judge(pl.DataFrame({"id": ["1", "2", "x"], "v": ["1", "1", "1"]}), attempt=2)
+        assert (result.validated.state, result.validated.rows_passed) == ("held", 0)
 
 
 class TestReferences:

@@ -1,0 +1,198 @@
+"""``mend contract``: judge data by a contract alone, infer a contract from data, compare two contracts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mend.commands.options import Json
+from mend.output import Exit, console, counted, print_json, print_table, progress_bar
+from shared.domain.errors import DefinitionError, DefinitionMissing, ForeignFailure
+from shared.domain.masking import clean, one_line
+
+if TYPE_CHECKING:
+    from mend.contract_trial import Tried
+    from shared.domain.contract import Contract
+
+app = typer.Typer(
+    name="contract",
+    help="Judge data by a contract alone, infer a contract from data, compare two contracts.",
+    no_args_is_help=True,
+)
+Data = Annotated[str, typer.Argument(help="A file, a folder, a pattern in quotes, or a web address.")]
+
+
+@app.command("test")
+def judge(
+    data: Data,
+    contract: Annotated[
+        Path | None, typer.Option("--contract", help="ODCS file (default: the only one here or in contracts/).")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, max=1_000, help="Failing rows to show, per delivery.")] = 20,
+    values: Annotated[bool, typer.Option("--values", help="Show cell values too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Judge data by a contract, row by row; nothing is loaded, healed or kept. Exit code 1 when anything fails."""
+    from mend.contract_trial import contract_in, read_contract_file, trial
+
+    file = contract_in(contract)
+    rules = read_contract_file(file)
+    with progress_bar(quiet=as_json) as progress:
+        tried = trial(file, rules, data, rows_shown=limit, values=values, progress=progress)
+    ok = all(each.state == "passed" for each in tried)
+    unchecked = _unchecked(rules)
+    if as_json:
+        told = {"ok": ok, "contract": str(file), "id": rules.id, "version": rules.version}
+        print_json({**told, "deliveries": [each.document() for each in tried], "not_checked": unchecked})
+    else:
+        for each in tried:
+            _show(each)
+        for sentence in unchecked:
+            console().print(f"not checked: {sentence}")
+    raise typer.Exit(Exit.DONE if ok else Exit.FAILED)
+
+
+def _unchecked(rules: Contract) -> list[str]:
+    """What the contract says and this look cannot judge: said, never skipped in silence."""
+    told = [f"{rule.column}: {clean(rule.what)}" if rule.column else clean(rule.what) for rule in rules.unsupported]
+    for each in rules.references:
+        told.append(f"{', '.join(each.columns)}: the keys of {each.table} are in a warehouse; mend run looks there")
+    told += [f"{each.property} {each.value} {each.unit}".strip() for each in rules.sla]
+    return told
+
+
+def _show(each: Tried) -> None:
+    out = console()
+    name = one_line(each.input)
+    if each.state == "passed":
+        out.print(f"{name}: passed, {counted(each.rows_read, 'row')}, score {each.score:g}")
+        _show_whole(each)
+        return
+    held = f", held as a whole for {each.held_for}" if each.held_for else ""
+    out.print(f"{name}: {each.state}, {each.rows_failed:,} of {counted(each.rows_read, 'row')} fail{held}")
+    _show_whole(each)
+    columns = ("check", "column", "rows", "explanation")
+    print_table("why", columns, [[check[column] for column in columns] for check in each.checks])
+    rows = [[row["row"], "; ".join(_reason(reason) for reason in row["reasons"])] for row in each.rows]
+    print_table("rows", ("row", "reasons"), rows)
+    if each.rows_failed > len(each.rows):
+        out.print(f"… and {each.rows_failed - len(each.rows):,} rows more: --limit N, or --json")
+
+
+def _show_whole(each: Tried) -> None:
+    for message in each.whole:
+        console().print(f"  {clean(message)}")
+
+
+def _reason(reason: dict[str, str]) -> str:
+    told = f"{reason['check']} {reason['column']}".strip()
+    return f"{told} [{reason['value']}]" if "value" in reason else told
+
+
+@app.command("infer")
+def infer_contract(
+    data: Data,
+    out_file: Annotated[Path | None, typer.Option("--out", help="File to write (default: print the contract).")] = None,
+    name: Annotated[str, typer.Option("--name", help="Name of the table (default: from the files).")] = "",
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Deliveries to infer from, first by name.")] = 7,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """A contract inferred from data, prudently: what a small sample cannot support is not claimed."""
+    from mend.initialise import inferred_from
+    from shared.runtime import settings, wiring
+
+    _refuse_to_overwrite(out_file, force=force)
+    with progress_bar(quiet=as_json or out_file is None) as progress:
+        try:
+            found = inferred_from(data, name, samples, wiring.source_of(settings.load()), progress)
+        except ForeignFailure as error:
+            raise DefinitionError(data, 0, 0, f"cannot be read: {error.message}", "name a file or a folder") from error
+    if out_file is not None:
+        out_file.parent.mkdir(parents=True, exist_ok=True)
+        out_file.write_text(found.text, encoding="utf-8")
+    if as_json:
+        told = {"file": str(out_file or ""), "columns": len(found.contract.columns), "rows": found.rows}
+        print_json({**told, "notes": list(found.notes), "contract": found.text})
+    elif out_file is None:
+        typer.echo(found.text, nl=False)
+    else:
+        out = console()
+        columns = counted(len(found.contract.columns), "column")
+        out.print(f"{out_file}: {columns}, inferred from {counted(found.rows, 'row')}")
+        for note in found.notes:
+            out.print(f"note: {note}")
+
+
+@app.command("diff")
+def diff_contracts(
+    before: Annotated[Path, typer.Argument(help="The contract as it was.")],
+    after: Annotated[Path, typer.Argument(help="The contract as it is to be.")],
+    as_json: Json = False,
+) -> None:
+    """What changed between two contracts: breaking, degrading or harmless. Exit code 1 when anything is breaking."""
+    from mend.contract_changes import KINDS, changes
+    from mend.contract_trial import read_contract_file
+
+    for file in (before, after):
+        if not file.is_file():
+            raise DefinitionMissing(f"{file}: there is no such contract")
+    found = changes(read_contract_file(before), read_contract_file(after))
+    counts: dict[str, Any] = {kind: sum(each.kind == kind for each in found) for kind in KINDS}
+    if as_json:
+        print_json({**counts, "changes": [each._asdict() for each in found]})
+    else:
+        print_table("changes", ("kind", "column", "what"), [list(each) for each in found])
+    raise typer.Exit(Exit.FAILED if counts["breaking"] else Exit.DONE)
+
+
+@app.command("mutate")
+def mutate_data(
+    data: Data,
+    contract: Annotated[
+        Path | None, typer.Option("--contract", help="ODCS file (default: the only one here or in contracts/).")
+    ] = None,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="Write the contract with the suggested rules to this file.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+    rows: Annotated[
+        int, typer.Option("--rows", min=20, max=100_000, help="Rows of the data that are corrupted.")
+    ] = 1_000,
+    at_least: Annotated[
+        float, typer.Option("--at-least", min=0, max=100, help="Exit code 1 below this percentage.")
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """Corrupt data in every way that means something, and tell what the contract would not notice."""
+    from mend.contract_mutation import mutate
+    from mend.contract_trial import contract_in, read_contract_file
+    from shared.domain.contract import write_contract
+    from shared.runtime import settings, wiring
+
+    _refuse_to_overwrite(out_file, force=force)
+    rules = read_contract_file(contract_in(contract))
+    with progress_bar(quiet=as_json) as progress:
+        score = mutate(rules, data, wiring.source_of(settings.load()), rows=rows, progress=progress)
+    if out_file is not None:
+        out_file.write_text(write_contract(score.improved), encoding="utf-8")
+    if as_json:
+        told = {"percent": score.percent, "percent_with_rules": score.percent_with_rules, "rows": score.rows}
+        counts = {"corruptions": len(score.outcomes), "noticed": score.noticed}
+        print_json({**told, **counts, "outcomes": [each._asdict() for each in score.outcomes]})
+    else:
+        missed = [each for each in score.outcomes if not each.noticed_by]
+        rest = [[each.column, each.corruption, each.what, each.rule or "no single rule"] for each in missed]
+        print_table("not noticed", ("column", "corruption", "what", "a rule that would"), rest)
+        out = console()
+        out.print(f"{score.noticed} of {len(score.outcomes)} corruptions are noticed: {score.percent:g}%")
+        if any(each.rule for each in missed):
+            out.print(f"with the rules above: {score.percent_with_rules:g}%; --out FILE writes the contract with them")
+    raise typer.Exit(Exit.DONE if score.percent >= at_least else Exit.FAILED)
+
+
+def _refuse_to_overwrite(file: Path | None, *, force: bool) -> None:
+    if file is not None and file.exists() and not force:
+        raise DefinitionError(str(file), 0, 0, "is there already", "choose another name, or say --force")

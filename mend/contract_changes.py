@@ -1,0 +1,155 @@
+"""What changed between two contracts, and what that means to those who read the table and those who deliver.
+
+- **breaking**: what readers use is gone or is another thing, or every delivery of before would be refused;
+- **degrading**: readers are promised less, or deliveries that passed may be set aside now;
+- **harmless**: nothing that was true before is untrue, and nothing that passed fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
+
+from shared.domain.contract import Column, Contract, QualityRule, is_wider
+
+Kind = Literal["breaking", "degrading", "harmless"]
+KINDS: tuple[Kind, ...] = ("breaking", "degrading", "harmless")
+
+
+class Change(NamedTuple):
+    """One difference; ``column`` "" = the whole table."""
+
+    kind: Kind
+    column: str
+    what: str
+
+
+def changes(before: Contract, after: Contract) -> list[Change]:
+    """Every difference that has a meaning, the gravest first, then in the order of columns."""
+    found = [*_columns(before, after), *_table(before, after)]
+    return sorted(found, key=lambda each: KINDS.index(each.kind))
+
+
+def _columns(before: Contract, after: Contract) -> Iterator[Change]:
+    old = {column.name: column for column in before.columns}
+    new = {column.name: column for column in after.columns}
+    gone = [name for name in old if name not in new]
+    renamed = {name: column.name for column in after.columns for name in column.synonyms if name in gone}
+    for name in gone:
+        if name in renamed:
+            yield Change("breaking", name, f"is called {renamed[name]} now; deliveries with the old name still pass")
+        else:
+            yield Change("breaking", name, "is gone")
+    for name, column in new.items():
+        if name in old:
+            yield from _column(old[name], column)
+        elif name in renamed.values():
+            continue
+        elif column.nullable:
+            yield Change("harmless", name, f"is new ({column.logical_type}), and may be empty")
+        else:
+            yield Change(
+                "breaking", name, f"is new ({column.logical_type}) and required: without it a delivery is held"
+            )
+
+
+def _column(old: Column, new: Column) -> Iterator[Change]:
+    name = new.name
+    if old.logical_type != new.logical_type:
+        widened = is_wider(new.logical_type, old.logical_type) and new.logical_type != "string"
+        kind: Kind = "degrading" if widened else "breaking"
+        yield Change(kind, name, f"was {old.logical_type}, is {new.logical_type}")
+        return
+    for what, one, other in (
+        ("unit", old.unit, new.unit),
+        ("time zone", old.timezone, new.timezone),
+        ("format", old.format, new.format),
+    ):
+        if one != other:
+            kind = "degrading" if what == "format" else "breaking"
+            yield Change(kind, name, f"{what} was {one or 'not said'}, is {other or 'not said'}")
+    yield from _flags(old, new)
+    yield from _limits(old, new)
+    yield from _words(old, new)
+
+
+def _flags(old: Column, new: Column) -> Iterator[Change]:
+    for what, one, other in (("required", not old.nullable, not new.nullable), ("unique", old.unique, new.unique)):
+        if one and not other:
+            yield Change("degrading", new.name, f"is no longer {what}")
+        elif other and not one:
+            yield Change("degrading", new.name, f"is {what} now: rows that passed may be set aside")
+    if set(old.enum) != set(new.enum):
+        more, fewer = sorted(map(str, set(new.enum) - set(old.enum))), sorted(map(str, set(old.enum) - set(new.enum)))
+        if not old.enum or not new.enum:
+            what = "any value is allowed now" if not new.enum else f"only {len(new.enum)} values are allowed now"
+            yield Change("degrading", new.name, what)
+        else:
+            told = [f"also allowed: {', '.join(more)}"] * bool(more)
+            told += [f"no longer allowed: {', '.join(fewer)}"] * bool(fewer)
+            yield Change("degrading", new.name, "; ".join(told))
+    if old.pattern != new.pattern:
+        yield Change("degrading", new.name, f"pattern was {old.pattern or 'none'}, is {new.pattern or 'none'}")
+
+
+_LIMITS: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
+    ("minimum", "least value", lambda one, other: other < one),
+    ("exclusive_minimum", "least value (excluded)", lambda one, other: other < one),
+    ("maximum", "greatest value", lambda one, other: other > one),
+    ("exclusive_maximum", "greatest value (excluded)", lambda one, other: other > one),
+    ("min_length", "least length", lambda one, other: other < one),
+    ("max_length", "greatest length", lambda one, other: other > one),
+)
+
+
+def _limits(old: Column, new: Column) -> Iterator[Change]:
+    for name, what, looser in _LIMITS:
+        one, other = getattr(old, name), getattr(new, name)
+        if one == other:
+            continue
+        if other is None or (one is not None and looser(one, other)):
+            told = "readers are promised less"
+        else:
+            told = "rows that passed may be set aside"
+        yield Change("degrading", new.name, f"{what} was {_said(one)}, is {_said(other)}: {told}")
+    if old.multiple_of != new.multiple_of:
+        yield Change("degrading", new.name, f"step was {_said(old.multiple_of)}, is {_said(new.multiple_of)}")
+
+
+def _words(old: Column, new: Column) -> Iterator[Change]:
+    names = ("description", "classification", "tags", "synonyms", "allowed_repairs", "null_values", "drift_limits")
+    for name in names:
+        if getattr(old, name) != getattr(new, name):
+            yield Change("harmless", new.name, f"{name.replace('_', ' ')} changed")
+
+
+def _table(before: Contract, after: Contract) -> Iterator[Change]:
+    if before.primary_key != after.primary_key:
+        was, now = ", ".join(before.primary_key) or "none", ", ".join(after.primary_key) or "none"
+        yield Change("breaking", "", f"the primary key was {was}, is {now}")
+    if before.table != after.table:
+        yield Change("breaking", "", f"the table was {before.table}, is {after.table}")
+    pairs: tuple[tuple[str, set[Any], set[Any]], ...] = (
+        ("combination that must be unique", set(before.unique_groups), set(after.unique_groups)),
+        ("reference", set(before.references), set(after.references)),
+        ("rule on the number of rows", set(before.row_counts), set(after.row_counts)),
+        ("quality rule with a threshold", _thresholds(before), _thresholds(after)),
+        ("dependency between columns", set(before.functional_dependencies), set(after.functional_dependencies)),
+    )
+    for what, had, has in pairs:
+        for _ in had - has:
+            yield Change("degrading", "", f"a {what} is gone")
+        for _ in has - had:
+            yield Change("degrading", "", f"a {what} is new: rows that passed may be set aside")
+    if before.version != after.version:
+        yield Change("harmless", "", f"version {before.version} → {after.version}")
+
+
+def _thresholds(contract: Contract) -> set[QualityRule]:
+    """Without what does not change the verdict."""
+    return {replace(rule, raw="", name="", dimension="") for rule in contract.quality}
+
+
+def _said(value: object) -> str:
+    return "none" if value is None else str(value)

@@ -1,0 +1,199 @@
+"""Judges data by a contract alone, in a store of its own that is gone afterwards: nothing is loaded or healed.
+
+The same ingest and validate services do it that do it in a pipeline, so that both come to the same verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from shared.domain.contract import Contract
+from shared.domain.errors import DefinitionError, DefinitionMissing, ForeignFailure
+
+if TYPE_CHECKING:
+    from mend.project import Progress
+    from shared.ports.source import Source
+    from shared.runtime.wiring import Process
+
+NAME = "trial"
+ROWS_SHOWN = 20
+SAME_CONTENT = "the same content as "
+_SERVICES = ("ingest", "validate", "classify")  # the last keeps what an error said
+_PIPELINE = """\
+pipeline: {name}
+source: {{kind: files, uri: {uri}, order: name{reading}}}
+contract: contracts/{name}.odcs.yaml
+destination: {{table: {name}.{table}, mode: append}}
+on_violation: {{rows: quarantine, score_below: 0}}
+healing: {{mode: observe}}
+alerts: {{channels: [jsonl]}}
+"""
+
+
+@dataclass(slots=True)
+class Tried:
+    """One delivery under the contract; ``rows`` are its failing ones with every reason, as far as they are shown."""
+
+    input: str
+    state: str  # passed | failed | held | unreadable
+    rows_read: int = 0
+    rows_failed: int = 0
+    score: float = 0.0
+    dimensions: dict[str, float] = field(default_factory=dict)
+    held_for: str = ""
+    whole: list[str] = field(default_factory=list)  # what is wrong with the delivery as a whole, held for it or not
+    checks: list[dict[str, Any]] = field(default_factory=list)  # check, column, rows, explanation
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def trial(
+    contract_file: Path,
+    contract: Contract,
+    data: str,
+    *,
+    rows_shown: int = ROWS_SHOWN,
+    values: bool = False,
+    reading: str = "",
+    progress: Progress | None = None,
+) -> list[Tried]:
+    """Judge every delivery that ``data`` (a file, folder, pattern or address) names, by name.
+
+    ``reading`` says how they are read, as a pipeline's ``format`` does; without it that is seen from the bytes.
+    ``DefinitionMissing`` when there is none.
+    """
+    from mend.initialise import source_uri
+    from mend.query_trial import query_errors
+    from mend.runner import due
+    from mend.services import every_service
+    from shared.runtime import settings, wiring
+    from shared.runtime.logs import EventLog
+
+    uri = source_uri(data, Path("/"), wiring.source_of(settings.load()))
+    uri = uri if "://" in uri or uri.startswith("/") else f"/{uri}"
+    with TemporaryDirectory(prefix="mend-contract-") as name:
+        folder = Path(name)
+        files = _write(folder, contract_file, contract, uri, reading)
+        given = settings.load(root=str(folder / "store"), project=name, backend="local")
+        _look(wiring.source_of(given), uri, data)
+        process = wiring.build(given, log=EventLog(), definition_files=files, progress=progress)
+        try:
+            for error in query_errors(contract, str(contract_file), process.sql):
+                raise error
+            worker = process.worker([each for each in every_service() if each.name in _SERVICES])
+            process.bus.publish(_messages(due(process, NAME, "", "mend contract test")))
+            worker.run_until_idle(0.0)
+            return _tried(process, rows_shown, values=values)
+        finally:
+            process.close()
+
+
+def _look(source: Source, uri: str, data: str) -> None:
+    try:
+        there = any(True for _ in source.discover(uri))
+    except ForeignFailure as error:
+        raise DefinitionMissing(f"{data}: {error.message}; name a file, a folder or a pattern in quotes") from error
+    if not there:
+        raise DefinitionMissing(f"{data}: there is no file; name a file, a folder or a pattern in quotes")
+
+
+def _messages(event: Any) -> Any:
+    from shared.runtime.handling import messages_of
+
+    return messages_of("mend", [event])
+
+
+def _write(folder: Path, contract_file: Path, contract: Contract, uri: str, reading: str) -> Mapping[str, Path]:
+    import json
+
+    from shared.domain.contract import write_contract
+
+    for each in ("pipelines", "contracts"):
+        (folder / each).mkdir()
+    text = _PIPELINE.format(
+        name=NAME, uri=json.dumps(uri), table=NAME, reading=f", format: {reading}" if reading else ""
+    )
+    (folder / f"pipelines/{NAME}.yaml").write_text(text, encoding="utf-8")
+    alone = folder / f"contracts/{NAME}.odcs.yaml"
+    if contract.references:
+        from dataclasses import replace
+
+        alone.write_text(write_contract(replace(contract, references=())), encoding="utf-8")
+        return {}
+    return {f"contracts/{NAME}.odcs.yaml": contract_file.resolve()}
+
+
+def _tried(process: Process, rows_shown: int, *, values: bool) -> list[Tried]:
+    """What the documents and the quarantine say of every delivery."""
+    from mend.quarantine import reasons_of, rows_of
+
+    deliveries = process.store.query("deliveries", order_by="name", limit=100_000)
+    found: list[Tried] = []
+    for stored in deliveries:
+        verdict = process.store.get("verdicts", f"{stored.key}:1")
+        if verdict is None:
+            told = Tried(str(stored.data["name"]), "unreadable", held_for=str(stored.data.get("duplicate_of") or ""))
+            if told.held_for:
+                told.state, told.held_for = "passed", f"{SAME_CONTENT}{told.held_for}"
+            else:
+                told.whole = _errors(process, stored.key)
+            found.append(told)
+            continue
+        data = verdict.data
+        rows, reasons = reasons_of(process.objects, stored.key, None)
+        held = data["state"] in ("held", "rejected")
+        found.append(
+            Tried(
+                str(stored.data["name"]),
+                "held" if held else "failed" if rows else "passed",
+                rows_read=int(data["rows"]),
+                rows_failed=rows,
+                score=float(data["score"]),
+                dimensions=dict(data["dimensions"]),
+                held_for=str(data["reason"]) if held else "",
+                whole=[str(each["message"]) for each in data["findings"] if each.get("message")],
+                checks=reasons,
+                rows=rows_of(process.objects, stored.key, None, rows_shown, values=values) if rows else [],
+            )
+        )
+    return found
+
+
+def _errors(process: Process, batch_id: str) -> list[str]:
+    """Why a delivery has no verdict."""
+    from shared.ports.state_store import Where
+
+    found = process.store.query("incidents", (Where("batch_id", "==", batch_id),), limit=10)
+    return [str(each.data["message"]) for each in found if each.data.get("message")]
+
+
+def contract_in(file: Path | None) -> Path:
+    """The contract to use: the one that is named, or the only one here; ``DefinitionMissing`` otherwise."""
+    if file is not None:
+        if not file.is_file():
+            raise DefinitionMissing(f"{file}: there is no such contract; make one: mend contract infer DATA")
+        return file
+    patterns = ("*.odcs.yaml", "datacontract.yaml", "contracts/*.odcs.yaml")
+    here = sorted({found for pattern in patterns for found in Path().glob(pattern)})
+    if len(here) != 1:
+        what = "there is no contract here" if not here else f"there are {len(here)} contracts here"
+        raise DefinitionMissing(f"{what}; name one: mend contract test DATA --contract FILE")
+    return here[0]
+
+
+def read_contract_file(file: Path) -> Contract:
+    """The contract in a file; ``DefinitionError`` with its position when something is wrong in it."""
+    from shared.domain.contract import parse_contract
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DefinitionError(str(file), 0, 0, f"cannot be read: {error}", "name an ODCS file (YAML)") from error
+    return parse_contract(text, str(file))

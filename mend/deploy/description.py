@@ -1,0 +1,111 @@
+"""What each service needs on Google Cloud: its functions, its size, its rights, and the state's indexes."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+RECEIPTS: Final = "receipts"
+
+
+class Function(NamedTuple):
+    """A Cloud Run function: the service whose code it runs and the entry point that it starts."""
+
+    name: str
+    service: str
+    target: str
+
+
+class Size(NamedTuple):
+    """What one instance has, and how many requests it takes at once."""
+
+    memory: str
+    cpu: int
+    concurrency: int
+    instances_max: int
+
+
+FUNCTIONS: Final = (
+    Function("mend-ingest", "ingest", "ingest"),
+    Function("mend-due", "ingest", "due"),
+    Function("mend-signals", "ingest", "signals"),
+    Function("mend-tick", "ingest", "tick"),
+    Function("mend-validate", "validate", "validate"),
+    Function("mend-load", "load", "load"),
+    Function("mend-classify", "classify", "classify"),
+    Function("mend-remediate", "remediate", "remediate"),
+    Function("mend-notify", "notify", "notify"),
+    Function("mend-measure", "notify", "measure"),
+)
+# A batch is held in row groups: two at once fit beside the libraries. What only reads and writes documents takes more.
+_ROWS: Final = Size("2Gi", 1, 2, 20)
+_DOCUMENTS: Final = Size("512Mi", 1, 8, 10)
+SIZES: Final = {
+    "ingest": _ROWS,
+    "validate": _ROWS,
+    "load": _ROWS,
+    "remediate": _ROWS,
+    "classify": _DOCUMENTS,
+    "notify": _DOCUMENTS,
+}
+# Beside reading definitions, using the state and publishing, which every service does.
+PROJECT_ROLES: Final = {
+    "ingest": ("roles/secretmanager.secretAccessor",),
+    "validate": ("roles/bigquery.dataViewer", "roles/bigquery.jobUser"),
+    "load": ("roles/bigquery.dataEditor", "roles/bigquery.jobUser"),
+    "classify": (),
+    "remediate": ("roles/bigquery.dataViewer", "roles/bigquery.jobUser"),
+    "notify": ("roles/secretmanager.secretAccessor", "roles/monitoring.metricWriter"),
+}
+# Only where spans are sent: Google's own collector, which speaks OpenTelemetry's protocol.
+SPANS_ENDPOINT: Final = "https://telemetry.googleapis.com/v1/traces"
+SPANS_ROLE: Final = "roles/telemetry.tracesWriter"
+COMMON_ROLES: Final = ("roles/datastore.user", "roles/pubsub.publisher")
+WRITES_OBJECTS: Final = ("ingest", "validate", "load", "remediate")
+# Queries by some fields in the order of another; those by a single field Firestore indexes by itself.
+INDEXES: Final = (
+    ("deliveries", ("pipeline",), "seq", "ascending"),
+    ("deliveries", ("pipeline",), "seq", "descending"),
+    ("profiles", ("pipeline",), "seq", "descending"),
+    ("posteriors", ("key",), "at", "descending"),
+    ("posteriors", ("breaker",), "at", "descending"),
+    ("healings", ("asks",), "asks_seq", "ascending"),
+    ("loads", ("table",), "loaded_at", "ascending"),
+    ("incidents", ("pipeline", "cause"), "closed_at", "descending"),
+    # Those of the commands that show a whole store, or one pipeline of it.
+    ("deliveries", ("pipeline",), "batch_id", "ascending"),
+    ("verdicts", ("pipeline",), "batch_id", "ascending"),
+    ("loads", ("kind",), "batch_id", "ascending"),
+    ("loads", ("kind", "pipeline"), "batch_id", "ascending"),
+)
+APIS: Final = (
+    "run",
+    "cloudbuild",
+    "artifactregistry",
+    "pubsub",
+    "firestore",
+    "bigquery",
+    "storage",
+    "secretmanager",
+    "cloudscheduler",
+    "eventarc",
+    "monitoring",
+    "logging",
+)
+# What other systems' failures look like in the logs; our own never, or every failure would feed itself.
+_WORKER: Final = '(log_id("airflow-worker") OR log_id("airflow-k8s-worker"))'
+_FIRST_OF_TASK: Final = 'labels.workflow:* AND NOT textPayload:"Failed to execute job"'
+_JOB: Final = "protoPayload.metadata.jobChange"
+SINK: Final = "mend-failures"
+SINK_FILTER: Final = " OR ".join(
+    f"({each})"
+    for each in (
+        f'resource.type="cloud_composer_environment" AND {_WORKER} AND severity>=ERROR AND {_FIRST_OF_TASK}',
+        'resource.type="dataflow_step" AND log_id("dataflow.googleapis.com/job-message") AND severity>=ERROR',
+        'resource.type="workflows.googleapis.com/Workflow" AND jsonPayload.state="FAILED"',
+        f'resource.type="bigquery_project" AND {_JOB}.after="DONE" AND {_JOB}.job.jobStatus.errorResult.code:*',
+        'resource.type="cloud_run_job" AND severity>=ERROR',
+        'resource.type="cloud_run_revision" AND severity>=ERROR AND NOT resource.labels.service_name:"mend-"',
+    )
+)
+# Our own queries and loads are told by our own services.
+SINK_EXCLUDED: Final = 'protoPayload.authenticationInfo.principalEmail:"mend-"'

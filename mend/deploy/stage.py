@@ -1,0 +1,70 @@
+"""A folder that holds one service and nothing else, ready to be built: ``python -m mend.deploy.stage validate``."""
+
+from __future__ import annotations
+
+import compileall
+import py_compile
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+STAGED: Final = ROOT / "build" / "stage"
+# functions-framework puts the folder last on the path: an installed package called shared would hide ours.
+_ENTRY_POINT: Final = '''"""Puts its own folder first, whatever else is installed, and hands over the functions."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from services.{service}.main import *  # noqa: E402, F403
+'''
+_PROCFILE: Final = "web: functions-framework --source=main.py\n"  # FUNCTION_TARGET says which entry point
+_IGNORED: Final = shutil.ignore_patterns("__pycache__", "README.md")
+
+
+def services() -> list[str]:
+    """The names of the services that can be staged."""
+    return sorted(path.parent.name for path in (ROOT / "services").glob("*/main.py"))
+
+
+def stage(service: str, folder: Path, *, requirements: bool = True) -> Path:
+    """Make the folder anew: the kernel, the service, an entry point, its dependencies alone; byte-compiled.
+
+    ``requirements`` are exported from the lock by uv, with hashes, so that what is built is what was tested.
+    """
+    if service not in services():
+        raise SystemExit(f"there is no service {service}: {', '.join(services())}")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "shared", folder / "shared", ignore=_IGNORED)
+    shutil.copytree(ROOT / "services" / service, folder / "services" / service, ignore=_IGNORED)
+    shutil.copy(ROOT / "services" / "__init__.py", folder / "services" / "__init__.py")
+    (folder / "main.py").write_text(_ENTRY_POINT.format(service=service), encoding="utf-8")
+    (folder / "Procfile").write_text(_PROCFILE, encoding="utf-8")
+    if requirements:
+        (folder / "requirements.txt").write_text(requirements_of(service), encoding="utf-8")
+    # Checked by content, not by time: a build copies the files and gives them other times.
+    compileall.compile_dir(folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+    return folder
+
+
+def requirements_of(service: str) -> str:
+    """The service's dependencies on Google Cloud, from the lock."""
+    uv = shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")
+    command = [uv, "export", "--quiet", "--frozen", "--no-default-groups", "--no-emit-project"]
+    extras = ["--extra", service, "--extra", "gcp"]
+    exported = subprocess.run([*command, *extras], cwd=ROOT, capture_output=True, text=True, check=True)
+    return exported.stdout
+
+
+def main() -> None:
+    """Stage the named service, or all."""
+    for service in sys.argv[1:] or services():
+        sys.stdout.write(f"{stage(service, STAGED / service)}\n")
+
+
+if __name__ == "__main__":
+    main()

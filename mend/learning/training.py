@@ -1,0 +1,349 @@
+"""Trains the text model with scikit-learn and exports what it learned; nothing here is imported in service."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize, sparse
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.model_selection import GroupKFold
+from sklearn.svm import LinearSVC
+
+from services.classify import similarity, spoken, text_features
+from services.classify.text_model import signs_of
+from shared.domain.errors import DefinitionError
+from shared.domain.incident import FailureClass
+from shared.domain.masking import excerpt
+
+CORPUS = Path(__file__).resolve().parents[2] / "benchmarks" / "corpus" / "corpus.jsonl"  # in a checkout
+LABELS = tuple(FailureClass)
+_Floats = npt.NDArray[np.float64]
+_Ints = npt.NDArray[np.int64]
+_PENALTY = 0.3
+_KNOWN_WEIGHT = 0.7  # an entry of the catalogue was written, not seen
+_OWN_CHANCE_MIN, _OTHER_CHANCE_MAX = 0.05, 0.85
+_CONTAINING_MIN = 2
+_FOLDS = 5
+_LABELS_MIN = 2
+_SEED = 7
+_KNOWN_CHARACTERS_MAX = 200
+
+
+class Example(NamedTuple):
+    """A text as the service sees it, its class, and the case it belongs to: texts of one case are never parted."""
+
+    text: str
+    label: int
+    case: str
+    system: str
+    votes: _Floats  # of the codes that are written in it
+    weight: float = 1.0
+
+
+class Space(NamedTuple):
+    """The features that examples are told in, and how rare each is."""
+
+    names: tuple[str, ...]
+    rarity: _Floats
+
+
+class Fitted(NamedTuple):
+    """Coefficients before calibration."""
+
+    space: Space
+    weights: _Floats  # features × labels
+    vote_weights: _Floats
+    bias: _Floats
+    known: sparse.csr_matrix  # examples × features, of length one
+    known_labels: _Ints
+    machine: LinearSVC  # as scikit-learn knows it
+
+
+def examples_of(corpus: Path = CORPUS) -> list[Example]:
+    """The corpus's messages through the service's own preparation, and the catalogue of known failures.
+
+    ``DefinitionError`` names a line that is no message with a label, and a file that is none or says too little.
+    """
+    found = [_example_in(corpus, number, line) for number, line in enumerate(_lines(corpus), 1) if line.strip()]
+    if len({each.case for each in found}) < _FOLDS or len({each.label for each in found}) < _LABELS_MIN:
+        what = f"{len(found)} messages are too few: {_FOLDS} cases and {_LABELS_MIN} classes at least"
+        raise DefinitionError(str(corpus), 0, 0, what, "each line: message, label, system, case")
+    for number, entry in enumerate(similarity.index().entries):
+        given = example(entry.text, entry.failure_class, f"known {number}", entry.system)
+        found.append(given._replace(weight=_KNOWN_WEIGHT))
+    return found
+
+
+def _lines(corpus: Path) -> list[str]:
+    try:
+        return corpus.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DefinitionError(str(corpus), 0, 0, f"cannot be read: {error}", "JSON lines in UTF-8") from error
+
+
+def _example_in(corpus: Path, number: int, line: str) -> Example:
+    """A message that names no case is one by itself."""
+    try:
+        row = json.loads(line)
+        message, label = row["message"], "unknown" if row["label"] == "other" else FailureClass(row["label"])
+        case, system = str(row.get("case") or f"line {number}"), str(row.get("system") or "")
+        if not isinstance(message, str):
+            raise ValueError("the message is no text")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        what = f"line {number}: {error if isinstance(error, ValueError) else 'no object with message and label'}"
+        hint = f"labels: {', '.join(LABELS)}"
+        raise DefinitionError(str(corpus), number, 0, what, hint) from error
+    return example(message, label, case, system)
+
+
+def example(message: str, label: str, case: str, system: str) -> Example:
+    """A message as the service sees it: masked, cleaned, without the frames of its stack."""
+    text = spoken.prepared(excerpt(message))
+    votes = np.zeros(len(LABELS))
+    for failure_class, weight in spoken.votes(text, "").items():
+        votes[LABELS.index(failure_class)] = weight
+    return Example(text, LABELS.index(FailureClass(label)), case, system, votes)
+
+
+def space_of(counts: Sequence[Counter[str]]) -> Space:
+    """The features that occur in at least two examples."""
+    containing = Counter(name for each in counts for name in each)
+    kept = sorted(name for name, number in containing.items() if number >= _CONTAINING_MIN)
+    rarity = [np.log((1 + len(counts)) / (1 + containing[name])) + 1 for name in kept]
+    return Space(tuple(kept), np.array(rarity))
+
+
+def told_in(space: Space, counts: Sequence[Counter[str]]) -> sparse.csr_matrix:
+    """The examples as rows of length one."""
+    places = {name: place for place, name in enumerate(space.names)}
+    starts, columns, values = [0], [], []
+    for each in counts:
+        pairs = sorted((places[name], number) for name, number in each.items() if name in places)
+        columns += [place for place, _ in pairs]
+        values += [(np.log(number) + 1) * space.rarity[place] for place, number in pairs]
+        starts.append(len(columns))
+    rows = sparse.csr_matrix((values, columns, starts), shape=(len(counts), len(space.names)))
+    return _of_length_one(rows)
+
+
+def _of_length_one(rows: sparse.csr_matrix) -> sparse.csr_matrix:
+    lengths = np.sqrt(rows.multiply(rows).sum(axis=1)).A1
+    lengths[lengths == 0] = 1
+    scaled: sparse.csr_matrix = sparse.diags(1 / lengths).dot(rows).tocsr()
+    return scaled
+
+
+def neighbour_votes(
+    rows: sparse.csr_matrix, known: sparse.csr_matrix, labels: _Ints, apart: npt.NDArray[np.bool_] | None = None
+) -> _Floats:
+    """The greatest likeness to a known failure of each class; ``apart`` marks pairs that must not see each other."""
+    likeness = np.asarray((rows @ known.T).todense())
+    if apart is not None:
+        likeness = np.where(apart, 0.0, likeness)
+    votes = np.zeros((likeness.shape[0], len(LABELS)))
+    for label in range(len(LABELS)):
+        held = likeness[:, labels == label]
+        if held.shape[1]:
+            votes[:, label] = held.max(axis=1)
+    return votes
+
+
+def fit(examples: Sequence[Example], counts: Sequence[Counter[str]]) -> Fitted:
+    """One linear model over words and pairs, the votes of written codes and of the nearest known failures."""
+    space = space_of(counts)
+    rows = told_in(space, counts)
+    labels = np.array([each.label for each in examples])
+    cases = np.array([each.case for each in examples])
+    votes = neighbour_votes(rows, rows, labels, cases[:, None] == cases[None, :])
+    given = sparse.hstack([rows, np.array([each.votes for each in examples]), votes]).tocsr()
+    machine = LinearSVC(C=_PENALTY, random_state=_SEED)
+    machine.fit(given, labels, sample_weight=np.array([each.weight for each in examples]))
+    size = len(space.names)
+    return Fitted(
+        space, machine.coef_[:, :size].T, machine.coef_[:, size:].T, machine.intercept_, rows, labels, machine
+    )
+
+
+class Unseen(NamedTuple):
+    """What a model makes of texts that it has not seen: scores by class, and the votes that it heard."""
+
+    scores: _Floats
+    heard: _Floats
+    known: _Floats  # share of each text's features that the model knows
+    features: _Ints
+
+
+def judged(fitted: Fitted, examples: Sequence[Example], counts: Sequence[Counter[str]]) -> Unseen:
+    """The fitted model's score of each class for other texts."""
+    rows = told_in(fitted.space, counts)
+    votes = neighbour_votes(rows, fitted.known, fitted.known_labels)
+    heard = np.hstack([np.array([each.votes for each in examples]), votes])
+    scores = rows @ fitted.weights + heard @ fitted.vote_weights + fitted.bias
+    features = np.diff(rows.indptr)
+    return Unseen(scores, heard, features / np.maximum([len(each) for each in counts], 1), features)
+
+
+def unseen(examples: Sequence[Example], counts: Sequence[Counter[str]], groups: Sequence[str]) -> Unseen:
+    """Every example judged by a model that saw none of its group (five folds)."""
+    size, count = len(examples), len(LABELS)
+    found = Unseen(np.zeros((size, count)), np.zeros((size, 2 * count)), np.zeros(size), np.zeros(size, dtype=np.int64))
+    folds = GroupKFold(_FOLDS, shuffle=True, random_state=_SEED)
+    for seen, apart in folds.split(np.zeros(size), groups=np.array(groups)):
+        fitted = fit([examples[at] for at in seen], [counts[at] for at in seen])
+        for whole, part in zip(
+            found, judged(fitted, [examples[at] for at in apart], [counts[at] for at in apart]), strict=True
+        ):
+            whole[apart] = part
+    return found
+
+
+def trusted(examples: Sequence[Example], counts: Sequence[Counter[str]]) -> npt.NDArray[np.bool_]:
+    """Which examples are believed to be labelled rightly.
+
+    A case may fail with something else than it was meant to. An example is left out when models that saw nothing of
+    its case are nearly sure of another class and give its own next to no chance.
+    """
+    scores = unseen(examples, counts, [each.case for each in examples]).scores
+    labels = np.array([each.label for each in examples])
+    chances = chances_of(scores, *scaling_of(scores, labels))
+    own = chances[np.arange(len(labels)), labels]
+    written = np.array([each.weight < 1 for each in examples])
+    kept: npt.NDArray[np.bool_] = written | (own > _OWN_CHANCE_MIN) | (chances.max(axis=1) < _OTHER_CHANCE_MAX)
+    return kept
+
+
+class Calibration(NamedTuple):
+    """From scores to chances, and from what is seen of a belief to how often such beliefs are right."""
+
+    scale: _Floats
+    shift: _Floats
+    sureness: _Floats
+    unknown_below: float  # a class that is less likely than this is not named
+    unknown_confidence: float  # how often "unknown" is right there
+
+
+def scaling_of(scores: _Floats, labels: _Ints) -> tuple[_Floats, _Floats]:
+    """A common scale and a shift for each class, by likelihood."""
+
+    def loss(given: _Floats) -> float:
+        scaled = scores * np.exp(given[0]) + given[1:]
+        scaled = scaled - scaled.max(axis=1, keepdims=True)
+        chances = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+        return float(-chances[np.arange(len(labels)), labels].mean() + 0.002 * (given[1:] ** 2).sum())
+
+    best = optimize.minimize(loss, np.zeros(len(LABELS) + 1), method="L-BFGS-B").x
+    return np.full(len(LABELS), np.exp(best[0])), best[1:]
+
+
+def calibrate(found: Unseen, labels: _Ints) -> Calibration:
+    """All of it on examples that the judging models had not seen."""
+    scale, shift = scaling_of(found.scores, labels)
+    chances = chances_of(found.scores, scale, shift)
+    signs = signs_by_row(chances, found)
+    right = chances.argmax(axis=1) == labels
+    return Calibration(scale, shift, _sureness(signs, right), *open_set(chances, labels))
+
+
+def _sureness(signs: _Floats, right: npt.NDArray[np.bool_]) -> _Floats:
+    """Coefficients of the signs; where all beliefs held, or none, the signs tell nothing and their share is told."""
+    if right.all() or not right.any():
+        share = (right.sum() + 1) / (len(right) + 2)
+        coefficients = np.zeros(signs.shape[1])
+        coefficients[0] = np.log(share / (1 - share))
+        return coefficients
+    machine = LogisticRegression(C=1.0, fit_intercept=False, max_iter=1_000).fit(signs, right)
+    found: _Floats = machine.coef_[0]
+    return found
+
+
+def signs_by_row(chances: _Floats, found: Unseen) -> _Floats:
+    """``signs_of`` each belief."""
+    rows = zip(chances, found.heard, found.known, found.features, strict=True)
+    return np.array([signs_of(*row) for row in rows])
+
+
+def open_set(chances: _Floats, labels: _Ints) -> tuple[float, float]:
+    """The chance below which ``unknown`` is said instead of a class, so that macro-F1 is greatest; and its accuracy."""
+    unknown = LABELS.index(FailureClass.UNKNOWN)
+    said, top = chances.argmax(axis=1), chances.max(axis=1)
+    best = (f1_score(labels, said, average="macro"), 0.0)
+    for bound in np.arange(0.15, 0.6, 0.025):
+        score = f1_score(labels, np.where(top < bound, unknown, said), average="macro")
+        best = max(best, (score, float(bound)))
+    below = (top < best[1]) & (said != unknown)
+    right = float((labels[below] == unknown).mean()) if below.any() else 0.0
+    return round(best[1], 3), round(right, 3)
+
+
+def chances_of(scores: _Floats, scale: _Floats, shift: _Floats) -> _Floats:
+    """The scores as chances that add up to one."""
+    grown = np.exp(scores * scale + shift - (scores * scale + shift).max(axis=1, keepdims=True))
+    chances: _Floats = grown / grown.sum(axis=1, keepdims=True)
+    return chances
+
+
+class Trained(NamedTuple):
+    """A model over the examples it was made of, its calibration, and what calibration was made on."""
+
+    fitted: Fitted
+    calibration: Calibration
+    chances: _Floats
+    sure: _Floats
+    examples: tuple[Example, ...]
+
+
+def train(given: Sequence[Example]) -> Trained:
+    """The model over all examples that are believed to be labelled rightly."""
+    counts = [text_features.counted(each.text) for each in given]
+    kept = trusted(given, counts)
+    examples = tuple(each for each, keep in zip(given, kept, strict=True) if keep)
+    counts = [each for each, keep in zip(counts, kept, strict=True) if keep]
+    found = unseen(examples, counts, [each.case for each in examples])
+    real = np.array([each.weight == 1.0 for each in examples])
+    labels = np.array([each.label for each in examples])
+    calibration = calibrate(Unseen(*(part[real] for part in found)), labels[real])
+    chances = chances_of(found.scores, calibration.scale, calibration.shift)
+    sure = 1 / (1 + np.exp(-(signs_by_row(chances, found) @ calibration.sureness)))
+    return Trained(fit(examples, counts), calibration, chances, sure, examples)
+
+
+def export(trained: Trained, folder: Path) -> str:
+    """Write the artifact; its version is a hash of what it holds."""
+    fitted, calibration = trained.fitted, trained.calibration
+    folder.mkdir(parents=True, exist_ok=True)
+    postings = fitted.known.tocsc()
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "rarity": fitted.space.rarity.astype(np.float32),
+        "weights": fitted.weights.astype(np.float16),
+        "vote_weights": fitted.vote_weights.astype(np.float32),
+        "bias": fitted.bias.astype(np.float32),
+        "scale": calibration.scale.astype(np.float32),
+        "shift": calibration.shift.astype(np.float32),
+        "sureness": calibration.sureness.astype(np.float32),
+        "starts": postings.indptr.astype(np.int32),
+        "documents": postings.indices.astype(np.int32),
+        "shares": postings.data.astype(np.float16),
+        "document_labels": fitted.known_labels.astype(np.int8),
+    }
+    told = {
+        "labels": [str(label) for label in LABELS],
+        "unknown_below": calibration.unknown_below,
+        "unknown_confidence": calibration.unknown_confidence,
+        "features": list(fitted.space.names),
+        "known": [[each.system, " ".join(each.text.split())[:_KNOWN_CHARACTERS_MAX]] for each in trained.examples],
+    }
+    text = json.dumps(told, ensure_ascii=False)
+    version = hashlib.sha256(text.encode() + b"".join(arrays[name].tobytes() for name in sorted(arrays))).hexdigest()[
+        :16
+    ]
+    np.savez_compressed(folder / "weights.npz", version=np.array(version), **arrays)  # type: ignore[arg-type]
+    (folder / "model.json").write_text(json.dumps({"version": version, **told}, ensure_ascii=False), encoding="utf-8")
+    return version

@@ -1,0 +1,241 @@
+"""The text model in service: exported coefficients, the nearest known failures, and a confidence that is calibrated.
+
+Trained by ``mend learn`` (``mend/learning/``) with scikit-learn; here is numpy alone, so that a cold start does not pay
+for a trainer.
+The artifact is ``model/weights.npz`` (arrays) and ``model/model.json`` (names, texts of known failures).
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from services.classify import text_features
+from shared.domain.checks import check
+from shared.domain.errors import DefinitionError
+from shared.domain.incident import FailureClass
+from shared.runtime import settings
+
+FOLDER = Path(__file__).with_name("model")
+_Floats = npt.NDArray[np.float32]
+_NEAREST_MAX = 5
+_MATTERED_MAX = 6
+_REMEMBERED_MAX = 512  # a storm of reports says the same again and again
+
+
+class Neighbour(NamedTuple):
+    """A known failure and how much a text resembles it (0 … 1)."""
+
+    failure_class: FailureClass
+    system: str
+    text: str
+    likeness: float
+
+
+class Belief(NamedTuple):
+    """What the model makes of a text: the class, how surely, what mattered, and what it resembles."""
+
+    failure_class: FailureClass
+    confidence: float
+    runner_up: FailureClass
+    mattered: tuple[tuple[str, float], ...]
+    nearest: tuple[Neighbour, ...]
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """Coefficients by feature, and the known failures by word."""
+
+    labels: tuple[FailureClass, ...]
+    vocabulary: Mapping[str, int]
+    rarity: _Floats  # inverse document frequency by feature
+    weights: _Floats  # features × labels
+    vote_weights: _Floats  # votes of codes, then votes of neighbours × labels
+    bias: _Floats
+    scale: _Floats  # of the scores before they become probabilities, by label
+    shift: _Floats
+    sureness: _Floats  # from what is seen of a belief (``signs_of``) to how often such beliefs were right
+    unknown_below: float  # a class that is less likely than this is not named
+    unknown_confidence: float
+    starts: npt.NDArray[np.int32]  # of each feature's postings
+    documents: npt.NDArray[np.int32]
+    shares: _Floats
+    document_labels: npt.NDArray[np.int8]
+    known: Sequence[Sequence[str]]  # system, text
+    version: str
+
+    def believe(self, text: str, votes: Mapping[FailureClass, float]) -> Belief:
+        """The class that a text tells of; ``votes`` are what the codes written in it say (class → weight)."""
+        ids, shares = self._features(text)
+        likeness = self._likeness(ids, shares)
+        heard = self._votes(votes, likeness)
+        scores = shares @ self.weights[ids] + heard @ self.vote_weights + self.bias
+        chances = self._chances(scores)
+        order = np.argsort(-chances)
+        best, second = int(order[0]), int(order[1])
+        known = len(ids) / max(len(_counted(text)), 1)
+        signs = signs_of(chances, heard, known, len(ids))
+        confidence = float(1 / (1 + np.exp(-(signs @ self.sureness))))
+        named = self.labels[best]
+        if chances[best] < self.unknown_below and named != FailureClass.UNKNOWN:
+            named, confidence = FailureClass.UNKNOWN, self.unknown_confidence
+        return Belief(
+            named,
+            round(confidence, 4),
+            self.labels[second],
+            self._mattered(ids, shares, best, second),
+            self._nearest(likeness),
+        )
+
+    def _features(self, text: str) -> tuple[npt.NDArray[np.int64], _Floats]:
+        found = _counted(text)
+        vocabulary = self.vocabulary
+        pairs = [(vocabulary[name], count) for name, count in found if name in vocabulary]
+        if not pairs:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+        ids = np.fromiter((pair[0] for pair in pairs), dtype=np.int64, count=len(pairs))
+        counts = np.fromiter((pair[1] for pair in pairs), dtype=np.float32, count=len(pairs))
+        shares = (np.log(counts) + 1) * self.rarity[ids]
+        return ids, shares / (float(np.linalg.norm(shares)) or 1.0)
+
+    def _likeness(self, ids: npt.NDArray[np.int64], shares: _Floats) -> _Floats:
+        """How much the text resembles each known failure: the cosine of their features."""
+        total = np.zeros(len(self.document_labels), dtype=np.float32)
+        if len(ids):
+            starts, ends = self.starts[ids], self.starts[ids + 1]
+            lengths = ends - starts
+            places = np.repeat(starts - np.concatenate(([0], np.cumsum(lengths)[:-1])), lengths) + np.arange(
+                int(lengths.sum())
+            )
+            parts = self.shares[places] * np.repeat(shares, lengths)
+            total = np.bincount(self.documents[places], parts, minlength=len(total)).astype(np.float32)
+        return total
+
+    def _votes(self, votes: Mapping[FailureClass, float], likeness: _Floats) -> _Floats:
+        heard = np.zeros(2 * len(self.labels), dtype=np.float32)
+        for place, label in enumerate(self.labels):
+            heard[place] = votes.get(label, 0.0)
+        np.maximum.at(heard, self.document_labels + len(self.labels), likeness)
+        return heard
+
+    def _chances(self, scores: _Floats) -> _Floats:
+        scaled = scores * self.scale + self.shift
+        grown = np.exp(scaled - scaled.max())
+        chances: _Floats = grown / grown.sum()
+        return chances
+
+    def _mattered(
+        self, ids: npt.NDArray[np.int64], shares: _Floats, best: int, second: int
+    ) -> tuple[tuple[str, float], ...]:
+        if not len(ids):
+            return ()
+        gain = shares * (self.weights[ids, best] - self.weights[ids, second])
+        top = np.argsort(-gain)[:_MATTERED_MAX]
+        names = self.names()
+        return tuple((names[int(ids[at])], round(float(gain[at]), 3)) for at in top if gain[at] > 0)
+
+    def _nearest(self, likeness: _Floats) -> tuple[Neighbour, ...]:
+        count = min(_NEAREST_MAX, len(likeness))
+        top = np.argpartition(-likeness, count - 1)[:count]
+        ranked = top[np.argsort(-likeness[top], kind="stable")]
+        return tuple(
+            Neighbour(
+                self.labels[int(self.document_labels[at])],
+                self.known[at][0],
+                self.known[at][1],
+                round(min(float(likeness[at]), 1.0), 3),
+            )
+            for at in ranked
+            if likeness[at] > 0
+        )
+
+    def names(self) -> Sequence[str]:
+        """The features' names by number."""
+        return _names(self.version)
+
+
+def signs_of(chances: npt.NDArray[Any], heard: npt.NDArray[Any], known: float, features: int) -> npt.NDArray[Any]:
+    """What tells a belief that holds from one that does not.
+
+    How likely the class is and the next one; how much codes and neighbours speak for it and for others; how much of
+    the text is known at all; and which class it is.
+    """
+    count = len(chances)
+    best = int(chances.argmax())
+    top = min(float(chances[best]), 1 - 1e-6)
+    others = np.arange(count) != best
+    codes, near = heard[:count], heard[count:]
+    signs = np.zeros(8 + count)
+    signs[:8] = (
+        1.0,
+        np.log(top / (1 - top)),
+        chances[others].max(),
+        near[best],
+        near[others].max(),
+        codes[best] - codes[others].max(),
+        known,
+        np.log1p(features),
+    )
+    signs[8 + best] = 1.0
+    return signs
+
+
+@lru_cache(maxsize=_REMEMBERED_MAX)
+def _counted(text: str) -> tuple[tuple[str, int], ...]:
+    return tuple(text_features.counted(text).items())
+
+
+@cache
+def _names(_version: str) -> tuple[str, ...]:
+    return tuple(current().vocabulary)
+
+
+@cache
+def current() -> TextModel:
+    """The model in the folder that ``MEND_TEXT_MODEL`` names, else the one the service came with; read once."""
+    chosen = settings.load().text_model
+    return load(Path(chosen) if chosen else FOLDER)
+
+
+def load(folder: Path) -> TextModel:
+    """The model in a folder. ``InvariantBroken`` when its parts are not of one training.
+
+    ``DefinitionError`` when there is none, or it is damaged.
+    """
+    try:
+        told: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
+            held = {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        hint = "mend learn makes one; without MEND_TEXT_MODEL the one that Mendline comes with is used"
+        raise DefinitionError(str(folder), 0, 0, f"holds no text model that can be read: {error}", hint) from error
+    check(str(held["version"]) == told["version"], "the text model's weights and names are of two trainings")
+    names = told["features"]
+    check(len(names) == len(held["weights"]), "the text model has a name for every feature")
+    return TextModel(
+        labels=tuple(FailureClass(label) for label in told["labels"]),
+        vocabulary={name: place for place, name in enumerate(names)},
+        rarity=held["rarity"].astype(np.float32),
+        weights=held["weights"].astype(np.float32),
+        vote_weights=held["vote_weights"].astype(np.float32),
+        bias=held["bias"].astype(np.float32),
+        scale=held["scale"].astype(np.float32),
+        shift=held["shift"].astype(np.float32),
+        unknown_below=float(told["unknown_below"]),
+        unknown_confidence=float(told["unknown_confidence"]),
+        sureness=held["sureness"].astype(np.float32),
+        starts=held["starts"],
+        documents=held["documents"],
+        shares=held["shares"].astype(np.float32),
+        document_labels=held["document_labels"],
+        known=told["known"],
+        version=told["version"],
+    )

@@ -1,0 +1,226 @@
+"""Quality rules with a threshold: how many rows of a whole batch they concern, collected chunk by chunk.
+
+They never set a row aside: the batch is held, or passes with an incident, by the rule's severity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from services.validate.column_checks import enum_values, pattern_mask
+from services.validate.findings import DatasetFinding, Rule
+from services.validate.keys import KeyLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import polars as pl
+
+    from services.validate.keys import KeyVerdict
+    from services.validate.terms import Terms
+    from shared.domain.contract import Column, Contract, QualityRule
+
+    Asked = Callable[[list[QualityRule]], list[tuple[float | None, bool]]]
+    Reread = Callable[[Sequence[int]], Iterable[tuple[int, pl.DataFrame]]]
+
+CHECK = "quality"
+
+
+@dataclass(slots=True)
+class Concerned:
+    """How many rows a rule concerns, and where the first and last of them stand (0: there is none)."""
+
+    rows: int = 0
+    first: int = 0
+    last: int = 0
+
+    def add(self, numbers: pl.Series) -> None:
+        """Take in the row numbers of a chunk."""
+        if not numbers.len():
+            return
+        low, high = int(numbers.min()), int(numbers.max())  # type: ignore[arg-type]
+        self.rows += numbers.len()
+        self.first, self.last = (min(self.first, low) if self.first else low), max(self.last, high)
+
+
+class _Broken(NamedTuple):
+    rule: QualityRule
+    concerned: Concerned
+    observed: float | None  # None: a query's null, or a value that may be a cell's and is not told
+
+
+class QualityLedger:
+    """Counts for every rule with a threshold; records that did not fit the delivery count as rows alone."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._rules = contract.quality
+        self._columns = {column.name: column for column in contract.columns}
+        self._found = [Concerned() for _ in self._rules]
+        keys = {rule.columns for rule in self._rules if rule.metric == "duplicateValues"}
+        # Several rules on one key share its hashes.
+        self._keys = {key: KeyLedger(Rule("unique", key, "")) for key in keys}
+        self._numbers: dict[int, pl.Series] = {}
+        self._rows = self._fitting = 0
+
+    def add(
+        self,
+        number: int,
+        texts: pl.DataFrame,
+        typed: pl.DataFrame,
+        untyped: Mapping[str, pl.Series],
+        raw: pl.Series | None,
+    ) -> None:
+        """Take in a chunk: its cells as delivered and typed, and by column those that have no type."""
+        if not self._rules:
+            return
+        import polars as pl
+
+        self._rows += typed.height
+        self._fitting += typed.height - (int(raw.sum()) if raw is not None else 0)
+        fits = ~raw if raw is not None else pl.repeat(True, typed.height, dtype=pl.Boolean, eager=True)
+        for rule, concerned in zip(self._rules, self._found, strict=True):
+            if rule.metric in ("rowCount", "duplicateValues", "sql"):
+                continue
+            column = self._columns[rule.column]
+            mask = _mask(rule, column, texts, typed[column.name], untyped.get(column.name))
+            concerned.add(typed["_mend_row"].filter(mask & fits))
+        for ledger in self._keys.values():
+            ledger.add(number, typed)
+        if self._keys:
+            self._numbers[number] = typed["_mend_row"]
+
+    @property
+    def queries(self) -> list[QualityRule]:
+        """The rules in SQL."""
+        return [rule for rule in self._rules if rule.metric == "sql"]
+
+    def findings(self, terms: Terms, reread: Reread, asked: Asked) -> list[DatasetFinding]:
+        """A finding for every metric and column of which a rule is broken; whole batches only."""
+        if not self._rules or not terms.whole:
+            return []
+        self._count_duplicates(reread)
+        answers = iter(asked(self.queries) if self.queries else ())
+        broken: dict[tuple[str, str], list[_Broken]] = {}
+        for rule, concerned in zip(self._rules, self._found, strict=True):
+            observed, told = next(answers) if rule.metric == "sql" else (self._observed(rule, concerned), True)
+            # Null compares with nothing, so no rule is kept by it.
+            if (observed is None or not rule.keeps(observed)) and not terms.waives(
+                f"{CHECK}:{rule.metric}", rule.column
+            ):
+                broken.setdefault((rule.metric, rule.column), []).append(
+                    _Broken(rule, concerned, observed if told else None)
+                )
+        return [_finding(each) for each in broken.values()]
+
+    def _observed(self, rule: QualityRule, concerned: Concerned) -> float:
+        if rule.metric == "rowCount":
+            return float(self._rows)
+        if not rule.percent:
+            return float(concerned.rows)
+        # Nine digits, so that 29 of 100 rows are 29 % and not a little less.
+        return round(100 * concerned.rows / self._fitting, 9) if self._fitting else 0.0
+
+    def _count_duplicates(self, reread: Reread) -> None:
+        for key, ledger in self._keys.items():
+            verdict: KeyVerdict | None = ledger.verdict(reread, lambda: iter(()))
+            for rule, concerned in zip(self._rules, self._found, strict=True):
+                if verdict is None or rule.metric != "duplicateValues" or rule.columns != key:
+                    continue
+                for number, mask in verdict.masks.items():
+                    concerned.add(self._numbers[number].filter(mask))
+
+
+def _mask(
+    rule: QualityRule, column: Column, texts: pl.DataFrame, typed: pl.Series, untyped: pl.Series | None
+) -> pl.Series:
+    """True in the rows that the metric counts; never null."""
+    null = typed.is_null() if untyped is None else typed.is_null() & ~untyped
+    if rule.metric == "nullValues":
+        return null
+    if rule.metric == "missingValues":
+        return null | _is_listed(rule, _delivered(column, texts), typed)
+    fails = untyped if untyped is not None else null & ~null
+    if rule.valid_values:
+        from dataclasses import replace
+
+        kept = typed.is_in(_series(enum_values(replace(column, enum=_in_type(rule.valid_values, column))), typed))
+        fails = fails | ~kept.fill_null(True)
+    if rule.pattern:
+        fails = fails | ~pattern_mask(_delivered(column, texts), rule.pattern).fill_null(True)
+    return fails & ~null
+
+
+def _is_listed(rule: QualityRule, texts: pl.Series, typed: pl.Series) -> pl.Series:
+    """True where a cell is one of the values that mean missing: as it was written, or the same number."""
+    import polars as pl
+
+    words = pl.Series([str(each) for each in rule.missing_values], dtype=pl.String)
+    listed = texts.is_in(words.implode()).fill_null(False)
+    numbers = [each for each in rule.missing_values if isinstance(each, (int, float)) and not isinstance(each, bool)]
+    if numbers and typed.dtype.is_numeric():
+        listed = listed | typed.cast(pl.Float64).is_in(pl.Series(numbers, dtype=pl.Float64).implode()).fill_null(False)
+    return listed
+
+
+def _delivered(column: Column, texts: pl.DataFrame) -> pl.Series:
+    """The column's cells as they came; all null where the delivery lacks it."""
+    import polars as pl
+
+    if column.name not in texts.columns:
+        return pl.repeat(None, texts.height, dtype=pl.String, eager=True)
+    return texts[column.name].cast(pl.String, strict=False)
+
+
+def _in_type(values: tuple[Any, ...], column: Column) -> tuple[Any, ...]:
+    """A column may have been widened to text since its contract was written."""
+    return tuple(str(each) for each in values) if column.logical_type == "string" else values
+
+
+def _series(values: list[Any], typed: pl.Series) -> Any:
+    import polars as pl
+
+    return pl.Series(values, strict=False).cast(typed.dtype).implode()
+
+
+def _finding(broken: list[_Broken]) -> DatasetFinding:
+    """All broken rules of one metric on one column are one finding, the ones that hold first."""
+    broken.sort(key=lambda each: each[0].severity)
+    rule, concerned, observed = broken[0]
+    more = f" (and {len(broken) - 1} more rules)" if len(broken) > 1 else ""
+    evidence: dict[str, Any] = {
+        "metric": rule.metric,
+        "observed": observed,
+        "expected": rule.expected,
+        "unit": "percent" if rule.percent else "rows",
+        "severity": rule.severity,
+        "dimension": rule.dimension,
+        "rules": [{"name": each.name, "observed": seen, "expected": each.expected} for each, _, seen in broken[:20]],
+    }
+    if rule.metric != "sql":
+        evidence |= {"rows_concerned": concerned.rows, "row_first": concerned.first, "row_last": concerned.last}
+    return DatasetFinding(
+        check=f"{CHECK}:{rule.metric}",
+        column=rule.column,
+        message=_told(rule, observed) + more,
+        holds=rule.severity == "error",
+        evidence=evidence,
+    )
+
+
+def _told(rule: QualityRule, observed: float | None) -> str:
+    name = f" ({rule.name})" if rule.name else ""
+    if rule.metric == "sql" or observed is None:
+        seen = f"gives {observed:.6g} where" if observed is not None else "does not give what it should:"
+        return f"the query{name} {seen} the contract wants {rule.expected}"
+    what = {
+        "rowCount": "rows",
+        "nullValues": "null",
+        "missingValues": "missing",
+        "invalidValues": "invalid",
+        "duplicateValues": "repeated",
+    }[rule.metric]
+    seen = f"{observed:.6g} %" if rule.percent else f"{observed:,.0f} rows"
+    if rule.metric == "rowCount":
+        return f"{seen} where the contract wants {rule.expected}{name}"
+    return f"{rule.column}: {seen} are {what} where the contract wants {rule.expected}{name}"

@@ -1,0 +1,1 @@
+"""Adapters that speak OpenTelemetry's protocol."""

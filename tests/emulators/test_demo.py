@@ -1,0 +1,144 @@
+"""The same project here and on Google Cloud's emulators ends with the same table and a green audit.
+
+Here it runs in one process over SQLite, DuckDB and files. There each service is a process of its own behind
+functions-framework, pushed to by Pub/Sub, over Firestore, Cloud Storage and BigQuery; files reach BigQuery by load jobs
+from gs://. The project is examples/orders: a parent table, values to be trimmed, snapped and approved, a file in
+another dialect.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mend import report
+from mend.audit import audit
+from mend.runner import run_pipeline
+from shared.ports.event_bus import REQUESTS_TOPIC, Message
+from shared.runtime import wiring
+from shared.runtime.settings import load
+from shared.runtime.wiring import Process
+from tests.emulators.functions import deployed
+from tests.emulators.running import Emulators
+from tests.tidy.tree import ROOT
+
+EXAMPLE = ROOT / "examples" / "orders"
+PIPELINES = ("customers", "orders")
+QUIET_SECONDS = 4.0
+DONE_SECONDS_MAX = 120.0
+
+
+def here(folder: Path) -> Process:
+    shutil.copytree(EXAMPLE, folder / "project")
+    settings = load({}, root=str(folder / "store"), project=str(folder / "project"))
+    for pipeline in PIPELINES:
+        process = wiring.build(settings)
+        run_pipeline(process, pipeline, wait_seconds_max=1.0)
+    return wiring.build(settings)
+
+
+def there(emulators: Emulators, folder: Path) -> Process:
+    project = "demo"
+    storage = wiring_of(emulators, project)
+    for bucket in ("demo-objects", "demo-project"):
+        storage["bucket"](bucket).create()
+    for path in EXAMPLE.rglob("*"):
+        if path.is_file():
+            storage["bucket"]("demo-project").blob(f"shop/{path.relative_to(EXAMPLE)}").upload_from_filename(str(path))
+    settings = load(storage["environment"])
+    process = wiring.build(settings)
+    with deployed(project, emulators.pubsub, folder, storage["environment"]):
+        for pipeline in PIPELINES:
+            request = json.dumps({"pipeline": pipeline}).encode()
+            process.bus.publish([Message(REQUESTS_TOPIC, request, {})])
+            wait_until_quiet(process, pipeline)
+    return process
+
+
+def wiring_of(emulators: Emulators, project: str) -> dict[str, Any]:
+    from shared.adapters.gcp.object_store import bucket_of
+
+    environment = {
+        **emulators.environment(),
+        "GOOGLE_CLOUD_PROJECT": project,
+        "MEND_BACKEND": "gcp",
+        "MEND_ROOT": "gs://demo-objects",
+        "MEND_PROJECT": "gs://demo-project/shop",
+    }
+    return {
+        "environment": environment,
+        "bucket": lambda name: bucket_of(project, name, f"http://{emulators.storage}"),
+    }
+
+
+def wait_until_quiet(process: Process, pipeline: str) -> None:
+    """Until the pipeline has batches and no receipt but those of ticks has been written for a while."""
+    started = quiet_since = time.monotonic()
+    last = -1
+    while time.monotonic() - started < DONE_SECONDS_MAX:
+        receipts = process.store.query("receipts", limit=10_000)
+        handled = sum(each.data.get("event_type") != "clock.ticked.v1" for each in receipts)
+        waiting = any(not each.data.get("published", True) for each in receipts)
+        if handled != last or waiting:
+            last, quiet_since = handled, time.monotonic()
+        elif time.monotonic() - quiet_since > QUIET_SECONDS and table(process, f"shop.{pipeline}"):
+            return
+        time.sleep(0.3)
+    pytest.fail(f"{pipeline}: not quiet after {DONE_SECONDS_MAX} s, {last} events were handled")
+
+
+def table(process: Process, name: str) -> list[dict[str, Any]]:
+    """The table's rows without the marks of which batch brought them, which name where files lay."""
+    rows = [row for batch in process.warehouse.dump(name) for row in batch.to_pylist()]
+    shown = [{key: value for key, value in row.items() if not key.startswith("_mend_")} for row in rows]
+    return sorted(shown, key=repr)
+
+
+def account(process: Process) -> dict[str, Any]:
+    found = audit(process)
+    assert found.problems == []
+    counted = found.as_json()
+    return {name: counted[name] for name in (*report.COUNTS, "ok", "batches", "discarded_because")}
+
+
+def ends(process: Process) -> list[tuple[Any, ...]]:
+    """How every incident ended, without ids."""
+    store = report.Store(process.store, process.objects)
+    found = [each for pipeline in PIPELINES for each in report.incidents(store, pipeline)]
+    return sorted((each["pipeline"], each["class"], each["cause"], each["state"]) for each in found)
+
+
+def asked(command: str, environment: dict[str, str]) -> dict[str, Any]:
+    """What the command line says of the cloud's store."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    words = [str(Path(sys.executable).with_name("mend")), command, "--json"]
+    ended = subprocess.run(words, env={**inherited, **environment}, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+def test_here_and_there(emulators: Emulators, tmp_path: Path) -> None:
+    local = here(tmp_path)
+    (tmp_path / "there").mkdir()
+    cloud = there(emulators, tmp_path / "there")
+    try:
+        for name in PIPELINES:
+            rows = table(local, f"shop.{name}")
+            assert rows
+            assert table(cloud, f"shop.{name}") == rows
+        assert account(cloud) == account(local)
+        assert account(cloud)["rows_in_flight"] == 0
+        assert ends(cloud) == ends(local)
+        told = asked("audit", wiring_of(emulators, "demo")["environment"])
+        assert told["ok"] is True
+        assert {name: told[name] for name in report.COUNTS} == {name: account(local)[name] for name in report.COUNTS}
+    finally:
+        local.close()
+        cloud.close()

@@ -1,0 +1,125 @@
+"""The deployment's commands: gcloud itself accepts each, and those for Pub/Sub do on the emulator what they say."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from google.api_core.exceptions import InvalidArgument
+from google.pubsub_v1 import PublisherClient, SchemaServiceClient, SubscriberClient
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
+from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrpcTransport
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+from google.pubsub_v1.types import PubsubMessage
+
+from mend.deploy.plan import Step, Target, destroyed, plan
+from shared.adapters.gcp import channels
+from shared.events.codec import encode, topic_of
+from shared.events.types import ClockTicked, SourceDue
+from shared.ports.event_bus import DEAD_LETTER_TOPIC
+from tests.emulators.running import Emulators
+from tests.tidy.tree import ROOT
+
+TARGET = Target("deploy-test", "europe-west1")
+_FLAG_VALUE = re.compile(r"(--[a-z-]+)=.*")
+
+
+def command_of(words: tuple[str, ...]) -> str:
+    """The gcloud command in a step, whatever its output is piped to."""
+    whole = words[2].partition(" | ")[0].removesuffix(" 2>&1") if words[:2] == ("sh", "-c") else shlex.join(words)
+    return whole.replace("${NUMBER}", "123")
+
+
+def shape_of(command: str) -> tuple[str, ...]:
+    """The command without its values: two of one shape are parsed alike."""
+    words = shlex.split(command)
+    first = next(index for index, word in enumerate(words) if word.startswith("-"))
+    return (*words[: min(first, 4)], *sorted({_FLAG_VALUE.sub(r"\1", word) for word in words[first:]}))
+
+
+def lint(commands: list[str], tmp_path: Path) -> dict[str, str]:
+    """What gcloud's own static validation says against each command; nothing against one that it accepts."""
+    file = tmp_path / "commands.json"
+    file.write_text(json.dumps([{"command_string": command} for command in commands]))
+    asked = ["gcloud", "meta", "lint-gcloud-commands", f"--commands-file={file}"]
+    answer = subprocess.run(asked, capture_output=True, text=True, timeout=120)
+    assert answer.returncode == 0, answer.stderr
+    return {
+        each["command_string"]: str(each["error_message"]) for each in json.loads(answer.stdout) if not each["success"]
+    }
+
+
+def test_gcloud_accepts_every_command(emulators: Emulators, tmp_path: Path) -> None:
+    steps = [*plan(TARGET._replace(spans=True)), *destroyed(TARGET)]
+    commands = [command_of(words) for step in steps for words in (step.make, step.exists) if words and words[0] != "bq"]
+    shapes = {shape_of(command): command for command in commands}
+    wrong = "gcloud pubsub topics create x --no-such-flag=1 --project=p"
+    assert len(shapes) > 25
+    refused = lint([*shapes.values(), wrong], tmp_path)
+    assert set(refused) == {wrong}, "and it does refuse what is wrong"
+
+
+@pytest.fixture
+def gcloud(emulators: Emulators, tmp_path: Path) -> dict[str, str]:
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {
+        **inherited,
+        "NUMBER": "123",
+        "CLOUDSDK_CONFIG": str(tmp_path / "gcloud"),
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"http://{emulators.pubsub}/",
+        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+    }
+
+
+def run(step: Step, environment: dict[str, str]) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", step.shell()], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 0, f"{step.what}: {ended.stderr}"
+
+
+def test_what_is_made_for_pubsub_is_there(emulators: Emulators, gcloud: dict[str, str]) -> None:
+    """One event's schema, topic and subscription, and the dead letters; made twice, as after a failure."""
+    due = topic_of(SourceDue)
+    wanted = [f"topic {DEAD_LETTER_TOPIC}", f"schema {due}", f"topic {due}", f"subscription ingest.{due}"]
+    steps = {step.what: step for step in plan(TARGET)}
+    for what in [*wanted, wanted[-1]]:
+        run(steps[what], gcloud)
+
+    def channel() -> object:
+        return channels.insecure(emulators.pubsub)
+
+    publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channel()))
+    subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel()))
+    schemas = SchemaServiceClient(transport=SchemaServiceGrpcTransport(channel=channel()))
+    home = f"projects/{TARGET.project}"
+    topic = publisher.get_topic(topic=f"{home}/topics/{due}")
+    assert topic.schema_settings.schema == f"{home}/schemas/{due}"
+    kept = json.loads(schemas.get_schema(name=f"{home}/schemas/{due}").definition)
+    assert kept == json.loads((ROOT / "schemas" / "events" / f"{SourceDue.TYPE}.avsc").read_text())
+    made = subscriber.get_subscription(subscription=f"{home}/subscriptions/ingest.{due}")
+    assert made.push_config.push_endpoint == "https://mend-ingest-123.europe-west1.run.app"
+    assert made.push_config.oidc_token.service_account_email == TARGET.account("push")
+    assert (made.ack_deadline_seconds, made.dead_letter_policy.max_delivery_attempts) == (600, 20)
+    assert made.dead_letter_policy.dead_letter_topic == f"{home}/topics/{DEAD_LETTER_TOPIC}"
+    assert (made.retry_policy.minimum_backoff.seconds, made.retry_policy.maximum_backoff.seconds) == (10, 600)
+    # The topic takes its own event, and refuses another.
+    event = SourceDue(id="e", time=1, subject="b", correlation_id="c", pipeline="p")
+    other = ClockTicked(id="e", time=1, subject="b", correlation_id="c")
+    publisher.publish(topic=topic.name, messages=[PubsubMessage(data=encode(event, "/t").data)], retry=None, timeout=10)
+    with pytest.raises(InvalidArgument):
+        publisher.publish(
+            topic=topic.name, messages=[PubsubMessage(data=encode(other, "/t").data)], retry=None, timeout=10
+        )
+
+
+def test_nothing_is_found_without_gcloud() -> None:
+    """The commands are gcloud's and bq's; no other program is asked for."""
+    programs = {step.make[0] for step in [*plan(TARGET), *destroyed(TARGET)]}
+    assert programs == {"gcloud", "bq", "sh"}
+    assert shutil.which("sh")

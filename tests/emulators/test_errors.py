@@ -1,0 +1,81 @@
+"""The table of Google's errors: complete, and cells stay out of what it makes."""
+
+import inspect
+
+import pytest
+from google.api_core import exceptions
+from google.auth.exceptions import RefreshError, TransportError
+from requests.exceptions import ConnectionError as RequestsConnectionError
+
+from shared.adapters.gcp.errors import MEANINGS, REASONS, meaning_of, of_bigquery, reason_of, translated, web_errors
+from shared.domain.errors import (
+    Conflict,
+    ForeignFailure,
+    MendError,
+    ObjectsUnavailable,
+    StoreUnavailable,
+    WarehouseUnavailable,
+)
+
+CLASSES = {
+    name: kind
+    for name, kind in vars(exceptions).items()
+    if inspect.isclass(kind) and issubclass(kind, exceptions.GoogleAPIError)
+}
+
+
+def made(kind: type[Exception]) -> Exception:
+    return kind("no", None) if kind is exceptions.RetryError else kind("no")  # type: ignore[call-arg]
+
+
+def test_every_error_of_the_clients_has_a_meaning() -> None:
+    named = {kind.__name__ for kind in CLASSES.values()}
+    assert named == MEANINGS.keys(), "google.api_core.exceptions and the table differ: say what the new ones mean"
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_each_becomes_one_of_ours(name: str) -> None:
+    error = translated(made(CLASSES[name]), "document x", StoreUnavailable)
+    assert isinstance(error, Conflict if MEANINGS[CLASSES[name].__name__] == "conflict" else StoreUnavailable)
+    assert str(error).startswith("document x: ")
+
+
+@pytest.mark.parametrize(
+    "error", [RefreshError("x"), TransportError("x"), RequestsConnectionError("x"), TimeoutError()]
+)
+def test_what_is_not_in_the_table_is_out_of_reach(error: Exception) -> None:
+    assert meaning_of(error) == "unavailable"
+    assert isinstance(error, web_errors())
+    assert isinstance(translated(error, "object a", ObjectsUnavailable), ObjectsUnavailable)
+    assert isinstance(of_bigquery(error, WarehouseUnavailable), WarehouseUnavailable)
+
+
+@pytest.mark.parametrize("reason", sorted(REASONS))
+def test_every_reason_of_bigquery(reason: str) -> None:
+    error = exceptions.BadRequest("no", errors=[{"reason": reason}])
+    found = of_bigquery(error, WarehouseUnavailable)
+    assert isinstance(found, WarehouseUnavailable if REASONS[reason] else ForeignFailure)
+    if isinstance(found, ForeignFailure):
+        assert (found.reason, found.http_status, found.system) == (reason, 400, "bigquery")
+
+
+def test_a_status_without_a_reason() -> None:
+    assert reason_of(exceptions.NotFound("x")) == ("notFound", 404)
+    assert isinstance(of_bigquery(exceptions.InternalServerError("x"), WarehouseUnavailable), WarehouseUnavailable)
+    refused: MendError = of_bigquery(exceptions.BadRequest("x", errors=[{"reason": "a new one"}]), WarehouseUnavailable)
+    assert isinstance(refused, ForeignFailure)
+    assert refused.reason == "a new one"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Bad int64 value: jane.doe",
+        "Could not convert string 'jane.doe' to INT64",
+        'Invalid date: "jane.doe"\nmore about jane.doe',
+        "Error while reading data, error message: Could not parse value jane.doe",
+    ],
+)
+def test_cells_stay_out(message: str) -> None:
+    error = of_bigquery(exceptions.BadRequest(message, errors=[{"reason": "invalid"}]), WarehouseUnavailable)
+    assert "jane" not in str(error)

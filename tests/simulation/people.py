@@ -1,0 +1,120 @@
+"""What people do in a simulated world: they decide, take back, release what is held, and replay what failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.events.codec import topic_of
+from shared.events.types import EVENT_TYPES, RemedyDecided, RetryRequested
+from tests.simulation.watch import UNTYPED
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+
+class People:
+    """Everybody who has a say in one world, under its dice."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self.world = simulation
+        self.store = simulation.store
+        self.chance = simulation.chance
+        self._replays: set[str] = set()
+
+    def decide(self) -> None:
+        """A person says something about a remedy, or about a held batch."""
+        chance = self.chance
+        choices: list[tuple[str, str, str]] = []
+        for key, data in sorted(self.store.documents("remedies").items()):
+            weight = {"proposed": 4, "applied": 1, "verified": 1}.get(data["state"], 0)
+            said = chance.choice(["approve", "approve", "reject"]) if data["state"] == "proposed" else "undo"
+            choices += [(key, said, data.get("batch_id", ""))] * weight
+            if data["state"] in ("expired", "rejected", "undone", "failed"):
+                choices.append((key, chance.choice(["approve", "undo"]), data.get("batch_id", "")))
+        for key, data in sorted(self.store.documents("healings").items()):
+            attempts = data.get("attempts") or []
+            if attempts and attempts[-1]["verdict"] == "held" and chance.random() < 0.3:
+                choices.append((f"release:{key}", "approve", key))
+        if choices:
+            self.say(*chance.choice(choices))
+
+    def say(self, remedy: str, decision: str, batch: str, by: str = "ada") -> None:
+        """Publish a decision, now and then twice."""
+        self.world.meddled.add(batch)
+        if batch and decision == "approve":
+            self.world.touched.add(batch)
+        self.world.tell(f"{by}: {decision} {remedy}")
+        for _ in range(self.chance.choice([1, 1, 2])):
+            self.world.asked += 1
+            about = f"say {self.world.seed} {self.world.asked}"
+            said = {"subject": remedy, "remedy_id": remedy, "decision": decision, "by": by}
+            self.world.publish(RemedyDecided(id=about, time=self.world.clock.now(), correlation_id=about, **said))
+
+    def replayed(self) -> bool:
+        """Publish once more every dead letter that was not handled since, or of which others never heard."""
+        found = False
+        for key, incident in sorted(self.store.documents("incidents").items()):
+            name, event_id = incident.get("service", ""), incident.get("event_id", "")
+            known = self.store.documents("receipts").get(f"{name}:{event_id}", {"state": "failing", "published": False})
+            done = known["state"] != "failing" and known["published"]
+            if incident.get("origin") != "dead_letter" or key in self._replays or done:
+                continue
+            self._replays.add(key)
+            carried = [each for each in self.world.bus.published if each.attributes.get("ce-id") == event_id]
+            events = [each for each in carried if each.topic not in UNTYPED]
+            self.world.tell(f"replay {incident.get('event_topic')} {event_id} for {name}")
+            self.world.bus.publish(events[:1])
+            found = found or bool(events)
+        return found
+
+    def retried(self) -> bool:
+        """The bug is mended: what a service failed at for good is handled again, as `mend replay` would have it."""
+        asked: dict[str, tuple[str, str]] = {}
+        for key, incident in self.store.documents("incidents").items():
+            if incident.get("origin") == "internal" and incident.get("event_id"):
+                proposal = self.store.documents("healings").get(key, {}).get("proposal", "")
+                state = self.store.documents("remedies").get(proposal, {}).get("state")
+                asked[str(incident["event_id"])] = (proposal, str(state))
+        for key, receipt in sorted(self.store.documents("receipts").items()):
+            if receipt["state"] != "failed" or not receipt.get("event") or key in self._replays:
+                continue
+            self._replays.add(key)
+            proposal, state = asked.get(str(receipt["event_id"]), ("", ""))
+            self.world.tell(f"replay of {receipt['event_type']} for {receipt['service']}, which failed at it")
+            if state == "proposed":
+                self.say(proposal, "approve", "")
+                return True
+            self.world.asked += 1
+            about = f"retry {self.world.seed} {self.world.asked}"
+            topic = topic_of(EVENT_TYPES[receipt["event_type"]])
+            fields = {"service": receipt["service"], "event_id": receipt["event_id"], "event_topic": topic}
+            envelope = {"id": about, "time": self.world.clock.now(), "subject": about, "correlation_id": about}
+            self.world.publish(RetryRequested(**envelope, remedy_id="", **fields))
+            return True
+        return False
+
+    def back_and_forth(self) -> list[str]:
+        """What a person approves and then takes back leaves the table as it was; twice."""
+        for _ in range(2):
+            known = sorted(self.store.documents("remedies").items())
+            asked = [(key, data) for key, data in known if data["state"] == "proposed" and data.get("batch_id")]
+            if not asked:
+                return []
+            key, data = self.chance.choice(asked)
+            before = self.world.shown(data["pipeline"])
+            self.say(key, "approve", data["batch_id"])
+            self.world.rest()
+            problems = self.world.judged(f"after {data['remedy']} was approved")
+            ran = self._applied()
+            self.say(key, "undo", data["batch_id"])
+            self.world.rest()
+            problems += self.world.judged(f"after {data['remedy']} was undone")
+            only = ran == self._applied() == {name for name, each in known if each["applied_at"]} | {key}
+            if not problems and only and self.world.shown(data["pipeline"]) != before:
+                problems.append(f"undo: that of {data['remedy']} {key} left another table than there was before")
+            if problems:
+                return problems
+        return []
+
+    def _applied(self) -> set[str]:
+        return {name for name, each in self.store.documents("remedies").items() if each["applied_at"]}

@@ -1,0 +1,37 @@
+"""Goal: the invariants bite. Bugs of each kind are planted, and the world that is known to show each shows it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.planes import plane_named
+from tests.simulation.run import Case, kind_of
+
+KNOWN = {
+    "acknowledge_first": (0, "accounts"),
+    "no_preconditions": (94, "hanging"),
+    "short_read_accepted": (171, "bytes"),
+    "score_ignored": (15, "score"),
+    "jobs_not_booked": (507, "twice"),
+    "upsert_replaces_newer": (3, "model"),
+    "nothing_restored": (4, "model"),
+    "mode_ignored": (0, "policy"),
+    "kept_row_dropped_too": (11, "lost"),
+    "everything_passes": (0, "truth"),
+    "quarantine_later": (0, "release"),
+    "cells_in_messages": (0, "values"),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_planted_bug_is_caught(name: str) -> None:
+    seed, kind = KNOWN[name]
+    mutant = next(each for each in MUTANTS if each.name == name)
+    with mutant.plant(), plane_named(mutant.plane).installed():
+        assert kind_of(Case(mutant.plane, seed).lived().problems) == kind
+    assert Case(mutant.plane, seed).lived().problems == []
+
+
+def test_names_differ() -> None:
+    assert len({each.name for each in MUTANTS}) == len(MUTANTS) > 50

@@ -1,0 +1,206 @@
+"""What must hold at every moment, looked at as it happens: at each commit, message, load and after each step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mend.services import every_service
+from shared.domain.policy import Policy
+from shared.events.codec import decode
+from shared.ports.event_bus import DEAD_LETTER_TOPIC, REQUESTS_TOPIC, SIGNALS_TOPIC, Message
+from shared.ports.state_store import Delete, Put
+from shared.ports.warehouse import LoadJob
+from shared.runtime.handling import FAILURES_MAX
+from shared.runtime.logs import LogLine
+from tests.simulation.project import MARK
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+UNTYPED = (DEAD_LETTER_TOPIC, REQUESTS_TOPIC, SIGNALS_TOPIC)
+_MARK = MARK.encode()
+_OWNER = {collection: service.name for service in every_service() for collection in service.collections}
+_PROBLEMS_MAX = 20
+_HOUR = 3_600_000_000
+_SAME = ("time", "id", "traceparent")
+
+
+class Watch:
+    """The ports as everybody uses them, with an eye on each of their effects."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self.problems: list[str] = []
+        self.store = _WatchedStore(simulation, self)
+        self.bus = _WatchedBus(simulation, self)
+        self.warehouse = _WatchedWarehouse(simulation, self)
+        self._simulation = simulation
+        self._touched: set[str] = set()
+        self._failures: Counter[tuple[str, str]] = Counter()
+        self._budget = Policy().budget
+
+    def say(self, problem: str) -> None:
+        """Something is wrong, now."""
+        if len(self.problems) < _PROBLEMS_MAX:
+            self.problems.append(problem)
+
+    def logged(self, line: LogLine) -> None:
+        """No log line holds a cell's value, and nothing is tried for ever."""
+        if MARK in line.about or MARK in line.event:
+            self.say(f"values: a cell's value in a log line of {line.service}")
+        if line.outcome == "foreign":
+            self._simulation.foreign[line.service] += 1
+        if line.outcome in ("unforeseen", "terminal"):
+            self._failures[line.service, line.event_id] += 1
+            if self._failures[line.service, line.event_id] > FAILURES_MAX:
+                self.say(f"patience: {line.service} failed too often at {line.event} {line.event_id}")
+
+    def changed(self, write: Put | Delete) -> None:
+        """Remember what a step has changed."""
+        if isinstance(write, Put) and write.collection in ("loads", "verdicts", "healings"):
+            batch = write.data.get("batch_id")
+            if batch:
+                self._touched.add(str(batch))
+
+    def after_step(self) -> None:
+        """No row of a batch that this step touched is in two places."""
+        from tests.simulation.judge import Judge
+
+        if not self._touched:
+            return
+        judge = Judge(self._simulation)
+        for batch in sorted(self._touched & set(judge.deliveries)):
+            judge.places_of(batch)
+        for problem in judge.problems:
+            self.say(f"conservation: {problem}")
+        self._touched.clear()
+
+    def decided(self, key: str, remedy: Mapping[str, Any]) -> None:
+        """Tiers, thresholds and the budget hold for what the policy let run."""
+        if remedy.get("decided_by") != "policy" or remedy["state"] not in ("approved", "applied"):
+            return
+        if remedy["tier"] == "dangerous":
+            self.say(f"policy: {remedy['remedy']} {key} is dangerous and ran by itself")
+        plan = self._simulation.world.plans.get(remedy["pipeline"])
+        mode = plan.healing if plan is not None else "guarded"
+        if mode in ("observe", "propose") and not remedy["precedent"]:
+            self.say(f"policy: {remedy['remedy']} {key} ran by itself in mode {mode}")
+        least = {"guarded": 0.8, "autonomous": 0.6}.get(mode, 0.0)
+        likely = float(remedy["p_cause"]) * float(remedy["p_success"])
+        if remedy["tier"] != "safe" and not remedy["precedent"] and likely < least - 1e-9:
+            self.say(f"policy: {remedy['remedy']} {key} ran at {likely:.3f}, below {least}")
+        self._within_budget(key, remedy)
+
+    def _within_budget(self, key: str, remedy: Mapping[str, Any]) -> None:
+        if remedy["tier"] == "safe" or remedy["precedent"]:
+            return
+        at = int(remedy["decided_at"])
+        spent = sum(
+            other["decided_by"] == "policy"
+            and other["tier"] != "safe"
+            and not other["precedent"]
+            and other["pipeline"] == remedy["pipeline"]
+            and at - _HOUR < int(other["decided_at"]) <= at
+            for name, other in self._simulation.store.documents("remedies").items()
+            if name != key
+        )
+        most = self._simulation.world.budget
+        if spent + 1 > most:
+            self.say(f"budget: {remedy['remedy']} {key} was the {spent + 1}. in an hour, of {most}")
+
+
+class _WatchedStore:
+    """One collection, one writer; no cell's value in a document."""
+
+    def __init__(self, simulation: Simulation, watch: Watch) -> None:
+        self._inner = simulation.store
+        self._watch = watch
+        self.limits = simulation.store.limits
+        self.get = simulation.store.get
+        self.query = simulation.store.query
+
+    def commit(self, writes: Sequence[Put | Delete], expect: Sequence[Any] = ()) -> None:
+        self._inner.commit(writes, expect)
+        service = next((each.key.partition(":")[0] for each in writes if each.collection == "receipts"), "")
+        for write in writes:
+            if write.collection != "receipts" and _OWNER.get(write.collection) != service:
+                self._watch.say(f"owner: {service or 'somebody'} wrote {write.collection}")
+            told = isinstance(write, Put) and _MARK in self._inner.packed(write.collection, write.key)
+            if told and MARK in repr(write.data):  # and not by chance, in the bytes of a number
+                self._watch.say(f"values: a cell's value in document {write.collection}/{write.key[:40]}")
+            self._watch.changed(write)
+            if isinstance(write, Put) and write.collection == "remedies":
+                self._watch.decided(write.key, write.data)
+
+
+class _WatchedBus:
+    """No cell's value in a message; an event that says the same of the same cause has the same id."""
+
+    def __init__(self, simulation: Simulation, watch: Watch) -> None:
+        self._inner = simulation.bus
+        self._watch = watch
+        self._said: dict[tuple[str, str, str], str] = {}
+        for name in ("subscribe", "pull", "busy", "ack", "nack", "next_due", "under_way"):
+            setattr(self, name, getattr(simulation.bus, name))
+
+    @property
+    def limits(self) -> Any:
+        return self._inner.limits
+
+    def publish(self, messages: Sequence[Message]) -> list[str]:
+        for message in messages:
+            if _MARK in message.data or any(MARK in value for value in message.attributes.values()):
+                self._watch.say(f"values: a cell's value in a message of {message.topic}")
+            self._check_id(message)
+        return self._inner.publish(messages)
+
+    def _check_id(self, message: Message) -> None:
+        if "ce-id" not in message.attributes or message.topic in UNTYPED:
+            return
+        fields = decode(message.data, message.attributes).model_dump()
+        if not fields["causation_id"]:
+            return
+        text = repr(sorted((name, value) for name, value in fields.items() if name not in _SAME))
+        place = (message.topic, fields["causation_id"], text)
+        known = self._said.setdefault(place, fields["id"])
+        if known != fields["id"]:
+            self._watch.say(f"ids: {message.topic} says the same of the same cause under two ids")
+
+
+class _WatchedWarehouse:
+    """No row is visible before its quarantine is written, and no job has an effect twice."""
+
+    def __init__(self, simulation: Simulation, watch: Watch) -> None:
+        self._inner = simulation.warehouse
+        self._simulation = simulation
+        self._watch = watch
+        self._done: dict[str, LoadJob] = {}
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(self._inner, method)
+
+    def run(self, job: LoadJob) -> Any:
+        for file in job.files:
+            self._check_quarantine(file)
+        before = self._inner.describe(job.table)
+        result = self._inner.run(job)
+        known = self._done.get(job.job_id)
+        if known is not None and before is not None:
+            after = self._inner.describe(job.table)
+            if after is not None and after.rows != before.rows:
+                self._watch.say(f"twice: job {job.job_id} changed {job.table} again")
+        self._done[job.job_id] = job
+        return result
+
+    def _check_quarantine(self, file: str) -> None:
+        parts = file.split("/")
+        if len(parts) < 3 or parts[0] not in ("passed", "loaded"):
+            return
+        verdict = self._simulation.store.documents("verdicts").get(f"{parts[1]}:{int(parts[2][1:])}")
+        if verdict is None:
+            self._watch.say(f"release: {file} is loaded without a verdict")
+            return
+        for path in verdict["quarantine_parts"]:
+            if self._simulation.objects.stat(path) is None:
+                self._watch.say(f"release: {file} is loaded, and {path} is not written")

@@ -1,0 +1,191 @@
+"""Goal: data is judged by a contract alone, row by row; a contract is inferred; two contracts are compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from mend.contract_changes import Change, changes
+from mend.main import app
+from shared.domain.contract import parse_contract
+
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: things
+version: 1.0.0
+status: active
+schema:
+  - name: things
+    properties:
+      - {name: id, logicalType: integer, required: true, primaryKey: true, primaryKeyPosition: 1}
+      - {name: size, logicalType: number, logicalTypeOptions: {minimum: 0}}
+      - {name: kind, logicalType: string, enum: [{value: a}, {value: b}]}
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "contracts").mkdir()
+    (tmp_path / "contracts/things.odcs.yaml").write_text(CONTRACT)
+    return tmp_path
+
+
+def mend(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["contract", *arguments])
+
+
+def told(result: Result) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_good_data_passes_and_nothing_is_kept(place: Path) -> None:
+    (place / "good.csv").write_text("id,size,kind\n1,2.5,a\n2,0,b\n")
+    result = mend("test", "good.csv", "--json")
+    assert result.exit_code == 0
+    assert told(result)["ok"]
+    assert told(result)["deliveries"][0]["rows_read"] == 2
+    assert sorted(each.name for each in place.iterdir()) == ["contracts", "good.csv"]
+
+
+def test_a_threshold_holds_a_delivery_or_is_only_told(place: Path) -> None:
+    rule = "\n    quality: [{{metric: duplicateValues, arguments: {{properties: [kind]}}, mustBeLessThan: 2{}}}]\n"
+    (place / "same.csv").write_text("id,size,kind\n1,2.5,a\n2,0,a\n")
+    message = "kind: 2 rows are repeated where the contract wants less than 2 rows"
+    for severity, state in (("", "held"), (", severity: warning", "passed")):
+        (place / "contracts/things.odcs.yaml").write_text(CONTRACT.rstrip() + rule.format(severity))
+        (delivery,) = told(mend("test", "same.csv", "--json"))["deliveries"]
+        assert (delivery["state"], delivery["whole"]) == (state, [message])
+        shown = mend("test", "same.csv")
+        assert message in " ".join(shown.stdout.split())
+        assert shown.exit_code == (state == "held")
+
+
+def test_a_query_is_tried_before_it_judges(place: Path) -> None:
+    rule = '\n    quality:\n      - {{type: sql, query: "SELECT COUNTIF({} > 2) FROM ${{table}}", mustBe: 0}}\n'
+    (place / "good.csv").write_text("id,size,kind\n1,2.5,a\n2,0,a\n")
+    contract = place / "contracts/things.odcs.yaml"
+    contract.write_text(CONTRACT.rstrip() + rule.format("size"))
+    (delivery,) = told(mend("test", "good.csv", "--json"))["deliveries"]
+    assert (delivery["state"], delivery["whole"]) == (
+        "held",
+        ["the query gives 1 where the contract wants exactly 0"],
+    )
+    contract.write_text(CONTRACT.rstrip() + rule.format("sise"))
+    for command in (["contract", "test", "good.csv"], ["check"]):
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code != 0
+        assert "things.odcs.yaml:13" in f"{result.output}{result.exception!r}".replace("\n", "")
+
+
+def test_a_query_that_fails_on_the_data_says_why_and_tells_no_cell(place: Path) -> None:
+    rule = '\n    quality:\n      - {type: sql, query: "SELECT SUM(CAST(kind AS INT64)) FROM ${table}", mustBe: 0}\n'
+    (place / "contracts/things.odcs.yaml").write_text(CONTRACT.rstrip() + rule)
+    (place / "good.csv").write_text("id,size,kind\n1,2.5,zqx\n")
+    result = mend("test", "good.csv", "--json")
+    (delivery,) = told(result)["deliveries"]
+    assert (result.exit_code, delivery["state"]) == (1, "unreadable")
+    assert ":13: the query failed" in delivery["whole"][0]
+    assert "zqx" not in result.stdout
+
+
+def test_every_failing_row_has_every_reason(place: Path) -> None:
+    (place / "bad.csv").write_text("id,size,kind\n1,-1,zqx\n1,x,a\n3,1,a\n")
+    result = mend("test", "bad.csv", "--json")
+    assert result.exit_code == 1
+    (delivery,) = told(result)["deliveries"]
+    assert (delivery["state"], delivery["rows_read"], delivery["rows_failed"]) == ("failed", 3, 2)
+    reasons = {row["row"]: {(each["check"], each["column"]) for each in row["reasons"]} for row in delivery["rows"]}
+    assert reasons == {
+        1: {("range", "size"), ("enum", "kind"), ("primary_key", "id")},
+        2: {("type", "size"), ("primary_key", "id")},
+    }
+    assert "zqx" not in result.stdout
+    assert "zqx" in mend("test", "bad.csv", "--json", "--values").stdout
+
+
+def test_several_deliveries_and_one_that_is_held(place: Path) -> None:
+    (place / "a.csv").write_text("id,size,kind\n1,1,a\n")
+    (place / "b.csv").write_text("id,kind\n1,a\n")
+    result = mend("test", "*.csv", "--json")
+    assert result.exit_code == 1
+    assert [(each["input"], each["state"], each["held_for"]) for each in told(result)["deliveries"]] == [
+        ("a.csv", "passed", ""),
+        ("b.csv", "held", "missing_columns"),
+    ]
+
+
+def test_what_cannot_be_judged_is_said(place: Path) -> None:
+    text = CONTRACT.replace(
+        "- {name: kind, logicalType: string, enum: [{value: a}, {value: b}]}",
+        "- {name: kind, logicalType: string, relationships: [{to: kinds.kind}]}",
+    )
+    (place / "contracts/things.odcs.yaml").write_text(text)
+    (place / "good.csv").write_text("id,size,kind\n1,2.5,zzz\n")
+    result = mend("test", "good.csv", "--json")
+    assert (result.exit_code, told(result)["ok"]) == (0, True)
+    assert "kinds" in told(result)["not_checked"][0]
+    assert "not checked: kind" in mend("test", "good.csv").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("test", "nothing.csv"), "nothing.csv"),
+        (("test", "*.nothing"), "there is no file"),
+        (("test", "good.csv", "--contract", "missing.yaml"), "mend contract infer"),
+        (("diff", "contracts/things.odcs.yaml", "missing.yaml"), "no such contract"),
+    ],
+)
+def test_what_is_not_there(place: Path, arguments: tuple[str, ...], said: str) -> None:
+    (place / "good.csv").write_text("id,size,kind\n1,2.5,a\n")
+    assert said in str(mend(*arguments).exception)
+
+
+def test_a_contract_is_inferred_and_fits_its_own_data(place: Path) -> None:
+    rows = "".join(f"{number},{number / 2},{'ab'[number % 2]}\n" for number in range(300))
+    (place / "data.csv").write_text(f"id,size,kind\n{rows}")
+    assert "logicalType: integer" in mend("infer", "data.csv").stdout
+    assert mend("infer", "data.csv", "--out", "new/data.odcs.yaml").exit_code == 0
+    assert "there already" in str(mend("infer", "data.csv", "--out", "new/data.odcs.yaml").exception)
+    assert mend("test", "data.csv", "--contract", "new/data.odcs.yaml").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("{name: size, logicalType: number", "{name: width, logicalType: number", ("breaking", "size", "is gone")),
+        ("name: size, logicalType: number", "name: size, logicalType: integer", ("breaking", "size", "was number")),
+        ("minimum: 0", "minimum: -5", ("degrading", "size", "promised less")),
+        ("minimum: 0", "minimum: 5", ("degrading", "size", "set aside")),
+        (", {value: b}]", ", {value: c}]", ("degrading", "kind", "also allowed: c; no longer allowed: b")),
+        ("required: true, primaryKey: true, primaryKeyPosition: 1", "required: true", ("breaking", "", "primary key")),
+        ("version: 1.0.0", "version: 2.0.0", ("harmless", "", "1.0.0 → 2.0.0")),
+    ],
+)
+def test_changes_have_a_gravity(old: str, new: str, wanted: tuple[str, str, str]) -> None:
+    assert old in CONTRACT
+    found = changes(parse_contract(CONTRACT, "a"), parse_contract(CONTRACT.replace(old, new), "b"))
+    assert any(each[:2] == wanted[:2] and wanted[2] in each.what for each in found), found
+
+
+def test_new_columns_break_only_when_they_are_required() -> None:
+    def grown(column: str) -> list[Change]:
+        return changes(parse_contract(CONTRACT, "a"), parse_contract(f"{CONTRACT}      - {column}\n", "b"))
+
+    assert [each.kind for each in grown("{name: more, logicalType: string}")] == ["harmless"]
+    assert [each.kind for each in grown("{name: more, logicalType: string, required: true}")] == ["breaking"]
+    assert changes(parse_contract(CONTRACT, "a"), parse_contract(CONTRACT, "a")) == []
+
+
+def test_a_breaking_change_ends_with_one(place: Path) -> None:
+    (place / "new.yaml").write_text(CONTRACT.replace("name: size", "name: width"))
+    result = mend("diff", "contracts/things.odcs.yaml", "new.yaml", "--json")
+    assert (result.exit_code, told(result)["breaking"], told(result)["harmless"]) == (1, 1, 1)
+    assert mend("diff", "new.yaml", "new.yaml").exit_code == 0

@@ -1,0 +1,129 @@
+"""Goal: a model is trained, judged on what it has not seen, kept whole, and used when one says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skops.io
+from typer.testing import CliRunner, Result
+
+from mend.learning import report
+from mend.learning.training import Calibration, Example, Fitted, Trained
+from mend.main import app
+from services.classify import text_model
+from shared.domain.errors import DefinitionError
+from shared.domain.incident import FailureClass
+
+WORDS = {
+    "disk_space_full": ["no space left on device while writing {}", "disk quota of {} exceeded on the volume"],
+    "permission_denied": ["access to {} denied for this role", "not authorized to read {}, grant missing"],
+    "network_timeout": ["connection to {} reset by peer", "could not reach {}, no route to host"],
+}
+
+
+def mend(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["learn", *map(str, arguments)])
+
+
+@pytest.fixture
+def messages(tmp_path: Path) -> Path:
+    rows = [
+        {"message": text.format(f"thing{number}"), "label": label, "system": f"s{number}", "case": f"{label} {number}"}
+        for label, texts in WORDS.items()
+        for number in range(12)
+        for text in texts
+    ]
+    file = tmp_path / "messages.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_a_model_is_kept_with_what_it_was_made_of(messages: Path, tmp_path: Path) -> None:
+    ended = mend("--messages", messages, "--out", tmp_path / "models", "--json")
+    assert ended.exit_code == 0, ended.output
+    record = json.loads(ended.stdout)
+    folder = Path(record["folder"])
+    assert folder.name == record["version"]
+    assert record["accuracy"] > 0.5
+    assert {each.name for each in (folder / "report").iterdir()} == {
+        "report.json", "report.html", "reliability.png", "confusion.png"
+    }  # fmt: skip
+    assert all((folder / "report" / name).read_bytes()[1:4] == b"PNG" for name in ("reliability.png", "confusion.png"))
+    machine = skops.io.load(folder / "estimator.skops", trusted=[])
+    model = text_model.load(folder)
+    assert machine.coef_.shape == (len(set(machine.classes_)), len(model.vocabulary) + 2 * len(FailureClass))
+    assert model.believe("no space left on device while writing x", {}).failure_class == "disk_space_full"
+    listed = json.loads(mend("--list", "--out", tmp_path / "models", "--json").stdout)["models"]
+    assert [each["version"] for each in listed] == [record["version"]]
+    again = json.loads(mend("--messages", messages, "--out", tmp_path / "models", "--json").stdout)
+    assert again["version"] == record["version"], "the same training is the same model"
+    assert len(list((tmp_path / "models").iterdir())) == 1
+
+
+def test_it_is_used_when_one_says_so(messages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = json.loads(mend("--messages", messages, "--out", tmp_path / "models", "--json").stdout)
+    shipped = text_model.load(text_model.FOLDER).version
+    for chosen, version in ((record["folder"], record["version"]), ("", shipped)):
+        monkeypatch.setenv("MEND_TEXT_MODEL", chosen)
+        text_model.current.cache_clear()
+        assert text_model.current().version == version
+    text_model.current.cache_clear()
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "junk"])
+def test_a_model_that_cannot_be_read(tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "model"
+    if damage != "gone":
+        folder.mkdir()
+        (folder / "model.json").write_text("{}")
+        (folder / "weights.npz").write_bytes(b"" if damage == "empty" else b"PK\x03\x04junk")
+    with pytest.raises(DefinitionError, match="no text model"):
+        text_model.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "too few"),
+        ('{"message": "x", "label": "disk_space_full"}\n' * 9, "too few"),
+        ('{"message": "x", "label": "no_such_class"}\n', "line 1"),
+        ('{"message": 7, "label": "unknown"}\n', "line 1"),
+        ("no json\n", "line 1"),
+        ("[1]\n", "line 1"),
+    ],
+)
+def test_messages_that_teach_nothing(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "messages.jsonl"
+    file.write_text(text)
+    ended = mend("--messages", file, "--out", tmp_path / "models")
+    assert ended.exit_code != 0
+    assert said in str(ended.exception)
+    assert not (tmp_path / "models").exists()
+    assert mend("--messages", tmp_path / "nowhere").exit_code != 0
+
+
+def test_the_report_counts_what_was_said_and_what_is_true() -> None:
+    """Known answers: four messages, of which one is taken for another class and one is not acted upon."""
+    first, second = 0, 1
+    labels = [first, first, second, second]
+    chances = np.full((4, len(FailureClass)), 0.01)
+    for row, said in enumerate([first, second, second, second]):
+        chances[row, said] = 0.88
+    examples = tuple(Example("t", label, f"c{row}", "s", np.zeros(1)) for row, label in enumerate(labels))
+    calibration = Calibration(np.ones(1), np.zeros(1), np.zeros(1), 0.2, 0.5)
+    fitted: Fitted = None  # type: ignore[assignment] -- figures rest on what was said alone
+    trained = Trained(fitted, calibration, chances, np.array([0.95, 0.95, 0.95, 0.5]), examples)
+    found = report.figures(trained)
+    assert (found["messages"], found["accuracy"], found["coverage"]) == (4, 0.75, 0.75)
+    assert found["selective_accuracy"] == 0.6667
+    names = found["confusion"]["labels"]
+    assert found["per_class"][names[first]] == {"messages": 2, "precision": 1.0, "recall": 0.5, "f1": 0.6667}
+    assert found["per_class"][names[second]] == {"messages": 2, "precision": 0.6667, "recall": 1.0, "f1": 0.8}
+    assert found["confusion"]["counts"][first][:2] == [1, 1]
+    assert [(each["messages"], each["sure"], each["right"]) for each in found["reliability"]] == [
+        (1, 0.5, 1.0), (3, 0.95, 0.6667)
+    ]  # fmt: skip
+    assert found["ece"] == pytest.approx(0.25 * 0.5 + 0.75 * abs(0.95 - 0.6667), abs=1e-3)

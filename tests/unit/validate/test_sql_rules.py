@@ -1,0 +1,173 @@
+"""Quality rules in SQL: what a query may do, what it gives, and that nothing of a cell gets out by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import pytest
+
+from services.validate.sql_rules import prepare
+from shared.adapters.local.sql_engine import DuckDbSqlEngine
+from shared.domain.contract import QualityRule
+from shared.domain.errors import DefinitionError, TerminalError
+from tests.unit.validate.world import World
+
+Make = Callable[..., World]
+
+ROWS = pl.DataFrame(
+    {
+        "x": ["1", "2", None, "bad", "-5", "7"],
+        "y": ["a", "b", "b", None, "c", "A"],
+        "d": ["2024-01-0" + n for n in "123456"],
+    }
+)
+
+
+def _columns(query: str, column: str = "x", **compared: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {"name": "x", "logicalType": "integer"},
+        {"name": "y", "logicalType": "string"},
+        {"name": "d", "logicalType": "date"},
+    ]
+    rule = {"type": "sql", "query": query, "name": "q", **compared}
+    next(each for each in found if each["name"] == column)["quality"] = [rule]
+    return found
+
+
+def _rule(query: str) -> QualityRule:
+    return QualityRule(metric="sql", columns=("x",), comparison="mustBe", low=0, query=query, line=7)
+
+
+ANSWERS = [
+    ("SELECT COUNT(*) FROM ${table}", 6),
+    ("SELECT COUNT(*) FROM {object}", 6),
+    ("SELECT COUNT(*) FROM `${table}`", 6),
+    ("SELECT COUNT(*) FROM things", 6),
+    ("SELECT COUNT(*) FROM Things AS t WHERE t.x > 0", 3),
+    ("SELECT COUNT(*) FROM ${schema} WHERE x IS NULL", 2),
+    ("SELECT COUNT(*) FROM things WHERE things.x IS NULL", 2),
+    ("SELECT COUNT(${column}) FROM ${table}", 4),
+    ("SELECT COUNT({property}) FROM {object}", 4),
+    ("SELECT COUNTIF(${column} < 0) FROM ${table}", 1),
+    ("SELECT 100 * COUNTIF(x IS NULL) / COUNT(*) FROM ${table}", 100 / 3),
+    ("SELECT COUNT(DISTINCT LOWER(y)) FROM ${table}", 3),
+    ("SELECT COUNT(*) FROM (SELECT y FROM ${table} GROUP BY y HAVING COUNT(*) > 1)", 1),
+    ("WITH twice AS (SELECT y FROM ${table} GROUP BY y HAVING COUNT(*) > 1) SELECT COUNT(*) FROM twice", 1),
+    ("SELECT COUNT(*) FROM ${table} a JOIN ${table} b ON a.x = b.x", 4),
+    ("SELECT COUNT(*) FROM ${table} WHERE d BETWEEN DATE '2024-01-02' AND DATE '2024-01-04'", 3),
+    ("SELECT COUNT(*) FROM ${table} WHERE REGEXP_CONTAINS(y, '^[a-z]$')", 4),
+]
+
+
+@pytest.mark.parametrize(("query", "observed"), ANSWERS)
+def test_known_answers(world: Make, query: str, observed: float) -> None:
+    w = world(_columns(query, mustBe=-1), rows_per_part=2)
+    found = w.judge(ROWS).evidence("quality:sql", "x")
+    assert found["observed"] == pytest.approx(observed)
+    kept = world(_columns(query, mustBeBetween=[observed - 0.01, observed + 0.01])).judge(ROWS)
+    assert ("quality:sql", "x") not in kept.incidents
+
+
+@pytest.mark.parametrize(
+    ("query", "compared", "kept"),
+    [
+        ("SELECT MAX(x) FROM ${table}", {"mustBeLessThan": 8}, True),
+        ("SELECT MAX(x) FROM ${table}", {"mustBeLessThan": 7}, False),
+        ("SELECT SUM(x) FROM ${table}", {"mustBe": 5}, True),
+        ("SELECT AVG(x) FROM ${table}", {"mustNotBe": 1.25}, False),
+        ("SELECT LOGICAL_AND(x > 0) FROM ${table}", {"mustBe": 1}, False),
+        ("SELECT MAX(x) FROM ${table} WHERE FALSE", {"mustBeLessThan": 8}, False),  # null keeps no rule
+        ("SELECT x FROM ${table} WHERE x = 7", {"mustBe": 7}, True),
+    ],
+)
+def test_a_value_that_may_be_a_cell_is_compared_and_not_told(
+    world: Make, query: str, compared: dict[str, Any], kept: bool
+) -> None:
+    result = world(_columns(query, severity="warning", **compared)).judge(ROWS)
+    assert (("quality:sql", "x") not in result.incidents) == kept
+    if not kept:
+        assert result.evidence("quality:sql", "x")["observed"] is None
+        assert "does not give what it should" in result.incidents["quality:sql", "x"].message
+
+
+def test_a_broken_rule_holds_the_batch(world: Make) -> None:
+    result = world(_columns("SELECT COUNTIF(x < 0) FROM ${table}", mustBe=0)).judge(ROWS)
+    assert result.held is not None
+    assert result.held.reason == "the query (q) gives 1 where the contract wants exactly 0"
+
+
+def test_an_empty_batch_can_be_asked(world: Make) -> None:
+    w = world(_columns("SELECT COUNT(*) FROM ${table}", mustBeGreaterThan=0))
+    result = w.judge(ROWS.clear())
+    assert result.evidence("quality:sql", "x")["observed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("SELECT COUNT( FROM ${table}", "no GoogleSQL.*line 1 of the query"),
+        ("", "one SELECT"),
+        ("SELECT 1; SELECT 2", "one SELECT"),
+        ("DELETE FROM ${table} WHERE TRUE", "one SELECT"),
+        ("CREATE TABLE x AS SELECT 1", "one SELECT"),
+        ("SELECT COUNT(*) FROM other", "something else than its table"),
+        ("SELECT COUNT(*) FROM information_schema.tables", "something else than its table"),
+        ("SELECT COUNT(*) FROM `/etc/passwd`", "something else than its table"),
+        ("SELECT COUNT(*) FROM read_csv('/etc/passwd')", "not allowed|something else"),
+        ("SELECT COUNT(*) FROM ${table}, UNNEST([1, 2])", "not allowed"),
+        ("SELECT getenv('HOME')", "getenv is not allowed"),
+        ("SELECT CURRENT_DATE() FROM ${table}", "not allowed"),
+        ("SELECT RAND() FROM ${table}", "not allowed"),
+        ("SELECT REPEAT(y, 1000000) FROM ${table}", "not allowed"),
+        ("SELECT LPAD(y, 1000000) FROM ${table}", "not allowed"),
+        ("SELECT STRING_AGG(y) FROM ${table}", "not allowed"),
+        ("SELECT ROW_NUMBER() OVER () FROM ${table}", "not allowed"),
+        ("WITH RECURSIVE a AS (SELECT 1 AS n UNION ALL SELECT n FROM a) SELECT COUNT(*) FROM a", "may never end"),
+        ("SELECT COUNT(*) FROM ${database}", "placeholder that is not known"),
+        ("SELECT COUNT(*) FROM ${table} --" + "x" * 20_000, "longer than"),
+    ],
+)
+def test_what_is_no_harmless_query_is_refused_with_the_line(query: str, why: str) -> None:
+    with pytest.raises(DefinitionError, match=why) as error:
+        prepare(_rule(query), "shop.things", "c.yaml")
+    assert (error.value.path, error.value.line) == ("c.yaml", 7)
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("SELECT COUNT(z) FROM ${table}", "failed"),
+        ("SELECT x FROM ${table}", "one value"),
+        ("SELECT COUNT(*), COUNT(x) FROM ${table}", "one value"),
+        ("SELECT MIN(y) FROM ${table}", "no number"),
+        ("SELECT SUM(CAST(y AS INT64)) FROM ${table}", "failed"),
+    ],
+)
+def test_a_query_that_fails_is_an_error_and_no_verdict_and_tells_no_cell(world: Make, query: str, why: str) -> None:
+    rows = ROWS.with_columns(y=pl.lit("planted-cell"))
+    with pytest.raises(DefinitionError, match=why) as error:
+        world(_columns(query, mustBe=0)).judge(rows)
+    assert error.value.line > 0
+    assert "planted" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1; SELECT 2",
+        "DROP TABLE batch",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM duckdb_settings()",
+    ],
+)
+def test_the_engine_is_shut_in_by_itself(sql: str) -> None:
+    with pytest.raises(TerminalError):
+        DuckDbSqlEngine(200).values([sql], [ROWS.to_arrow()])
+
+
+def test_a_batch_beyond_the_engines_memory_is_an_error() -> None:
+    rows = pl.DataFrame({"x": pl.int_range(0, 500_000, eager=True).hash().cast(pl.String)}).to_arrow()
+    with pytest.raises(TerminalError, match="the query failed: Out of Memory"):
+        DuckDbSqlEngine(20).values(["SELECT COUNT(DISTINCT x) FROM batch"], [rows] * 5)
