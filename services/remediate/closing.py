@@ -52,8 +52,7 @@ def _end_waiting(work: Work, finding: Finding) -> None:
 
 def _waits(record: Remedy) -> bool:
     """True for what a person was asked about or approved and what waits for a parent or a newer delivery."""
-    asked = record.state in (RemedyState.PROPOSED, RemedyState.APPROVED)
-    return asked or (record.state == RemedyState.APPLIED and record.plan.get("action") in ("await", "refetch"))
+    return record.state in (RemedyState.PROPOSED, RemedyState.APPROVED) or record.awaits
 
 
 def open_findings(work: Work, healing: Healing) -> list[Finding]:

@@ -300,6 +300,11 @@ class Remedy:
         check(may_move(RemedyState(self.state), new), f"a remedy that is {self.state} cannot become {new}")
         self.state = new
 
+    @property
+    def awaits(self) -> bool:
+        """True while it waits for a newer delivery or for a parent, which may come or not."""
+        return self.state == RemedyState.APPLIED and self.plan.get("action") in ("await", "refetch")
+
     def save(self, state: State) -> None:
         """Write the document."""
         state.put(REMEDIES, self.remedy_id, _document(self))

@@ -215,8 +215,8 @@ def standing_proposal(work: Work, case: Case) -> Choice | Literal["waiting"] | N
         finding.proposal = finding.asks = ""
         return None
     foreign = record.batch_id != finding.batch_id  # another batch's, that asks the same
-    if record.state == RemedyState.PROPOSED or (record.state == RemedyState.APPLIED and not foreign):
-        return "waiting"  # for a person, for a newer delivery, for a parent
+    if record.state == RemedyState.PROPOSED or (record.awaits and not foreign):
+        return "waiting"  # for a person, for a newer delivery, for a parent; else it was done, and this is left
     finding.proposal = finding.asks = ""
     if foreign:
         return None
