@@ -41,6 +41,7 @@ class Repairs(NamedTuple):
     changes: list[CellChange]
     discards: list[Discard]
     rejudge: list[str]  # columns (composite: joined by commas) whose rows are judged anew as they are
+    late: list[str]  # columns whose rows are judged anew when something else of them is repaired
 
 
 @dataclass(slots=True, kw_only=True)
@@ -129,13 +130,16 @@ def repair(frame: pl.DataFrame, repairs: Repairs, before: pl.DataFrame) -> Repai
     pairs = violations(frame).with_columns(pl.col("column").str.split(",").alias("parts"))
     by_row = log.group_by(ROW).agg(pl.col("column").alias("changed"))
     judged = pairs.join(by_row, on=ROW, how="left").with_columns(
-        (pl.col("parts").list.set_intersection(pl.col("changed")).list.len() > 0).fill_null(False).alias("ok")
+        (pl.col("parts").list.set_intersection(pl.col("changed")).list.len() > 0).fill_null(False).alias("ok"),
+        pl.col("changed").is_not_null().alias("touched"),
     )
     for discard in repairs.discards:
         concerned = pl.concat([discard.rows.get_column(ROW), discard.rows.get_column("kept")]).unique()
         mine = pl.col("column") == ",".join(discard.columns)
-        judged = judged.with_columns(pl.col("ok") | (mine & pl.col(ROW).is_in(concerned.implode())))
-    judged = judged.with_columns(pl.col("ok") | pl.col("column").is_in(repairs.rejudge))
+        touched = pl.col(ROW).is_in(concerned.implode())
+        judged = judged.with_columns(pl.col("ok") | (mine & touched), pl.col("touched") | touched)
+    again = pl.col("column").is_in(repairs.rejudge) | (pl.col("touched") & pl.col("column").is_in(repairs.late))
+    judged = judged.with_columns(pl.col("ok") | again)
     ready = judged.group_by(ROW).agg(pl.col("ok").all()).filter("ok").get_column(ROW)
     return Repair(frame=frame, cells=log, ready=ready)
 

@@ -112,7 +112,7 @@ def make_columns_attempt(work: Work, cases: BatchCases, choices: list[Choice]) -
         healing.waive = sorted({*healing.waive, *choice.plan.waive})
         accept += choice.plan.accept
     number = healing.next_number()
-    written = write_attempt(work.ports.objects, healing, number, Repairs([], [], []), whole=True)
+    written = write_attempt(work.ports.objects, healing, number, Repairs([], [], [], []), whole=True)
     records = [record_of(work, cases, choice) for choice in choices]
     _announce(work, cases, number, "whole", written, records, accept)
     for choice, record in zip(choices, records, strict=True):
@@ -120,13 +120,20 @@ def make_columns_attempt(work: Work, cases: BatchCases, choices: list[Choice]) -
         choice.finding.state = "healing"
 
 
-def make_rows_attempt(work: Work, cases: BatchCases, choices: list[Choice], awake: list[Finding]) -> bool:
-    """Repaired rows, and those whose parents came, as the next attempt; False when no row would be ready for it."""
+def make_rows_attempt(
+    work: Work, cases: BatchCases, choices: list[Choice], awake: list[Finding], late: list[Finding]
+) -> bool:
+    """Repaired rows, and those whose parents came, as the next attempt; False when no row would be ready for it.
+
+    What is ``late`` goes along with a repair of the same row and is no reason for an attempt by itself: judged again
+    as they are, such rows would come back as they are, without end.
+    """
     healing = cases.healing
     repairs = Repairs(
         [change for choice in choices for change in choice.plan.changes],
         [discard for choice in choices for discard in choice.plan.discards],
         [",".join(each.columns) for each in awake],
+        [",".join(each.columns) for each in late],
     )
     whole = healing.held()
     if not whole:
@@ -146,7 +153,7 @@ def make_rows_attempt(work: Work, cases: BatchCases, choices: list[Choice], awak
         record.rows = written.rows_kept + dropped if choice.plan.discards else cells
         records.append(record)
         choice.finding.state = "healing"
-    waited = _waited(work, awake)
+    waited = _waited(work, [*awake, *late])
     _announce(work, cases, number, "whole" if whole else "rows", written, [*records, *waited], [])
     for record in records:
         deciding.applied(work, record, number)

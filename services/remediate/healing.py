@@ -101,7 +101,7 @@ def _round(work: Work, healing: Healing, findings: list[Finding]) -> None:
     if any(each.plan.action in ("cells", "discard") for each in told.choices):
         # Rows that had another problem when their parents came can go with its repair now.
         late = [each for each in waiting if each not in awake and each.awaits_table in healing.came]
-        awake += [each for each in late if parents.are_there(work, cases, each)]
+        told.late = [each for each in late if parents.are_there(work, cases, each)]
     approved = [each for each in told.choices if each.record is not None]
     carried_out = _carry_out(work, cases, told, awake)
     for choice in approved:
@@ -156,7 +156,7 @@ def _carry_out_rows(work: Work, cases: BatchCases, told: Round, awake: list[Find
     if not rows and not awake:
         return False
     waits = bool(told.waiting)
-    while not make_rows_attempt(work, cases, rows, awake):
+    while not make_rows_attempt(work, cases, rows, awake, told.late):
         more = choose_beyond(work, cases, told, rows)
         if not more:
             _give_up(rows, told.waiting if waits else told.exhausted, told)

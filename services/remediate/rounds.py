@@ -39,6 +39,7 @@ class Round:
     waiting: list[Finding] = field(default_factory=list)  # for a person, a parent, a newer delivery
     covered: list[Finding] = field(default_factory=list)  # another incident's remedy takes care of them
     exhausted: list[Finding] = field(default_factory=list)
+    late: list[Finding] = field(default_factory=list)  # parents came, but their rows had another problem then
 
 
 def stage_of(finding: Finding) -> Stage:

@@ -157,11 +157,13 @@ def repair(
         rows: list[tuple[int, int, str]] = discard.rows  # type: ignore[assignment]
         both = {number for row in rows for number in row[:2]}
         concerned.setdefault(",".join(discard.columns), set()).update(both)
-    again = set(repairs.rejudge)
+    again, late = set(repairs.rejudge), set(repairs.late)
+    touched = {number for number, _ in log}.union(*concerned.values())
 
     def addressed(number: int, column: str) -> bool:
         mended = any((number, part) in log for part in column.split(","))
-        return mended or number in concerned.get(column, ()) or column in again
+        along = column in late and number in touched
+        return mended or number in concerned.get(column, ()) or column in again or along
 
     ready = {row[0] for row in frame.rows if row[-1] and all(addressed(row[0], each["column"]) for each in row[-1])}
     return frame, log, ready
