@@ -252,8 +252,9 @@ class World:
         """The verdict, and the load if there is anything to load."""
         about = {"batch_id": event.batch_id, "pipeline": "trips", "attempt": event.attempt, "reading": event.reading}
         now, name = self.clock.now(), f"{event.batch_id}|{event.attempt}"
+        state = "held" if held or passed.is_empty() else "released"
         validated = BatchValidated.caused_by(
-            event, name, now, **about, seq="s1", state="held" if held or passed.is_empty() else "released", rows=rows.height,
+            event, name, now, **about, seq="s1", state=state, rows=rows.height,
             rows_passed=passed.height, rows_quarantined=failed.height, score=90.0, incidents=incidents,
         )  # fmt: skip
         if passed.height == 0:
