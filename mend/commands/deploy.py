@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mend.deploy.plan import Step
+from mend.deploy.steps import Step
 from mend.output import Exit, console
 
 Project = Annotated[str, typer.Option("--project", help="Project on Google Cloud.")]
@@ -31,12 +31,13 @@ def deploy(
 ) -> None:
     """Deploy to Google Cloud, or print what that takes; what is there already is left as it is."""
     from mend.deploy import plan as planning
+    from mend.deploy.steps import Target
     from mend.services import every_service
 
     if service and service not in (known := [each.name for each in every_service()]):
         console(stderr=True).print(f"mend: there is no service {service}: {', '.join(known)}")
         raise typer.Exit(Exit.USAGE)
-    target = planning.Target(project, region, spans)
+    target = Target(project, region, spans)
     steps = planning.destroyed(target) if destroy else planning.plan(target, service)
     if plan:
         sys.stdout.write(_script(project, steps))

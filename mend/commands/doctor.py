@@ -57,7 +57,7 @@ def doctor(
 
 def _look_there(project: str, region: str, as_json: bool) -> NoReturn:
     from mend.deploy.diagnosis import diagnosed
-    from mend.deploy.plan import Target
+    from mend.deploy.steps import Target
 
     findings = diagnosed(Target(project, region))
     if as_json:

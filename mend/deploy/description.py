@@ -47,7 +47,7 @@ SIZES: Final = {
     "classify": _DOCUMENTS,
     "notify": _DOCUMENTS,
 }
-# Beside reading definitions, using the state and publishing, which every service does.
+# Beside reading definitions, using the state and publishing what it emits, which every service does.
 PROJECT_ROLES: Final = {
     "ingest": ("roles/secretmanager.secretAccessor",),
     "validate": ("roles/bigquery.dataViewer", "roles/bigquery.jobUser"),
@@ -59,7 +59,7 @@ PROJECT_ROLES: Final = {
 # Only where spans are sent: Google's own collector, which speaks OpenTelemetry's protocol.
 SPANS_ENDPOINT: Final = "https://telemetry.googleapis.com/v1/traces"
 SPANS_ROLE: Final = "roles/telemetry.tracesWriter"
-COMMON_ROLES: Final = ("roles/datastore.user", "roles/pubsub.publisher")
+COMMON_ROLES: Final = ("roles/datastore.user",)
 WRITES_OBJECTS: Final = ("ingest", "validate", "load", "remediate")
 # Queries by some fields in the order of another; those by a single field Firestore indexes by itself.
 INDEXES: Final = (
@@ -103,7 +103,7 @@ SINK_FILTER: Final = " OR ".join(
         'resource.type="dataflow_step" AND log_id("dataflow.googleapis.com/job-message") AND severity>=ERROR',
         'resource.type="workflows.googleapis.com/Workflow" AND jsonPayload.state="FAILED"',
         f'resource.type="bigquery_project" AND {_JOB}.after="DONE" AND {_JOB}.job.jobStatus.errorResult.code:*',
-        'resource.type="cloud_run_job" AND severity>=ERROR',
+        'resource.type="cloud_run_job" AND severity>=ERROR AND NOT resource.labels.job_name:"mend-"',
         'resource.type="cloud_run_revision" AND severity>=ERROR AND NOT resource.labels.service_name:"mend-"',
     )
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from mend.deploy.description import APIS, COMMON_ROLES, PROJECT_ROLES
-from mend.deploy.plan import Target
+from mend.deploy.steps import Target
 from mend.deploy.topology import queues, topics
 
 _SECONDS_MAX: Final = 60

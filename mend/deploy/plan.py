@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from mend.deploy import history
+from mend.deploy import audit_job, history
 from mend.deploy.description import (
     APIS,
     COMMON_ROLES,
@@ -19,66 +18,32 @@ from mend.deploy.description import (
     SINK_EXCLUDED,
     SINK_FILTER,
     SIZES,
-    SPANS_ENDPOINT,
     SPANS_ROLE,
     WRITES_OBJECTS,
     Function,
 )
-from mend.deploy.topology import ACK_SECONDS, BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_MIN, DELIVERIES_MAX, queues, topics
+from mend.deploy.steps import NUMBER, Step, Target, Words, gcloud, granted, region, shell
+from mend.deploy.topology import (
+    ACK_SECONDS,
+    BACKOFF_SECONDS_MAX,
+    BACKOFF_SECONDS_MIN,
+    DELIVERIES_MAX,
+    published,
+    queues,
+    topics,
+)
 from mend.services import every_service
 from shared.ports.event_bus import DEAD_LETTER_TOPIC, SIGNALS_TOPIC
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-NUMBER: Final = "${NUMBER}"  # of the project; only Google knows it
 MONITORING: Final = "infra/monitoring"
-Words = tuple[str, ...]
-
-
-class Step(NamedTuple):
-    """One command; ``exists`` succeeds when there is nothing to do (empty: it does no harm to run it again)."""
-
-    what: str
-    make: Words
-    exists: Words = ()
-    service: str = ""  # the service that needs it alone
-
-    def shell(self) -> str:
-        """The step as one line of shell."""
-        made = _shell(self.make)
-        return f"{_shell(self.exists)} >/dev/null 2>&1 || {made}" if self.exists else made
-
-
-class Target(NamedTuple):
-    """Where to deploy."""
-
-    project: str
-    region: str
-    spans: bool = False  # whether every handled event is sent to Cloud Trace
-
-    @property
-    def objects(self) -> str:
-        """The bucket of deliveries and what is made of them."""
-        return f"gs://{self.project}-mend-objects"
-
-    @property
-    def definitions(self) -> str:
-        """The bucket of the project folder, in which deliveries may land too."""
-        return f"gs://{self.project}-mend-project"
-
-    def account(self, name: str) -> str:
-        """A service account's address."""
-        return f"mend-{name}@{self.project}.iam.gserviceaccount.com"
-
-    def url(self, function: str) -> str:
-        """A function's address."""
-        return f"https://{function}-{NUMBER}.{self.region}.run.app"
 
 
 def plan(target: Target, service: str = "") -> list[Step]:
     """Every step, or those that one service needs alone."""
     steps = [*_ground(target), *_state(target), *_tables(target), *_bus(target), *_history(target)]
-    steps += [*_functions(target), *_subscriptions(target), *_schedules(target), *_sink(target)]
-    steps += _monitoring(target)
+    steps += [*_publishers(target), *_functions(target), *_subscriptions(target), *_schedules(target), *_sink(target)]
+    steps += [*audit_job.steps(target), *_monitoring(target)]
     return [step for step in steps if step.service == service] if service else steps
 
 
@@ -87,71 +52,70 @@ def destroyed(target: Target) -> list[Step]:
     steps = [
         Step(
             f"function {function.name}",
-            _gcloud(target, "run services delete", function.name, *_region(target), "--quiet"),
+            gcloud(target, "run services delete", function.name, *region(target), "--quiet"),
         )
         for function in FUNCTIONS
     ]
-    steps.append(Step("the sink of failures", _gcloud(target, "logging sinks delete", SINK, "--quiet")))
+    steps.append(Step("the sink of failures", gcloud(target, "logging sinks delete", SINK, "--quiet")))
     steps += [
-        Step(f"subscription {each.name}", _gcloud(target, "pubsub subscriptions delete", each.name))
-        for each in queues()
+        Step(f"subscription {each.name}", gcloud(target, "pubsub subscriptions delete", each.name)) for each in queues()
     ]
-    steps += [Step(f"topic {each.name}", _gcloud(target, "pubsub topics delete", each.name)) for each in topics()]
+    steps += [Step(f"topic {each.name}", gcloud(target, "pubsub topics delete", each.name)) for each in topics()]
     steps += [
         Step(
             f"schedule {name}",
-            _gcloud(target, f"scheduler jobs delete {name}", f"--location={target.region}", "--quiet"),
+            gcloud(target, f"scheduler jobs delete {name}", f"--location={target.region}", "--quiet"),
         )
-        for name in ("mend-tick", "mend-measure")
+        for name in ("mend-tick", "mend-measure", audit_job.NAME)
     ]
-    return steps
+    return [*steps, *audit_job.destroyed(target)]
 
 
 def _ground(target: Target) -> Iterator[Step]:
     apis = [f"{api}.googleapis.com" for api in (*APIS, *(("telemetry",) if target.spans else ()))]
-    yield Step("APIs", _gcloud(target, "services enable", *apis))
-    names = [*(each.name for each in every_service()), "push", "scheduler"]
+    yield Step("APIs", gcloud(target, "services enable", *apis))
+    names = [*(each.name for each in every_service()), "push", "scheduler", "audit"]
     for name in names:
         yield Step(
             f"account mend-{name}",
-            _gcloud(target, "iam service-accounts create", f"mend-{name}"),
-            _gcloud(target, "iam service-accounts describe", target.account(name)),
+            gcloud(target, "iam service-accounts create", f"mend-{name}"),
+            gcloud(target, "iam service-accounts describe", target.account(name)),
             name if name in SIZES else "",
         )
     for service in SIZES:
         for role in (*COMMON_ROLES, *PROJECT_ROLES[service], *((SPANS_ROLE,) if target.spans else ())):
-            yield Step(f"{service}: {role}", _granted(target, target.account(service), role), service=service)
+            yield Step(f"{service}: {role}", granted(target, target.account(service), role), service=service)
     for bucket in (target.objects, target.definitions):
         guarded = ("--uniform-bucket-level-access", "--public-access-prevention", f"--location={target.region}")
-        made = _gcloud(target, "storage buckets create", bucket, *guarded)
-        yield Step(bucket, made, _gcloud(target, "storage buckets describe", bucket))
+        made = gcloud(target, "storage buckets create", bucket, *guarded)
+        yield Step(bucket, made, gcloud(target, "storage buckets describe", bucket))
     for service in SIZES:
         rights = [(target.definitions, "roles/storage.objectViewer")]
         if service in WRITES_OBJECTS:
             rights.append((target.objects, "roles/storage.objectAdmin"))
         for bucket, role in rights:
             member = (f"--member=serviceAccount:{target.account(service)}", f"--role={role}")
-            words = _gcloud(target, "storage buckets add-iam-policy-binding", bucket, *member)
+            words = gcloud(target, "storage buckets add-iam-policy-binding", bucket, *member)
             yield Step(f"{service}: {role} on {bucket}", words, service=service)
 
 
 def _state(target: Target) -> Iterator[Step]:
     place = ("--database=(default)", f"--location={target.region}", "--type=firestore-native")
-    described = _gcloud(target, "firestore databases describe --database=(default)")
-    yield Step("the state's database", _gcloud(target, "firestore databases create", *place), described)
-    ttl = _gcloud(target, f"firestore fields ttls update expire_at --collection-group={RECEIPTS} --enable-ttl --async")
+    described = gcloud(target, "firestore databases describe --database=(default)")
+    yield Step("the state's database", gcloud(target, "firestore databases create", *place), described)
+    ttl = gcloud(target, f"firestore fields ttls update expire_at --collection-group={RECEIPTS} --enable-ttl --async")
     yield Step("receipts end by themselves", ttl)
     for collection in sorted({name for service in every_service() for name in service.collections} | {RECEIPTS}):
         exempt = f"firestore indexes fields update json --collection-group={collection} --disable-indexes --async"
-        yield Step(f"{collection}: its text is not indexed", _gcloud(target, exempt))
+        yield Step(f"{collection}: its text is not indexed", gcloud(target, exempt))
     for collection, fields, order, way in INDEXES:
         configured = [f"--field-config=field-path=f.{field},order=ascending" for field in fields]
         configured.append(f"--field-config=field-path=f.{order},order={way}")
         made = f"firestore indexes composite create --collection-group={collection} --async"
-        words = _gcloud(target, made, *configured)
+        words = gcloud(target, made, *configured)
         yield Step(
             f"index {collection} by {', '.join(fields)}, {order} {way}",
-            ("sh", "-c", f"{_shell(words)} 2>&1 | grep -q -e 'already exists' -e 'Create request issued'"),
+            ("sh", "-c", f"{shell(words)} 2>&1 | grep -q -e 'already exists' -e 'Create request issued'"),
         )
 
 
@@ -176,8 +140,8 @@ def _history(target: Target) -> Iterator[Step]:
         table = f"--bigquery-table={target.project}:{history.DATASET}.{history.table_of(topic.schema)}"
         how = (table, "--use-topic-schema", "--write-metadata", "--drop-unknown-fields", "--expiration-period=never")
         name = f"history.{topic.name}"
-        made = _gcloud(target, "pubsub subscriptions create", name, f"--topic={topic.name}", *how)
-        yield Step(f"subscription {name}", made, _gcloud(target, "pubsub subscriptions describe", name))
+        made = gcloud(target, "pubsub subscriptions create", name, f"--topic={topic.name}", *how)
+        yield Step(f"subscription {name}", made, gcloud(target, "pubsub subscriptions describe", name))
 
 
 def _bus(target: Target) -> Iterator[Step]:
@@ -187,15 +151,23 @@ def _bus(target: Target) -> Iterator[Step]:
             file = f"--definition-file=schemas/events/{topic.schema}.avsc"
             yield Step(
                 f"schema {topic.name}",
-                _gcloud(target, "pubsub schemas create", topic.name, "--type=avro", file),
-                _gcloud(target, "pubsub schemas describe", topic.name),
+                gcloud(target, "pubsub schemas create", topic.name, "--type=avro", file),
+                gcloud(target, "pubsub schemas describe", topic.name),
             )
             schema = (f"--schema={topic.name}", "--message-encoding=json")
         yield Step(
             f"topic {topic.name}",
-            _gcloud(target, "pubsub topics create", topic.name, *schema),
-            _gcloud(target, "pubsub topics describe", topic.name),
+            gcloud(target, "pubsub topics create", topic.name, *schema),
+            gcloud(target, "pubsub topics describe", topic.name),
         )
+
+
+def _publishers(target: Target) -> Iterator[Step]:
+    """Each service may publish what it emits, and nothing else."""
+    for service, topic in published():
+        member = (f"--member=serviceAccount:{target.account(service)}", "--role=roles/pubsub.publisher")
+        words = gcloud(target, "pubsub topics add-iam-policy-binding", topic, *member)
+        yield Step(f"{service} may publish {topic}", words, service=service)
 
 
 def _functions(target: Target) -> Iterator[Step]:
@@ -203,28 +175,18 @@ def _functions(target: Target) -> Iterator[Step]:
         yield Step(f"function {function.name}", _deployed(target, function), service=function.service)
         caller = "scheduler" if function.target in ("due", "tick", "measure") else "push"
         member = (f"--member=serviceAccount:{target.account(caller)}", "--role=roles/run.invoker")
-        words = _gcloud(target, "run services add-iam-policy-binding", function.name, *_region(target), *member)
+        words = gcloud(target, "run services add-iam-policy-binding", function.name, *region(target), *member)
         yield Step(f"{function.name} may be called by {caller} alone", words, service=function.service)
 
 
 def _deployed(target: Target, function: Function) -> Words:
     size = SIZES[function.service]
-    variables = {
-        "FUNCTION_TARGET": function.target,
-        "MEND_BACKEND": "gcp",
-        "MEND_PROJECT_ID": target.project,
-        "MEND_ROOT": target.objects,
-        "MEND_PROJECT": target.definitions,
-        "MEND_LOCATION": target.region,
-    }
-    if target.spans:
-        variables["MEND_OTLP_ENDPOINT"] = SPANS_ENDPOINT
-    return _gcloud(
+    return gcloud(
         target,
         "run deploy",
         function.name,
         f"--source=build/stage/{function.service}",
-        *_region(target),
+        *region(target),
         f"--service-account={target.account(function.service)}",
         f"--labels=mend={function.service}",
         "--no-allow-unauthenticated",
@@ -234,7 +196,7 @@ def _deployed(target: Target, function: Function) -> Words:
         f"--concurrency={size.concurrency}",
         f"--max-instances={size.instances_max}",
         f"--timeout={ACK_SECONDS}",
-        f"--set-env-vars={','.join(f'{name}={value}' for name, value in variables.items())}",
+        f"{target.settings},FUNCTION_TARGET={function.target}",
         "--quiet",
     )
 
@@ -242,7 +204,7 @@ def _deployed(target: Target, function: Function) -> Words:
 def _subscriptions(target: Target) -> Iterator[Step]:
     agent = f"service-{NUMBER}@gcp-sa-pubsub.iam.gserviceaccount.com"
     member = f"--member=serviceAccount:{agent}"
-    publish = _gcloud(
+    publish = gcloud(
         target, "pubsub topics add-iam-policy-binding", DEAD_LETTER_TOPIC, member, "--role=roles/pubsub.publisher"
     )
     yield Step("Pub/Sub may bury what nobody can take", publish)
@@ -250,7 +212,7 @@ def _subscriptions(target: Target) -> Iterator[Step]:
         dead = (
             (f"--dead-letter-topic={queue.buried}", f"--max-delivery-attempts={DELIVERIES_MAX}") if queue.buried else ()
         )
-        make = _gcloud(
+        make = gcloud(
             target,
             "pubsub subscriptions create",
             queue.name,
@@ -263,10 +225,10 @@ def _subscriptions(target: Target) -> Iterator[Step]:
             "--expiration-period=never",
             *dead,
         )
-        exists = _gcloud(target, "pubsub subscriptions describe", queue.name)
+        exists = gcloud(target, "pubsub subscriptions describe", queue.name)
         yield Step(f"subscription {queue.name}", make, exists, queue.service)
         if queue.buried:
-            words = _gcloud(
+            words = gcloud(
                 target,
                 "pubsub subscriptions add-iam-policy-binding",
                 queue.name,
@@ -286,11 +248,11 @@ def _schedules(target: Target) -> Iterator[Step]:
         "--destination-run-service=mend-ingest",
         f"--destination-run-region={target.region}",
     )
-    made = _gcloud(
+    made = gcloud(
         target, "eventarc triggers create mend-landed", *place, *filters, f"--service-account={target.account('push')}"
     )
-    asked = _gcloud(target, "eventarc triggers describe mend-landed", f"--location={target.region}")
-    yield Step("Eventarc may tell ingest", _granted(target, target.account("push"), "roles/eventarc.eventReceiver"))
+    asked = gcloud(target, "eventarc triggers describe mend-landed", f"--location={target.region}")
+    yield Step("Eventarc may tell ingest", granted(target, target.account("push"), "roles/eventarc.eventReceiver"))
     yield Step("an object that lands is told", made, asked)
 
 
@@ -299,67 +261,36 @@ def _scheduled(target: Target, what: str, entry: str, when: str) -> Step:
     url = target.url(name)
     words = (f"--location={target.region}", f"--schedule={when}", f"--uri={url}/{entry}", "--http-method=POST")
     account = f"--oidc-service-account-email={target.account('scheduler')}"
-    made = _gcloud(target, f"scheduler jobs create http {name}", *words, account, f"--oidc-token-audience={url}")
-    return Step(what, made, _gcloud(target, f"scheduler jobs describe {name}", f"--location={target.region}"))
+    made = gcloud(target, f"scheduler jobs create http {name}", *words, account, f"--oidc-token-audience={url}")
+    return Step(what, made, gcloud(target, f"scheduler jobs describe {name}", f"--location={target.region}"))
 
 
 def _sink(target: Target) -> Iterator[Step]:
     """Failures of other systems, out of the logs: each entry comes in as a signal."""
     topic = f"pubsub.googleapis.com/projects/{target.project}/topics/{SIGNALS_TOPIC}"
     how = (f"--log-filter={SINK_FILTER}", f"--exclusion=name=own,filter={SINK_EXCLUDED}")
-    asked = _gcloud(target, "logging sinks describe", SINK)
-    yield Step("failures in the logs are told", _gcloud(target, "logging sinks create", SINK, topic, *how), asked)
-    identity = _shell((*asked, "--format=value(writerIdentity)"))
-    granted = _shell(_gcloud(target, "pubsub topics add-iam-policy-binding", SIGNALS_TOPIC))
+    asked = gcloud(target, "logging sinks describe", SINK)
+    yield Step("failures in the logs are told", gcloud(target, "logging sinks create", SINK, topic, *how), asked)
+    identity = shell((*asked, "--format=value(writerIdentity)"))
+    granted = shell(gcloud(target, "pubsub topics add-iam-policy-binding", SIGNALS_TOPIC))
     words = f'{granted} --member="$({identity})" --role=roles/pubsub.publisher'
     yield Step("the logs may send signals", ("sh", "-c", words))
 
 
 def _monitoring(target: Target) -> Iterator[Step]:
     for path in sorted((ROOT / MONITORING / "metrics").glob("*.json")):
-        made = _gcloud(
+        made = gcloud(
             target, "logging metrics create", path.stem, f"--config-from-file={MONITORING}/metrics/{path.name}"
         )
-        yield Step(f"metric {path.stem}", made, _gcloud(target, "logging metrics describe", path.stem))
+        yield Step(f"metric {path.stem}", made, gcloud(target, "logging metrics describe", path.stem))
     for path in sorted((ROOT / MONITORING / "dashboards").glob("*.json")):
-        made = _gcloud(
-            target, "monitoring dashboards create", f"--config-from-file={MONITORING}/dashboards/{path.name}"
-        )
+        made = gcloud(target, "monitoring dashboards create", f"--config-from-file={MONITORING}/dashboards/{path.name}")
         yield Step(f"dashboard {path.stem}", made, _listed(target, "monitoring dashboards", f"Mendline: {path.stem}"))
     for path in sorted((ROOT / MONITORING / "alerts").glob("*.json")):
-        made = _gcloud(
-            target, "alpha monitoring policies create", f"--policy-from-file={MONITORING}/alerts/{path.name}"
-        )
+        made = gcloud(target, "alpha monitoring policies create", f"--policy-from-file={MONITORING}/alerts/{path.name}")
         yield Step(f"alert {path.stem}", made, _listed(target, "alpha monitoring policies", f"Mendline: {path.stem}"))
 
 
 def _listed(target: Target, kind: str, name: str) -> Words:
-    words = _gcloud(target, f"{kind} list", f'--filter=displayName="{name}"', "--format=value(name)")
-    return ("sh", "-c", f"{_shell(words)} | grep -q .")
-
-
-def _granted(target: Target, account: str, role: str) -> Words:
-    member = (f"--member=serviceAccount:{account}", f"--role={role}", "--condition=None")
-    return ("gcloud", "projects", "add-iam-policy-binding", target.project, *member, "--quiet")
-
-
-def _region(target: Target) -> Words:
-    return (f"--region={target.region}",)
-
-
-def _gcloud(target: Target, command: str, *words: str) -> Words:
-    return ("gcloud", *command.split(), *words, f"--project={target.project}")
-
-
-def _shell(words: Words) -> str:
-    """Words as a shell reads them back, but for the project's number, which the shell itself fills in."""
-    return " ".join(_word(word) for word in words)
-
-
-def _word(word: str) -> str:
-    if NUMBER not in word:
-        return shlex.quote(word)
-    parts = word.split(NUMBER)
-    if all(shlex.quote(part) == part for part in parts if part):
-        return f'"{word}"'
-    return f'"{NUMBER}"'.join(shlex.quote(part) if part else "" for part in parts)
+    words = gcloud(target, f"{kind} list", f'--filter=displayName="{name}"', "--format=value(name)")
+    return ("sh", "-c", f"{shell(words)} | grep -q .")

@@ -1,4 +1,4 @@
-"""A folder that holds one service and nothing else, ready to be built: ``python -m mend.deploy.stage validate``."""
+"""A folder that holds one service, or the audit, and nothing else: ``python -m mend.deploy.stage validate``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Final
+
+from mend.deploy.audit_job import STAGED as STAGED_AUDIT
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 STAGED: Final = ROOT / "build" / "stage"
@@ -23,6 +25,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from services.{service}.main import *  # noqa: E402, F403
 '''
 _PROCFILE: Final = "web: functions-framework --source=main.py\n"  # FUNCTION_TARGET says which entry point
+_AUDIT_PROCFILE: Final = "web: python -m mend audit --json\n"
 _IGNORED: Final = shutil.ignore_patterns("__pycache__", "README.md")
 
 
@@ -34,16 +37,14 @@ def services() -> list[str]:
 def stage(service: str, folder: Path, *, requirements: bool = True) -> Path:
     """Make the folder anew: the kernel, the service, an entry point, its dependencies alone; byte-compiled.
 
-    ``requirements`` are exported from the lock by uv, with hashes, so that what is built is what was tested.
+    ``requirements`` are exported from the lock by uv, with hashes, so that what is built is what was tested. The
+    audit is the command line, with what it imports.
     """
-    if service not in services():
-        raise SystemExit(f"there is no service {service}: {', '.join(services())}")
+    if service not in (known := [*services(), STAGED_AUDIT]):
+        raise SystemExit(f"there is no service {service}: {', '.join(known)}")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "shared", folder / "shared", ignore=_IGNORED)
-    shutil.copytree(ROOT / "services" / service, folder / "services" / service, ignore=_IGNORED)
-    shutil.copy(ROOT / "services" / "__init__.py", folder / "services" / "__init__.py")
-    (folder / "main.py").write_text(_ENTRY_POINT.format(service=service), encoding="utf-8")
-    (folder / "Procfile").write_text(_PROCFILE, encoding="utf-8")
+    (_put_audit if service == STAGED_AUDIT else _put_service)(service, folder)
     if requirements:
         (folder / "requirements.txt").write_text(requirements_of(service), encoding="utf-8")
     # Checked by content, not by time: a build copies the files and gives them other times.
@@ -51,18 +52,31 @@ def stage(service: str, folder: Path, *, requirements: bool = True) -> Path:
     return folder
 
 
+def _put_audit(_: str, folder: Path) -> None:
+    for name in ("mend", "services"):
+        shutil.copytree(ROOT / name, folder / name, ignore=_IGNORED)
+    (folder / "Procfile").write_text(_AUDIT_PROCFILE, encoding="utf-8")
+
+
+def _put_service(service: str, folder: Path) -> None:
+    shutil.copytree(ROOT / "services" / service, folder / "services" / service, ignore=_IGNORED)
+    shutil.copy(ROOT / "services" / "__init__.py", folder / "services" / "__init__.py")
+    (folder / "main.py").write_text(_ENTRY_POINT.format(service=service), encoding="utf-8")
+    (folder / "Procfile").write_text(_PROCFILE, encoding="utf-8")
+
+
 def requirements_of(service: str) -> str:
     """The service's dependencies on Google Cloud, from the lock."""
     uv = shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")
     command = [uv, "export", "--quiet", "--frozen", "--no-default-groups", "--no-emit-project"]
-    extras = ["--extra", service, "--extra", "gcp"]
+    extras = ["--extra", "cli" if service == STAGED_AUDIT else service, "--extra", "gcp"]
     exported = subprocess.run([*command, *extras], cwd=ROOT, capture_output=True, text=True, check=True)
     return exported.stdout
 
 
 def main() -> None:
     """Stage the named service, or all."""
-    for service in sys.argv[1:] or services():
+    for service in sys.argv[1:] or [*services(), STAGED_AUDIT]:
         sys.stdout.write(f"{stage(service, STAGED / service)}\n")
 
 

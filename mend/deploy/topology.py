@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from mend.services import every_service
 from shared.events.codec import topic_of
-from shared.events.types import EVENT_TYPES
+from shared.events.types import EVENT_TYPES, ClockTicked, IncidentOpened
 from shared.ports.event_bus import DEAD_LETTER_TOPIC, REQUESTS_TOPIC, SIGNALS_TOPIC, BusLimits
 from shared.runtime.handling import subscriptions_of
 
@@ -14,6 +14,9 @@ ACK_SECONDS: Final = 600  # how long a push may take: as long as Pub/Sub waits
 BACKOFF_SECONDS_MIN: Final = 10
 BACKOFF_SECONDS_MAX: Final = 600
 DELIVERIES_MAX: Final = BusLimits().deliveries_max
+
+
+_CLOCK: Final = "ingest"  # the service with the scheduler's entry point
 
 
 class Topic(NamedTuple):
@@ -30,6 +33,13 @@ class Queue(NamedTuple):
     topic: str
     service: str
     buried: str
+
+
+def published() -> list[tuple[str, str]]:
+    """(service, topic) of every topic that a service publishes to: what its handlers emit, failures, the clock's."""
+    pairs = {(service.name, topic_of(each)) for service in every_service() for each in service.emits}
+    pairs |= {(service.name, topic_of(IncidentOpened)) for service in every_service()}
+    return sorted(pairs | {(_CLOCK, topic_of(ClockTicked))})
 
 
 def topics() -> list[Topic]:

@@ -136,6 +136,7 @@ SERVICE = Service(
         KnowledgeNoted: on_knowledge_noted,
         RemedyUndone: on_remedy_undone,
     },
+    emits=(IncidentClassified,),
     collections=("incidents", "knowledge", "models"),
     foreign_origin=Origin.INTERNAL,
     priority=20,

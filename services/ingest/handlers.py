@@ -16,6 +16,7 @@ from shared.domain.pipeline import PIPELINE_NAME, PipelineDefinition, parse_pipe
 from shared.domain.reading import ReadingOptions, ReadingUnknown
 from shared.events.types import (
     BatchHeld,
+    BatchStaged,
     DeliveryArrived,
     DeliveryRegistered,
     Event,
@@ -283,6 +284,7 @@ SERVICE = Service(
         SIGNALS_TOPIC: on_signal,
         DEAD_LETTER_TOPIC: on_dead_letter,
     },
+    emits=(BatchHeld, BatchStaged, DeliveryArrived, DeliveryRegistered, IncidentOpened, RereadFailed, SourceDue),
     collections=(delivery.DELIVERIES, delivery.POSITIONS),
     foreign_origin=Origin.SOURCE,
     priority=50,

@@ -253,6 +253,7 @@ def _transform(pipeline: PipelineDefinition, path: str, ports: Ports) -> Transfo
 SERVICE = Service(
     name="load",
     handlers={BatchValidated: on_batch_validated, BatchWithdraw: on_batch_withdraw},
+    emits=(BatchLoaded, BatchWithdrawn),
     collections=(LOADS,),
     foreign_origin=Origin.DESTINATION,
     priority=30,

@@ -19,14 +19,24 @@ from services.remediate.work import Work
 from shared.domain.incident import Origin
 from shared.events.types import (
     BatchLoaded,
+    BatchStaged,
     BatchValidated,
+    BatchWithdraw,
     BatchWithdrawn,
     ClockTicked,
+    ContractAmended,
     DeliveryRegistered,
     Event,
     IncidentClassified,
+    IncidentClosed,
+    RemedyApplied,
     RemedyDecided,
+    RemedyProposed,
+    RemedyUndone,
+    RemedyVerified,
     RereadFailed,
+    RetryRequested,
+    SourceReread,
 )
 from shared.ports.ports import Ports
 from shared.ports.state_store import Where
@@ -200,6 +210,18 @@ SERVICE = Service(
         RemedyDecided: on_remedy_decided,
         ClockTicked: on_clock_ticked,
     },
+    emits=(
+        BatchStaged,
+        BatchWithdraw,
+        ContractAmended,
+        IncidentClosed,
+        RemedyApplied,
+        RemedyProposed,
+        RemedyUndone,
+        RemedyVerified,
+        RetryRequested,
+        SourceReread,
+    ),
     collections=COLLECTIONS,
     foreign_origin=Origin.INTERNAL,
     priority=10,

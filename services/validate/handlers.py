@@ -377,6 +377,7 @@ def on_contract_amended(event: ContractAmended, ports: Ports) -> list[Event]:
 SERVICE = Service(
     name="validate",
     handlers={BatchStaged: on_batch_staged, ContractAmended: on_contract_amended},
+    emits=(BatchHeld, BatchValidated, IncidentOpened),
     collections=(VERDICTS, PROFILES, CONTRACTS),
     priority=40,
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
+from shared.domain.checks import check
 from shared.domain.errors import Conflict, ForeignFailure, MalformedEvent, TerminalError, TransientError
 from shared.domain.ids import derive
 from shared.domain.incident import Origin
@@ -136,6 +137,8 @@ class Runtime:
         for _ in range(CONFLICTS_MAX):
             state = UnitOfWork(self._store, service.name, service.collections)
             emitted = self._call(service, event, raw, self._ports(service, state))
+            unsaid = sorted({each.TYPE for each in emitted if type(each) not in service.emits})
+            check(not unsaid, f"{service.name} does not say that it emits {', '.join(unsaid)}")
             traced = [_traced(each, event, service.name) for each in emitted]
             receipt = receipts.writes(
                 service.name,

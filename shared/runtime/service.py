@@ -31,6 +31,9 @@ RawHandler = Callable[[RawMessage, Ports], Sequence[Event]]
 class Service:
     """A service; the runtime does everything that is not in its handlers.
 
+    ``emits`` are the types that its handlers may return: another one is a bug, and nothing of that delivery is kept.
+    The deployment lets a service publish to the topics of these types and of ``incident.opened`` alone, with which the
+    runtime reports what a handler could not do.
     ``foreign_origin`` is the origin of incidents made from a ``ForeignFailure`` that a handler raises.
     ``timers`` are owned collections whose documents have a ``wake_at`` (microseconds, 0 = none): the runtime sends
     ``clock.ticked`` when one is due. ``priority`` orders the local bus: lower is pulled first, so that a batch is
@@ -41,6 +44,7 @@ class Service:
     name: str
     handlers: Mapping[type[Event], Handler]
     collections: Sequence[str]
+    emits: Sequence[type[Event]] = ()
     raw_handlers: Mapping[str, RawHandler] = field(default_factory=dict)
     foreign_origin: Origin = Origin.INTERNAL
     priority: int = 100

@@ -19,6 +19,8 @@ import pytest
 
 from mend import report
 from mend.audit import audit
+from mend.deploy import audit_job
+from mend.deploy.stage import stage
 from mend.runner import run_pipeline
 from shared.ports.event_bus import REQUESTS_TOPIC, Message
 from shared.runtime import wiring
@@ -114,11 +116,15 @@ def ends(process: Process) -> list[tuple[Any, ...]]:
     return sorted((each["pipeline"], each["class"], each["cause"], each["state"]) for each in found)
 
 
-def asked(command: str, environment: dict[str, str]) -> dict[str, Any]:
-    """What the command line says of the cloud's store."""
+def audited(staged: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """What the scheduled job says of the cloud's store, run as its folder's Procfile says."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    words = [str(Path(sys.executable).with_name("mend")), command, "--json"]
-    ended = subprocess.run(words, env={**inherited, **environment}, capture_output=True, text=True, timeout=60)
+    kind, _, command = (staged / "Procfile").read_text().partition(": ")
+    assert kind == "web"
+    words = [sys.executable, *command.split()[1:]]
+    ended = subprocess.run(
+        words, env={**inherited, **environment}, capture_output=True, text=True, timeout=60, cwd=staged
+    )
     assert ended.returncode == 0, ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)
     return found
@@ -136,7 +142,8 @@ def test_here_and_there(emulators: Emulators, tmp_path: Path) -> None:
         assert account(cloud) == account(local)
         assert account(cloud)["rows_in_flight"] == 0
         assert ends(cloud) == ends(local)
-        told = asked("audit", wiring_of(emulators, "demo")["environment"])
+        staged = stage(audit_job.STAGED, tmp_path / "audit", requirements=False)
+        told = audited(staged, wiring_of(emulators, "demo")["environment"])
         assert told["ok"] is True
         assert {name: told[name] for name in report.COUNTS} == {name: account(local)[name] for name in report.COUNTS}
     finally:

@@ -16,7 +16,8 @@ from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrp
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 from google.pubsub_v1.types import PubsubMessage
 
-from mend.deploy.plan import Step, Target, destroyed, plan
+from mend.deploy.plan import destroyed, plan
+from mend.deploy.steps import Step, Target
 from shared.adapters.gcp import channels
 from shared.events.codec import encode, topic_of
 from shared.events.types import ClockTicked, SourceDue

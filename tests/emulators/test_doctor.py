@@ -8,7 +8,7 @@ import pytest
 
 from mend.deploy.description import APIS, COMMON_ROLES, PROJECT_ROLES
 from mend.deploy.diagnosis import diagnosed
-from mend.deploy.plan import Target
+from mend.deploy.steps import Target
 from mend.deploy.topology import queues, topics
 from tests.emulators.http_server import Answer, Asked, Recorder
 from tests.emulators.running import Emulators

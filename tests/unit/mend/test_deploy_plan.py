@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import sys
+from pathlib import Path
 
 from typer.testing import CliRunner
 
-from mend.deploy import history
+from mend.deploy import audit_job, history
 from mend.deploy.description import FUNCTIONS, PROJECT_ROLES, SIZES
-from mend.deploy.plan import ROOT, Target, destroyed, plan
+from mend.deploy.plan import ROOT, destroyed, plan
+from mend.deploy.stage import stage
+from mend.deploy.steps import Target
 from mend.deploy.topology import queues, topics
 from mend.main import app
 from mend.services import every_service
 from shared.adapters.local import history as local_history
 from shared.events.codec import topic_of
-from shared.events.types import EVENT_TYPES
+from shared.events.types import EVENT_TYPES, ClockTicked, IncidentOpened
 from shared.ports.event_bus import SIGNALS_TOPIC
 from shared.runtime.handling import subscriptions_of
 
@@ -60,7 +65,7 @@ def test_one_service_alone() -> None:
 
 def test_what_is_private_stays_private() -> None:
     for step in plan(TARGET):
-        if "deploy" in step.make:
+        if "deploy" in step.make and "jobs" not in step.make:  # nobody sends a job anything
             assert "--no-allow-unauthenticated" in step.make
             assert any(word.startswith("--service-account=mend-") for word in step.make)
         assert "allUsers" not in step.make
@@ -81,6 +86,7 @@ def test_failures_in_the_logs_come_in_as_signals_and_our_own_do_not() -> None:
         assert f'resource.type="{kind}"' in sent
     assert all(function.name.startswith("mend-") for function in FUNCTIONS)
     assert 'NOT resource.labels.service_name:"mend-"' in sent
+    assert 'NOT resource.labels.job_name:"mend-"' in sent
     assert any(word.startswith("--exclusion=name=own,") for word in words)
     assert SIGNALS_TOPIC in made["the logs may send signals"].shell()
 
@@ -92,6 +98,61 @@ def test_spans_are_sent_only_where_they_are_asked_for() -> None:
         assert sum("MEND_OTLP_ENDPOINT=https://telemetry.googleapis.com/v1/traces" in word for word in words) == count
         assert sum("roles/telemetry.tracesWriter" in word for word in words) == (len(SIZES) if count else 0)
         assert ("telemetry.googleapis.com" in words) is bool(count)
+
+
+def test_a_service_may_publish_what_it_emits_and_nothing_else() -> None:
+    steps = plan(TARGET)
+    rights = [step.make for step in steps if "--role=roles/pubsub.publisher" in step.make]
+    for service in every_service():
+        member = f"--member=serviceAccount:{TARGET.account(service.name)}"
+        topics_of = {words[words.index("add-iam-policy-binding") + 1] for words in rights if member in words}
+        emitted = {topic_of(each) for each in service.emits} | {topic_of(IncidentOpened)}
+        assert topics_of == emitted | ({topic_of(ClockTicked)} if service.name == "ingest" else set())
+        made = [step.what for step in plan(TARGET, service.name)]
+        assert {f"{service.name} may publish {each}" for each in topics_of} <= set(made)
+    assert not [words for words in rights if "projects" in words], "no right to every topic of the project"
+    where = [step.what for step in steps]
+    assert where.index(f"topic {topic_of(IncidentOpened)}") < where.index(
+        f"load may publish {topic_of(IncidentOpened)}"
+    )
+
+
+def test_what_a_service_says_it_emits_is_made_somewhere_in_it() -> None:
+    for service in every_service():
+        folder = ROOT / "services" / service.name
+        code = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.py"))
+        for each in service.emits:
+            assert re.search(rf"\b{each.__name__}\.caused_by|emit\(\s*{each.__name__}\b", code), each
+
+
+def test_the_audit_reads_and_is_started_by_the_scheduler_alone() -> None:
+    made = {step.what: step.make for step in plan(TARGET)}
+    job = made[f"job {audit_job.NAME}"]
+    assert f"--source=build/stage/{audit_job.STAGED}" in job
+    assert f"--service-account={TARGET.account('audit')}" in job
+    account = f"--member=serviceAccount:{TARGET.account('audit')}"
+    roles = {word for words in made.values() if account in words for word in words if word.startswith("--role=")}
+    assert roles == {
+        f"--role=roles/{name}"
+        for name in ("datastore.viewer", "bigquery.dataViewer", "bigquery.jobUser", "storage.objectViewer")
+    }
+    (invoked,) = [words for words in made.values() if "jobs" in words and "--role=roles/run.invoker" in words]
+    assert f"--member=serviceAccount:{TARGET.account('scheduler')}" in invoked
+    scheduled = made["everything is counted again"]
+    address = f"https://run.googleapis.com/v2/projects/p-1/locations/europe-west1/jobs/{audit_job.NAME}:run"
+    assert f"--uri={address}" in scheduled
+    text = (ROOT / "infra/monitoring/alerts/audit.json").read_text(encoding="utf-8")
+    assert text.count(f'job_name=\\"{audit_job.NAME}\\"') == 2
+
+
+def test_the_staged_audit_is_the_command_line_alone(tmp_path: Path) -> None:
+    staged = stage(audit_job.STAGED, tmp_path / "audit", requirements=False)
+    ended = subprocess.run(
+        [sys.executable, "-m", "mend", "audit", "--json", "--root", str(tmp_path)],
+        cwd=staged, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "there is no store here" in ended.stderr
 
 
 def test_destroying_leaves_the_data() -> None:

@@ -180,3 +180,17 @@ def test_rows_that_waited_for_parents_and_for_a_person_are_loaded_when_both_came
     world.say(proposed.remedy_id, "approve")
     assert world.waiting_rows() == set()
     world.places(20)
+
+
+def test_what_a_release_leaves_does_not_wait_for_it_for_ever(tmp_path: Path) -> None:
+    """The batch was released, and every row still fails: the release is done, so what is left is handed on."""
+    world = World(tmp_path, [("relationship", "city", "parent_missing", pl.lit(value=True)), fails_day()])
+    world.deliver(trips(day=["soon"] * 20))
+    (proposed,) = world.of(RemedyProposed)
+    assert world.finding("type", "day").proposal == proposed.remedy_id
+    del world.checks[0]  # the cities have come
+    world.say(proposed.remedy_id, "approve")
+    assert world.finding("relationship", "city").state == "healed"
+    day = world.finding("type", "day")
+    assert (day.state, day.proposal) == ("escalated", "")
+    world.places(20)

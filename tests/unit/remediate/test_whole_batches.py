@@ -157,20 +157,6 @@ def test_a_low_score_is_released_by_a_person(tmp_path: Path) -> None:
     world.places(20)
 
 
-def test_what_a_release_leaves_does_not_wait_for_it_for_ever(tmp_path: Path) -> None:
-    """The batch was released, and every row still fails: the release is done, so what is left is handed on."""
-    world = World(tmp_path, [("relationship", "city", "parent_missing", pl.lit(value=True)), fails_day()])
-    world.deliver(trips(day=["soon"] * 20))
-    (proposed,) = world.of(RemedyProposed)
-    assert world.finding("type", "day").proposal == proposed.remedy_id
-    del world.checks[0]  # the cities have come
-    world.say(proposed.remedy_id, "approve")
-    assert world.finding("relationship", "city").state == "healed"
-    day = world.finding("type", "day")
-    assert (day.state, day.proposal) == ("escalated", "")
-    world.places(20)
-
-
 def test_a_batch_can_be_released_without_a_proposal(tmp_path: Path) -> None:
     world = World(tmp_path, [], mode="observe")
     world.hold = lambda rows, event: [] if "score" in event.waive else [{"check": "score", "cause": "score_low"}]

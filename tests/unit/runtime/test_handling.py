@@ -37,6 +37,7 @@ class Box:
             handlers={SourceDue: self._handle},
             raw_handlers={"raw": self._raw},
             collections=("things",),
+            emits=(ClockTicked, IncidentOpened),
             foreign_origin=Origin.SOURCE,
         )
 
@@ -306,3 +307,15 @@ def test_two_equal_raw_messages_are_two_and_a_redelivered_one_is_one(process: Pr
     for message_id in ("1", "1", "2"):
         runtime.deliver(box.service, "raw", b"{}", {}, message_id=message_id)
     assert box.calls == 2
+
+
+def test_an_event_that_the_service_does_not_say_it_emits_is_a_bug_and_nothing_is_kept(process: Process) -> None:
+    def body(event: SourceDue, ports: Ports) -> Sequence[Event]:
+        ports.state.put("things", "a", {"n": 1})
+        return [RetryRequested.caused_by(event, "x", 1, remedy_id="r", service="box", event_id="e", event_topic="t")]
+
+    box = Box(body)
+    assert deliver(process, box, due()).outcome == "terminal"
+    assert process.store.get("things", "a") is None
+    (incident,) = seen(process, [INCIDENT])
+    assert "box does not say that it emits event.retry.v1" in str(incident)

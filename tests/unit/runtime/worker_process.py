@@ -34,7 +34,7 @@ def on_due(event: SourceDue, ports: Ports) -> Sequence[Event]:
     return [ClockTicked.caused_by(event, event.uri, ports.clock.now())]
 
 
-SERVICE = Service(name="box", handlers={SourceDue: on_due}, collections=("things",))
+SERVICE = Service(name="box", handlers={SourceDue: on_due}, collections=("things",), emits=(ClockTicked,))
 
 
 def main(folder: Path) -> None:

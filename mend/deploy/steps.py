@@ -1,0 +1,95 @@
+"""One step of a deployment: a command of gcloud or bq, and what tells that there is nothing to do."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Final, NamedTuple
+
+from mend.deploy.description import SPANS_ENDPOINT
+
+NUMBER: Final = "${NUMBER}"  # of the project; only Google knows it
+Words = tuple[str, ...]
+
+
+class Step(NamedTuple):
+    """One command; ``exists`` succeeds when there is nothing to do (empty: it does no harm to run it again)."""
+
+    what: str
+    make: Words
+    exists: Words = ()
+    service: str = ""  # the service that needs it alone
+
+    def shell(self) -> str:
+        """The step as one line of shell."""
+        made = shell(self.make)
+        return f"{shell(self.exists)} >/dev/null 2>&1 || {made}" if self.exists else made
+
+
+class Target(NamedTuple):
+    """Where to deploy."""
+
+    project: str
+    region: str
+    spans: bool = False  # whether every handled event is sent to Cloud Trace
+
+    @property
+    def objects(self) -> str:
+        """The bucket of deliveries and what is made of them."""
+        return f"gs://{self.project}-mend-objects"
+
+    @property
+    def definitions(self) -> str:
+        """The bucket of the project folder, in which deliveries may land too."""
+        return f"gs://{self.project}-mend-project"
+
+    @property
+    def settings(self) -> str:
+        """The flag that gives a process its settings."""
+        variables = {
+            "MEND_BACKEND": "gcp",
+            "MEND_PROJECT_ID": self.project,
+            "MEND_ROOT": self.objects,
+            "MEND_PROJECT": self.definitions,
+            "MEND_LOCATION": self.region,
+        }
+        if self.spans:
+            variables["MEND_OTLP_ENDPOINT"] = SPANS_ENDPOINT
+        return "--set-env-vars=" + ",".join(f"{name}={value}" for name, value in variables.items())
+
+    def account(self, name: str) -> str:
+        """A service account's address."""
+        return f"mend-{name}@{self.project}.iam.gserviceaccount.com"
+
+    def url(self, function: str) -> str:
+        """A function's address."""
+        return f"https://{function}-{NUMBER}.{self.region}.run.app"
+
+
+def granted(target: Target, account: str, role: str) -> Words:
+    """Give a service account a role in the whole project."""
+    member = (f"--member=serviceAccount:{account}", f"--role={role}", "--condition=None")
+    return ("gcloud", "projects", "add-iam-policy-binding", target.project, *member, "--quiet")
+
+
+def region(target: Target) -> Words:
+    """The flag that says where."""
+    return (f"--region={target.region}",)
+
+
+def gcloud(target: Target, command: str, *words: str) -> Words:
+    """A command of gcloud in the project; ``command`` is split at spaces, ``words`` are taken as they are."""
+    return ("gcloud", *command.split(), *words, f"--project={target.project}")
+
+
+def shell(words: Words) -> str:
+    """Words as a shell reads them back, but for the project's number, which the shell itself fills in."""
+    return " ".join(_word(word) for word in words)
+
+
+def _word(word: str) -> str:
+    if NUMBER not in word:
+        return shlex.quote(word)
+    parts = word.split(NUMBER)
+    if all(shlex.quote(part) == part for part in parts if part):
+        return f'"{word}"'
+    return f'"{NUMBER}"'.join(shlex.quote(part) if part else "" for part in parts)
