@@ -14,7 +14,7 @@ NOTE_CHARACTERS_MAX: Final = 1_000
 
 def believed(state: StateStore, key: str, incident: dict[str, Any]) -> Story:
     """The diagnosis with its evidence, how it changed, what the cause means, and what is known of such failures."""
-    from mend import knowledge, knowledge_search
+    from mend import counterfactuals, knowledge, knowledge_search
 
     names = ("failure_class", "cause", "confidence", "explanation")
     because = [
@@ -31,6 +31,7 @@ def believed(state: StateStore, key: str, incident: dict[str, Any]) -> Story:
         "remedies_that_fit": list(cause.remedies) if cause else [],
         "advice": cause.advice if cause else "",
         "because": because,
+        "would_change": counterfactuals.would_change(incident),
         "before": [{name: each.get(name, "") for name in ("at", "attempt", *names)} for each in earlier],
         "near": [
             {**{name: getattr(each.entry, name) for name in ("id", "kind", "title")}, "because": each.because}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from mend import root_cause
 from mend.beliefs import sentence
 from mend.evidence_words import share
 from mend.explain import Story
@@ -80,6 +81,9 @@ def _incident(story: Story) -> Iterator[str]:
         yield f"  remedies that fit: {', '.join(believed['remedies_that_fit'])}; a person: {believed['advice']}"
     for each in believed["because"]:
         yield f"  – {each['source']}: {each['field']} = {each['value']} (weighs {float(each['weight'] or 0):.2f})"
+    for each in believed["would_change"]:
+        then = f"{each['failure_class']} / {each['cause']}, {share(each['confidence'])} sure"
+        yield f"  without {one_line(each['without'], 100)} it would be: {then}"
     for each in believed["before"]:
         yield f"  before, in attempt {each['attempt']}: {each['cause']}, {share(each['confidence'])} sure"
     for number, each in enumerate(reversed(believed["feedback"])):
@@ -89,6 +93,9 @@ def _incident(story: Story) -> Iterator[str]:
         yield f"    near because of {one_line(each['because'], 200)}"
     for each in believed["similar"]:
         yield f"  like {each.get('incident_id')} ({each.get('state')}): {each.get('explanation')}"
+    if "began" in story:
+        yield from _heading("Where it began")
+        yield from root_cause.lines(story["began"])
     yield from _heading("What was done")
     if not story["done"]:
         yield "  nothing for this incident alone" if story["done_for_others"] else "  nothing"

@@ -19,12 +19,14 @@ def explain(
 ) -> None:
     """What was seen, believed and done, by whose decision, how it was verified, what it changed, how to undo it."""
     from mend import explain as stories
-    from mend import log_story, lookup, project, story_text
+    from mend import log_story, lookup, project, root_cause, story_text
     from shared.domain.masking import clean
 
     process = project.open_process(project.of_root(root))
     store = stories.Store(process.store, process.objects, str(process.settings.root))
     story = stories.explain(store, lookup.find(process.store, what), values=values)
+    if story["kind"] == "incident":
+        story["began"] = root_cause.tree(process.store, process.definitions, story["id"], story["seen"]["first_seen"])
     if logs:
         story["logs"] = log_story.entries(process.log_reader(), story)
     if as_json:

@@ -49,18 +49,22 @@ def incidents(
     root: Root = None,
     pipeline: Pipeline = "",
     every: Annotated[bool, typer.Option("--all", help="Healed and dismissed ones too.")] = False,
+    roots: Annotated[bool, typer.Option("--roots", help="One line a cause, with how many hang on it.")] = False,
     as_json: Json = False,
 ) -> None:
     """Incidents with their diagnosis, newest first, and the command that decides what waits."""
-    from mend import project, report
+    from mend import project, report, root_cause
 
     process = project.open_process(project.of_root(root))
     found = report.incidents(report.Store(process.store, process.objects), pipeline, open_only=not every)
     opened = [entry for entry in found if report.waits_for_person([entry])]
+    if roots:
+        found = root_cause.roots(process.store, process.definitions, found)
     if as_json:
         print_json({"incidents": found})
     else:
-        columns = ("incident", "state", "cause", "confidence", "pipeline", "what", "rows", "remedy")
+        columns: tuple[str, ...] = ("incident", "state", "cause", "confidence", "pipeline", "what", "rows", "remedy")
+        columns += ("hang on it",) * roots
         rows = [
             [
                 entry["id"],
@@ -71,6 +75,7 @@ def incidents(
                 " ".join(part for part in (entry["check"], entry["column"]) if part) or entry["origin"],
                 int(entry["rows_failed"] or 0),
                 ", ".join(f"{each['remedy']} {each['state']}" for each in entry["remedies"][-2:]),
+                *([len(entry["others"])] if roots else []),
             ]
             for entry in found[:200]
         ]

@@ -1,0 +1,78 @@
+"""What would have changed a verdict: the diagnosis made again without one piece of the evidence at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from services.classify.decision import diagnose
+from services.classify.diagnosis import Diagnosis
+from shared.domain.incident import ACTING_CONFIDENCE
+from shared.events.types import IncidentOpened
+
+TRIED_MAX: Final = 24
+_FIELDS: Final = ("reason", "sqlstate", "grpc_status", "exception_type", "http_status", "exit_code", "message")
+# What a finding is about, and what holds the other pieces, is no evidence by itself.
+_ABOUT: Final = frozenset({"check", "column", "columns", "rows", "logical_type", "severity", "diagnosis", "hypotheses"})
+_KEPT: Final = ("origin", "system", "service", "event_id", "check", "column", "pipeline", "batch_id", "uri")
+_COUNTS: Final = ("rows", "rows_failed", "attempt", "reading")
+
+
+def would_change(incident: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each piece without which the cause would be another one, or too doubtful to act on: what would be said then.
+
+    The diagnosis is made by the same rules that made the one that is shown, without what people said of failures like
+    it. An empty list says that no single piece decides.
+    """
+    report = _report(incident)
+    as_it_is = diagnose(report)
+    found = []
+    for name, without in _without_one(report):
+        then = diagnose(without)
+        if _verdict(then) != _verdict(as_it_is):
+            told = {"failure_class": str(then.failure_class), "cause": then.cause, "confidence": then.confidence}
+            found.append({"without": name, **told})
+    return found
+
+
+def _verdict(diagnosis: Diagnosis) -> tuple[str, bool]:
+    return diagnosis.cause, diagnosis.confidence >= ACTING_CONFIDENCE
+
+
+def _report(incident: dict[str, Any]) -> IncidentOpened:
+    fields = {name: incident[name] for name in (*_FIELDS, *_KEPT, *_COUNTS) if incident.get(name)}
+    return IncidentOpened(
+        id="again",
+        time=int(incident.get("first_seen") or 0),
+        subject="again",
+        correlation_id="again",
+        fingerprint=str(incident.get("fingerprint") or ""),
+        evidence_json=str(incident.get("evidence_json") or ""),
+        **{"origin": "", **fields},
+    )
+
+
+def _without_one(report: IncidentOpened) -> Iterator[tuple[str, IncidentOpened]]:
+    empty = {name: type(getattr(report, name))() for name in _FIELDS}
+    for name in _FIELDS:
+        if getattr(report, name):
+            yield name, report.model_copy(update={name: empty[name]})
+    try:
+        evidence = json.loads(report.evidence_json or "{}")
+    except ValueError:
+        return
+    if not isinstance(evidence, dict):
+        return
+    guesses = evidence.get("hypotheses")
+    places: list[tuple[str, ...]] = [(name,) for name in evidence if name not in _ABOUT]
+    places += [("hypotheses", name) for name in guesses] if isinstance(guesses, dict) else []
+    for place in places[:TRIED_MAX]:
+        yield place[-1], report.model_copy(update={"evidence_json": _less(evidence, place)})
+
+
+def _less(evidence: dict[str, Any], place: tuple[str, ...]) -> str:
+    inner = {**evidence["hypotheses"]} if len(place) == 2 else {}
+    inner.pop(place[-1], None)
+    fewer = {name: value for name, value in evidence.items() if (name,) != place}
+    return json.dumps({**fewer, "hypotheses": inner} if len(place) == 2 else fewer, ensure_ascii=False)
