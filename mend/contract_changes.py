@@ -3,18 +3,27 @@
 - **breaking**: what readers use is gone or is another thing, or every delivery of before would be refused;
 - **degrading**: readers are promised less, or deliveries that passed may be set aside now;
 - **harmless**: nothing that was true before is untrue, and nothing that passed fails.
+
+Beside that each change says which way the two contracts are no longer compatible: *backward*, when a delivery that
+passed before may fail now; *forward*, when one that passes now would have failed before, so that who relied on the old
+promises may meet what they exclude.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from shared.domain.contract import Column, Contract, QualityRule, is_wider
 
 Kind = Literal["breaking", "degrading", "harmless"]
 KINDS: tuple[Kind, ...] = ("breaking", "degrading", "harmless")
+Way = Literal["backward", "forward"]
+Mode = Literal["backward", "forward", "full", "none"]
+_TIGHTER: Final[tuple[Way, ...]] = ("backward",)
+_LOOSER: Final[tuple[Way, ...]] = ("forward",)
+_OTHER: Final[tuple[Way, ...]] = ("backward", "forward")
 
 
 class Change(NamedTuple):
@@ -23,6 +32,13 @@ class Change(NamedTuple):
     kind: Kind
     column: str
     what: str
+    breaks: tuple[Way, ...] = ()
+
+
+def incompatible(found: list[Change], mode: Mode) -> list[Change]:
+    """The changes that a compatibility mode forbids."""
+    ways = {"backward": _TIGHTER, "forward": _LOOSER, "full": _OTHER, "none": ()}[mode]
+    return [each for each in found if set(each.breaks) & set(ways)]
 
 
 def changes(before: Contract, after: Contract) -> list[Change]:
@@ -38,9 +54,11 @@ def _columns(before: Contract, after: Contract) -> Iterator[Change]:
     renamed = {name: column.name for column in after.columns for name in column.synonyms if name in gone}
     for name in gone:
         if name in renamed:
-            yield Change("breaking", name, f"is called {renamed[name]} now; deliveries with the old name still pass")
+            yield Change(
+                "breaking", name, f"is called {renamed[name]} now; deliveries with the old name still pass", _LOOSER
+            )
         else:
-            yield Change("breaking", name, "is gone")
+            yield Change("breaking", name, "is gone", _LOOSER)
     for name, column in new.items():
         if name in old:
             yield from _column(old[name], column)
@@ -49,9 +67,8 @@ def _columns(before: Contract, after: Contract) -> Iterator[Change]:
         elif column.nullable:
             yield Change("harmless", name, f"is new ({column.logical_type}), and may be empty")
         else:
-            yield Change(
-                "breaking", name, f"is new ({column.logical_type}) and required: without it a delivery is held"
-            )
+            what = f"is new ({column.logical_type}) and required: without it a delivery is held"
+            yield Change("breaking", name, what, _TIGHTER)
 
 
 def _column(old: Column, new: Column) -> Iterator[Change]:
@@ -59,7 +76,7 @@ def _column(old: Column, new: Column) -> Iterator[Change]:
     if old.logical_type != new.logical_type:
         widened = is_wider(new.logical_type, old.logical_type) and new.logical_type != "string"
         kind: Kind = "degrading" if widened else "breaking"
-        yield Change(kind, name, f"was {old.logical_type}, is {new.logical_type}")
+        yield Change(kind, name, f"was {old.logical_type}, is {new.logical_type}", _LOOSER if widened else _OTHER)
         return
     for what, one, other in (
         ("unit", old.unit, new.unit),
@@ -68,7 +85,7 @@ def _column(old: Column, new: Column) -> Iterator[Change]:
     ):
         if one != other:
             kind = "degrading" if what == "format" else "breaking"
-            yield Change(kind, name, f"{what} was {one or 'not said'}, is {other or 'not said'}")
+            yield Change(kind, name, f"{what} was {one or 'not said'}, is {other or 'not said'}", _OTHER)
     yield from _flags(old, new)
     yield from _limits(old, new)
     yield from _words(old, new)
@@ -77,20 +94,28 @@ def _column(old: Column, new: Column) -> Iterator[Change]:
 def _flags(old: Column, new: Column) -> Iterator[Change]:
     for what, one, other in (("required", not old.nullable, not new.nullable), ("unique", old.unique, new.unique)):
         if one and not other:
-            yield Change("degrading", new.name, f"is no longer {what}")
+            yield Change("degrading", new.name, f"is no longer {what}", _LOOSER)
         elif other and not one:
-            yield Change("degrading", new.name, f"is {what} now: rows that passed may be set aside")
+            yield Change("degrading", new.name, f"is {what} now: rows that passed may be set aside", _TIGHTER)
     if set(old.enum) != set(new.enum):
         more, fewer = sorted(map(str, set(new.enum) - set(old.enum))), sorted(map(str, set(old.enum) - set(new.enum)))
         if not old.enum or not new.enum:
             what = "any value is allowed now" if not new.enum else f"only {len(new.enum)} values are allowed now"
-            yield Change("degrading", new.name, what)
+            yield Change("degrading", new.name, what, _TIGHTER if new.enum else _LOOSER)
         else:
             told = [f"also allowed: {', '.join(more)}"] * bool(more)
             told += [f"no longer allowed: {', '.join(fewer)}"] * bool(fewer)
-            yield Change("degrading", new.name, "; ".join(told))
+            yield Change("degrading", new.name, "; ".join(told), (*_TIGHTER * bool(fewer), *_LOOSER * bool(more)))
     if old.pattern != new.pattern:
-        yield Change("degrading", new.name, f"pattern was {old.pattern or 'none'}, is {new.pattern or 'none'}")
+        told_pattern = f"pattern was {old.pattern or 'none'}, is {new.pattern or 'none'}"
+        yield Change("degrading", new.name, told_pattern, _way(old.pattern, new.pattern))
+
+
+def _way(old: object, new: object) -> tuple[Way, ...]:
+    """Of a rule that came, went, or became another one."""
+    if not old:
+        return _TIGHTER
+    return _OTHER if new else _LOOSER
 
 
 _LIMITS: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
@@ -109,27 +134,30 @@ def _limits(old: Column, new: Column) -> Iterator[Change]:
         if one == other:
             continue
         if other is None or (one is not None and looser(one, other)):
-            told = "readers are promised less"
+            told, way = "readers are promised less", _LOOSER
         else:
-            told = "rows that passed may be set aside"
-        yield Change("degrading", new.name, f"{what} was {_said(one)}, is {_said(other)}: {told}")
+            told, way = "rows that passed may be set aside", _TIGHTER
+        yield Change("degrading", new.name, f"{what} was {_said(one)}, is {_said(other)}: {told}", way)
     if old.multiple_of != new.multiple_of:
-        yield Change("degrading", new.name, f"step was {_said(old.multiple_of)}, is {_said(new.multiple_of)}")
+        step = f"step was {_said(old.multiple_of)}, is {_said(new.multiple_of)}"
+        yield Change("degrading", new.name, step, _way(old.multiple_of, new.multiple_of))
 
 
 def _words(old: Column, new: Column) -> Iterator[Change]:
     names = ("description", "classification", "tags", "synonyms", "allowed_repairs", "null_values", "drift_limits")
     for name in names:
         if getattr(old, name) != getattr(new, name):
-            yield Change("harmless", new.name, f"{name.replace('_', ' ')} changed")
+            # A name or a mark of emptiness that is no longer known is one that deliveries may still use.
+            fewer = name in ("synonyms", "null_values") and set(getattr(old, name)) - set(getattr(new, name))
+            yield Change("harmless", new.name, f"{name.replace('_', ' ')} changed", _TIGHTER if fewer else ())
 
 
 def _table(before: Contract, after: Contract) -> Iterator[Change]:
     if before.primary_key != after.primary_key:
         was, now = ", ".join(before.primary_key) or "none", ", ".join(after.primary_key) or "none"
-        yield Change("breaking", "", f"the primary key was {was}, is {now}")
+        yield Change("breaking", "", f"the primary key was {was}, is {now}", _OTHER)
     if before.table != after.table:
-        yield Change("breaking", "", f"the table was {before.table}, is {after.table}")
+        yield Change("breaking", "", f"the table was {before.table}, is {after.table}", _LOOSER)
     pairs: tuple[tuple[str, set[Any], set[Any]], ...] = (
         ("combination that must be unique", set(before.unique_groups), set(after.unique_groups)),
         ("reference", set(before.references), set(after.references)),
@@ -139,9 +167,9 @@ def _table(before: Contract, after: Contract) -> Iterator[Change]:
     )
     for what, had, has in pairs:
         for _ in had - has:
-            yield Change("degrading", "", f"a {what} is gone")
+            yield Change("degrading", "", f"a {what} is gone", _LOOSER)
         for _ in has - had:
-            yield Change("degrading", "", f"a {what} is new: rows that passed may be set aside")
+            yield Change("degrading", "", f"a {what} is new: rows that passed may be set aside", _TIGHTER)
     if before.version != after.version:
         yield Change("harmless", "", f"version {before.version} → {after.version}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
@@ -130,22 +130,34 @@ def infer_contract(
 def diff_contracts(
     before: Annotated[Path, typer.Argument(help="The contract as it was.")],
     after: Annotated[Path, typer.Argument(help="The contract as it is to be.")],
+    mode: Annotated[str, typer.Option("--mode", help="What must stay true: backward, forward, full or none.")] = "",
     as_json: Json = False,
 ) -> None:
-    """What changed between two contracts: breaking, degrading or harmless. Exit code 1 when anything is breaking."""
-    from mend.contract_changes import KINDS, changes
+    """What changed between two contracts: breaking, degrading or harmless. Exit code 1 when anything is breaking.
+
+    With --mode exit code 1 says instead that something breaks that compatibility.
+    """
+    from mend.contract_changes import KINDS, Mode, changes, incompatible
     from mend.contract_trial import read_contract_file
 
     for file in (before, after):
         if not file.is_file():
             raise DefinitionMissing(f"{file}: there is no such contract")
+    if mode not in ("", *get_args(Mode)):
+        raise typer.BadParameter(f"one of {', '.join(get_args(Mode))}", param_hint="--mode")
     found = changes(read_contract_file(before), read_contract_file(after))
+    broken = incompatible(found, cast("Mode", mode)) if mode else []
     counts: dict[str, Any] = {kind: sum(each.kind == kind for each in found) for kind in KINDS}
     if as_json:
-        print_json({**counts, "changes": [each._asdict() for each in found]})
+        told = {"mode": mode, "compatible": not broken} if mode else {}
+        print_json({**counts, **told, "changes": [each._asdict() for each in found]})
     else:
-        print_table("changes", ("kind", "column", "what"), [list(each) for each in found])
-    raise typer.Exit(Exit.FAILED if counts["breaking"] else Exit.DONE)
+        rows = [[each.kind, each.column, each.what, ", ".join(each.breaks)] for each in found]
+        print_table("changes", ("kind", "column", "what", "no longer compatible"), rows)
+        if mode:
+            console().print(f"{mode}: " + (f"{len(broken)} changes break it" if broken else "compatible"))
+    failed = bool(broken) if mode else bool(counts["breaking"])
+    raise typer.Exit(Exit.FAILED if failed else Exit.DONE)
 
 
 @app.command("mutate")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from mend.contract_changes import Change, changes
+from mend.contract_changes import Change, changes, incompatible
 from mend.main import app
 from shared.domain.contract import parse_contract
 
@@ -189,3 +189,51 @@ def test_a_breaking_change_ends_with_one(place: Path) -> None:
     result = mend("diff", "contracts/things.odcs.yaml", "new.yaml", "--json")
     assert (result.exit_code, told(result)["breaking"], told(result)["harmless"]) == (1, 1, 1)
     assert mend("diff", "new.yaml", "new.yaml").exit_code == 0
+
+
+GOOD = "id,size,kind\n1,2.5,a\n2,0,b\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "breaks", "passes_only_before", "passes_only_after"),
+    [
+        ("minimum: 0", "minimum: 5", ("backward",), "id,size,kind\n1,2,a\n", ""),
+        ("minimum: 0", "minimum: -5", ("forward",), "", "id,size,kind\n1,-2,a\n"),
+        (", {value: b}]", "]", ("backward",), "id,size,kind\n1,2,b\n", ""),
+        (", {value: b}]", ", {value: b}, {value: c}]", ("forward",), "", "id,size,kind\n1,2,c\n"),
+        (", {value: b}]", ", {value: c}]", ("backward", "forward"), "id,size,kind\n1,2,b\n", "id,size,kind\n1,2,c\n"),
+        ("name: size,", "name: size, required: true,", ("backward",), "id,size,kind\n1,,a\n", ""),
+        ("name: size,", "name: size, unique: true,", ("backward",), "id,size,kind\n1,2,a\n2,2,a\n", ""),
+        ("name: size, logicalType: number", "name: size, logicalType: integer", ("backward", "forward"), GOOD, ""),
+        ("id, logicalType: integer", "id, logicalType: number", ("forward",), "", "id,size,kind\n1.5,2,a\n"),
+        ("name: size,", "name: width, synonyms: [{synonym: size}],", ("forward",), "", "id,width,kind\n1,2,a\n"),
+        ("name: kind,", "name: kind, description: other,", (), "", ""),
+    ],
+)
+def test_what_breaks_a_compatibility_is_what_data_show(
+    place: Path, old: str, new: str, breaks: tuple[str, ...], passes_only_before: str, passes_only_after: str
+) -> None:
+    """Backward: something that passed fails now. Forward: something passes now that failed before."""
+    assert old in CONTRACT
+    after = CONTRACT.replace(old, new)
+    found = changes(parse_contract(CONTRACT, "a"), parse_contract(after, "b"))
+    assert tuple(sorted({way for each in found for way in each.breaks})) == breaks
+    (place / "contracts/after.odcs.yaml").write_text(after)
+    for text, before_fails, after_fails in ((passes_only_before, 0, 1), (passes_only_after, 1, 0)):
+        if text:
+            (place / "data.csv").write_text(text)
+            codes = [
+                mend("test", "data.csv", "--contract", f"contracts/{name}.odcs.yaml").exit_code
+                for name in ("things", "after")
+            ]
+            assert [code != 0 for code in codes] == [bool(before_fails), bool(after_fails)], (text, codes)
+    for mode, forbidden in (("backward", {"backward"}), ("forward", {"forward"}), ("full", {"backward", "forward"})):
+        result = mend("diff", "contracts/things.odcs.yaml", "contracts/after.odcs.yaml", "--mode", mode, "--json")
+        broken = bool(forbidden & set(breaks))
+        assert (result.exit_code, told(result)["compatible"]) == (int(broken), not broken)
+    assert incompatible(found, "none") == []
+
+
+def test_a_mode_that_is_none_is_said(place: Path) -> None:
+    file = "contracts/things.odcs.yaml"
+    assert mend("diff", file, file, "--mode", "sideways").exit_code == 2
