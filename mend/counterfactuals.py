@@ -25,7 +25,7 @@ def would_change(incident: dict[str, Any]) -> list[dict[str, Any]]:
     The diagnosis is made by the same rules that made the one that is shown, without what people said of failures like
     it. An empty list says that no single piece decides.
     """
-    report = _report(incident)
+    report = report_of(incident)
     as_it_is = diagnose(report)
     found = []
     for name, without in _without_one(report):
@@ -40,7 +40,8 @@ def _verdict(diagnosis: Diagnosis) -> tuple[str, bool]:
     return diagnosis.cause, diagnosis.confidence >= ACTING_CONFIDENCE
 
 
-def _report(incident: dict[str, Any]) -> IncidentOpened:
+def report_of(incident: dict[str, Any]) -> IncidentOpened:
+    """The last report of an incident, from its document, as classify was given it."""
     fields = {name: incident[name] for name in (*_FIELDS, *_KEPT, *_COUNTS) if incident.get(name)}
     return IncidentOpened(
         id="again",

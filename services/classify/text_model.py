@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,6 +73,10 @@ class TextModel:
     document_labels: npt.NDArray[np.int8]
     known: Sequence[Sequence[str]]  # system, text
     version: str
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self.vocabulary)
 
     def believe(self, text: str, votes: Mapping[FailureClass, float]) -> Belief:
         """The class that a text tells of; ``votes`` are what the codes written in it say (class → weight)."""
@@ -159,7 +165,7 @@ class TextModel:
 
     def names(self) -> Sequence[str]:
         """The features' names by number."""
-        return _names(self.version)
+        return self._names
 
 
 def signs_of(chances: npt.NDArray[Any], heard: npt.NDArray[Any], known: float, features: int) -> npt.NDArray[Any]:
@@ -193,16 +199,29 @@ def _counted(text: str) -> tuple[tuple[str, int], ...]:
     return tuple(text_features.counted(text).items())
 
 
-@cache
-def _names(_version: str) -> tuple[str, ...]:
-    return tuple(current().vocabulary)
+_SHADOW: ContextVar[TextModel | None] = ContextVar("shadow", default=None)
 
 
-@cache
 def current() -> TextModel:
     """The model in the folder that ``MEND_TEXT_MODEL`` names, else the one the service came with; read once."""
-    chosen = settings.load().text_model
-    return load(Path(chosen) if chosen else FOLDER)
+    return _SHADOW.get() or chosen()
+
+
+@cache
+def chosen() -> TextModel:
+    """The model that the settings name."""
+    named = settings.load().text_model
+    return load(Path(named) if named else FOLDER)
+
+
+@contextmanager
+def using(model: TextModel) -> Iterator[None]:
+    """Whatever is diagnosed inside is diagnosed by this model: a challenger beside the one that is chosen."""
+    token = _SHADOW.set(model)
+    try:
+        yield
+    finally:
+        _SHADOW.reset(token)
 
 
 def load(folder: Path) -> TextModel:

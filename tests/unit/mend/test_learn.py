@@ -68,9 +68,9 @@ def test_it_is_used_when_one_says_so(messages: Path, tmp_path: Path, monkeypatch
     shipped = text_model.load(text_model.FOLDER).version
     for chosen, version in ((record["folder"], record["version"]), ("", shipped)):
         monkeypatch.setenv("MEND_TEXT_MODEL", chosen)
-        text_model.current.cache_clear()
+        text_model.chosen.cache_clear()
         assert text_model.current().version == version
-    text_model.current.cache_clear()
+    text_model.chosen.cache_clear()
 
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "junk"])

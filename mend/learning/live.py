@@ -1,0 +1,155 @@
+"""Models on the messages that really came in: whether these change, and whether a challenger would do better.
+
+A challenger runs in shadow: it diagnoses the same reports beside the model in use, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from mend.counterfactuals import report_of
+from mend.report import documents
+from services.classify import spoken, text_features, text_model
+from services.classify.decision import diagnose
+from services.classify.text_model import TextModel
+from shared.domain.incident import ACTING_CONFIDENCE, Origin
+from shared.domain.masking import one_line
+from shared.events.types import IncidentOpened
+from shared.ports.state_store import StateStore
+
+COMPARED_MIN: Final = 30  # messages on each side; fewer say nothing
+CHANCE_MAX: Final = 0.01
+EFFECT_MIN: Final = 0.2  # greatest distance between the two distributions; less is of no consequence
+LISTED_MAX: Final = 50
+
+
+class Heard(NamedTuple):
+    """A failure that was told in words; ``truth`` is the class that a person gave it, "" when nobody has."""
+
+    incident: str
+    at: int  # microseconds since 1970
+    report: IncidentOpened
+    truth: str
+
+
+def heard(state: StateStore) -> list[Heard]:
+    """Every failure whose words were read, by the time it was first seen."""
+    found = []
+    for key, data in documents(state, "incidents"):
+        of_data = data.get("origin") in (Origin.VIOLATION, Origin.DATASET)
+        if "failure_class" not in data or of_data or not data.get("message"):
+            continue
+        said = [each for each in data.get("feedback") or [] if isinstance(each, dict)]
+        found.append(Heard(key, int(data.get("first_seen") or 0), report_of(data), _truth(said[-1]) if said else ""))
+    return sorted(found, key=lambda each: (each.at, each.incident))
+
+
+def _truth(said: dict[str, Any]) -> str:
+    if said.get("verdict") == "right":
+        return str(said.get("believed_class") or "")
+    return str(said.get("failure_class") or "")
+
+
+# ── does what comes in change? ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def drift(messages: Sequence[Heard], since: int) -> dict[str, Any]:
+    """What came since a moment against what came before it, by two measures of the model in use.
+
+    ``novelty`` is the share of a message's words and pairs of words that the model does not know, ``confidence`` how
+    sure it is. Each is compared by the two-sample Kolmogorov-Smirnov test; it has drifted when chance alone would show
+    such a distance less than once in a hundred times, and the distance is one of consequence (0.2 of 1).
+    """
+    from scipy.stats import ks_2samp
+
+    before = [each for each in messages if each.at < since]
+    after = [each for each in messages if each.at >= since]
+    told: dict[str, Any] = {"before": len(before), "after": len(after), "measures": {}, "drifted": False}
+    told["enough"] = min(len(before), len(after)) >= COMPARED_MIN
+    if not told["enough"]:
+        return told
+    for name, measure in (("novelty", _novelty), ("confidence", _confidence)):
+        one, other = [measure(each) for each in before], [measure(each) for each in after]
+        distance, chance = ks_2samp(one, other)
+        moved = bool(chance < CHANCE_MAX and distance >= EFFECT_MIN)
+        told["measures"][name] = {
+            "before": round(sum(one) / len(one), 4),
+            "after": round(sum(other) / len(other), 4),
+            "distance": round(float(distance), 4),
+            "chance": float(f"{chance:.3g}"),
+            "drifted": moved,
+        }
+        told["drifted"] = told["drifted"] or moved
+    return told
+
+
+def _novelty(message: Heard) -> float:
+    names = text_features.counted(spoken.prepared(message.report.message))
+    vocabulary = text_model.current().vocabulary
+    return sum(name not in vocabulary for name in names) / len(names) if names else 0.0
+
+
+def _confidence(message: Heard) -> float:
+    text, system = spoken.prepared(message.report.message), message.report.system
+    return float(text_model.current().believe(text, spoken.votes(text, system)).confidence)
+
+
+# ── would another model do better? ─────────────────────────────────────────────────────────────────────────────────
+
+
+def shadow(messages: Sequence[Heard], challenger: TextModel) -> dict[str, Any]:
+    """The challenger beside the model in use, on every message; measured where a person has said what it was.
+
+    ``promote`` is yes when the challenger is right more often where the two differ, by more than chance (McNemar's
+    exact test, one-sided, 5 %), and is not surely wrong more often; no when it is worse; else undecided.
+    """
+    champion = text_model.current()
+    one = [diagnose(each.report) for each in messages]
+    with text_model.using(challenger):
+        other = [diagnose(each.report) for each in messages]
+    differs = [
+        {
+            "incident": each.incident,
+            "message": one_line(each.report.message, 200),
+            "champion": str(a.failure_class),
+            "challenger": str(b.failure_class),
+            "truth": each.truth,
+        }
+        for each, a, b in zip(messages, one, other, strict=True)
+        if a.failure_class != b.failure_class
+    ]
+    known = [(each.truth, a, b) for each, a, b in zip(messages, one, other, strict=True) if each.truth]
+    gained = sum(b.failure_class == truth != a.failure_class for truth, a, b in known)
+    lost = sum(a.failure_class == truth != b.failure_class for truth, a, b in known)
+    surely_wrong = [
+        sum(said.failure_class != truth and said.confidence >= ACTING_CONFIDENCE for truth, said in pairs)
+        for pairs in ([(truth, a) for truth, a, _ in known], [(truth, b) for truth, _, b in known])
+    ]
+    chance = _chance(gained, lost)
+    worse = lost > gained or surely_wrong[1] > surely_wrong[0]
+    better = gained > lost and chance < 0.05 and not worse
+    return {
+        "champion": champion.version,
+        "challenger": challenger.version,
+        "messages": len(messages),
+        "differ": len(differs),
+        "differences": differs[:LISTED_MAX],
+        "judged_by_people": len(known),
+        "right": {
+            "champion": sum(a.failure_class == truth for truth, a, _ in known),
+            "challenger": sum(b.failure_class == truth for truth, _, b in known),
+        },
+        "surely_wrong": {"champion": surely_wrong[0], "challenger": surely_wrong[1]},
+        "gained": gained,
+        "lost": lost,
+        "chance": round(chance, 4),
+        "promote": "yes" if better else "no" if worse else "undecided",
+    }
+
+
+def _chance(gained: int, lost: int) -> float:
+    """How often a coin would favour the challenger at least so clearly (exact binomial, one-sided)."""
+    tossed = gained + lost
+    return sum(math.comb(tossed, heads) for heads in range(gained, tossed + 1)) / 2**tossed if tossed else 1.0
