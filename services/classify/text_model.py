@@ -75,7 +75,8 @@ class TextModel:
     version: str
 
     @cached_property
-    def _names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
+        """The features' names by number."""
         return tuple(self.vocabulary)
 
     def believe(self, text: str, votes: Mapping[FailureClass, float]) -> Belief:
@@ -145,7 +146,7 @@ class TextModel:
             return ()
         gain = shares * (self.weights[ids, best] - self.weights[ids, second])
         top = np.argsort(-gain)[:_MATTERED_MAX]
-        names = self.names()
+        names = self.names
         return tuple((names[int(ids[at])], round(float(gain[at]), 3)) for at in top if gain[at] > 0)
 
     def _nearest(self, likeness: _Floats) -> tuple[Neighbour, ...]:
@@ -162,10 +163,6 @@ class TextModel:
             for at in ranked
             if likeness[at] > 0
         )
-
-    def names(self) -> Sequence[str]:
-        """The features' names by number."""
-        return self._names
 
 
 def signs_of(chances: npt.NDArray[Any], heard: npt.NDArray[Any], known: float, features: int) -> npt.NDArray[Any]:

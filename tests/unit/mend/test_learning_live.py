@@ -36,10 +36,9 @@ class Told:
         for message in messages:
             self.count += 1
             key = f"i{self.count:012d}"
-            document = {
-                "kind": "incident", "incident_id": key, "fingerprint": key, "failure_class": "unknown",
-                "cause": "unknown", "origin": "signal", "system": "lab", "message": message, "first_seen": at + self.count, **told,
-            }  # fmt: skip
+            names = {"kind": "incident", "incident_id": key, "fingerprint": key, "origin": "signal", "system": "lab"}
+            verdict = {"failure_class": "unknown", "cause": "unknown"}
+            document = {**names, **verdict, "message": message, "first_seen": at + self.count, **told}
             puts.append(Put("incidents", key, document))
         self.process.store.commit(puts)
 
