@@ -23,7 +23,7 @@ def explain(
     from shared.domain.masking import clean
 
     process = project.open_process(project.of_root(root))
-    store = stories.Store(process.store, process.objects, str(process.settings.root))
+    store = stories.Store(process.store, process.objects, process.definitions, str(process.settings.root))
     story = stories.explain(store, lookup.find(process.store, what), values=values)
     if logs:
         story["logs"] = log_story.entries(process.log_reader(), story)
