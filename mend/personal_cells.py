@@ -48,8 +48,10 @@ def masked_violations(violations: pl.Series, columns: PersonalColumns) -> pl.Ser
     for part in long.with_row_index("order").partition_by("column"):  # as many as there are columns with a reason
         value = part.get_column("value")
         seen = masked_column(value, columns.of(str(part.get_column("column")[0] or ""))).alias("value")
-        was, value_told = pl.col("was").fill_null(""), pl.col("value").fill_null("")  # neither may be null there
-        quoted = pl.col("explanation").str.replace_all(was, value_told, literal=True)
+        was, value_told = pl.col("was").fill_null(""), pl.col("value").fill_null("")
+        quoted = (
+            pl.col("explanation").str.split(was).list.join(value_told)
+        )  # a replacement with a text of each row's own
         told = pl.when((was != value_told) & (was.str.len_chars() >= QUOTED_CHARACTERS_MIN)).then(quoted)
         shown = part.with_columns(seen, value.alias("was"))
         parts.append(shown.with_columns(told.otherwise(pl.col("explanation")).alias("explanation")).drop("was"))
@@ -57,8 +59,9 @@ def masked_violations(violations: pl.Series, columns: PersonalColumns) -> pl.Ser
         return violations
     whole = pl.concat(parts).sort("order")
     # Once the values are out of them, there are as many explanations as there are rules.
-    said = {text: hidden(text) for text in whole.get_column("explanation").drop_nulls().unique().to_list()}
-    whole = whole.with_columns(pl.col("explanation").replace(said))
+    for field in ("column", "explanation"):
+        said = {text: hidden(text) for text in whole.get_column(field).drop_nulls().unique().to_list()}
+        whole = whole.with_columns(pl.col(field).replace(said))
     lists = whole.group_by("place", maintain_order=True).agg(pl.struct(fields).alias(name))
     places = violations.to_frame().with_row_index("place").drop(name)
     return places.join(lists, on="place", how="left", maintain_order="left").get_column(name)
@@ -123,16 +126,18 @@ def _ibans(texts: pl.Series) -> pl.Series:
     """True where a text begins with an IBAN of its country's length with the right remainder."""
     import polars as pl
 
-    text = pl.col("text")
-    length = text.str.head(2).replace_strict(IBAN_LENGTHS, default=0, return_dtype=pl.Int64)
+    text, length = pl.col("text"), pl.col("length")
+    known = text.str.head(2).replace_strict(IBAN_LENGTHS, default=4, return_dtype=pl.Int64)  # 4: of no country
+    frame = texts.alias("text").to_frame().with_columns(known.alias("length"))
     turned = text.str.slice(4, length - 4) + text.str.head(4)
     digits = turned.str.replace_many({chr(ord("A") + each): str(10 + each) for each in range(26)})
-    padded = digits.str.pad_start(72, "0")  # 34 characters of at most two digits, in pieces that an integer holds
-    rest = pl.lit(0, pl.Int64)
+    # 34 characters of at most two digits, in pieces that an integer holds.
+    padded = frame.select(digits.str.pad_start(72, "0").alias("digits"), pl.lit(0, pl.Int64).alias("rest"))
     for start in range(0, 72, 9):
-        rest = (rest * 10**9 + padded.str.slice(start, 9).cast(pl.Int64, strict=False)) % 97
-    good = (length > 0) & (text.str.len_chars() >= length) & (rest == 1)
-    return texts.alias("text").to_frame().select(good.fill_null(False)).to_series()
+        piece = pl.col("digits").str.slice(start, 9).cast(pl.Int64, strict=False)
+        padded = padded.with_columns(rest=(pl.col("rest") * 10**9 + piece) % 97)
+    whole = frame.select((length > 4) & (text.str.len_chars() >= length)).to_series()
+    return whole & (padded.get_column("rest") == 1).fill_null(False)
 
 
 def _cards(texts: pl.Series) -> pl.Series:

@@ -15,7 +15,7 @@ from mend.places import Document, healing_of, quarantine_frames
 from shared.domain.batch import VerdictState
 from shared.domain.errors import DefinitionError
 from shared.domain.masking import clean
-from shared.domain.personal_data import PersonalColumns, masked, treatment_within
+from shared.domain.personal_data import PersonalColumns, masked, shown_names, treatment_within
 from shared.domain.personal_values import hidden
 from shared.domain.reading import MISFIT, RAW, ROW
 from shared.ports.object_store import ObjectStore
@@ -101,7 +101,7 @@ def reasons_of(objects: ObjectStore, batch: str, healing: Document | None) -> tu
         .sort(["rows", "check", "column"], descending=[True, False, False])
     )
     told = summed.select("check", "column", "rows", "explanation").to_dicts()  # as many as the contract has rules
-    return rows, [{**each, "explanation": hidden(each["explanation"] or "")} for each in told]
+    return rows, [{**each, **{name: hidden(each[name] or "") for name in ("column", "explanation")}} for each in told]
 
 
 def _violations(frame: pl.DataFrame) -> pl.DataFrame:
@@ -133,13 +133,16 @@ def rows_of(
     shown: list[dict[str, Any]] = []
     for attempt, frame in quarantine_frames(objects, batch, healing, None if values else [MISFIT, VIOLATIONS]):
         columns = personal.among(frame.columns) if personal is not None else None
+        names = shown_names(frame.columns) if columns else {name: name for name in frame.columns}
         for row in frame.sort(ROW).head(wanted - len(shown)).to_dicts():  # at most ROWS_SHOWN_MAX
             entry: dict[str, Any] = {"row": row[ROW], "attempt": attempt, "misfit": row.get(MISFIT) or ""}
             entry["reasons"] = [_reason(each, columns, values=values) for each in row[VIOLATIONS] or []]
             if values:
                 cells = [name for name in row if name not in MARKS and row[name] is not None]
                 shown_cells = cells[:COLUMNS_SHOWN_MAX]
-                entry["cells"] = {name: _cell(row[name], columns.of(name) if columns else None) for name in shown_cells}
+                entry["cells"] = {
+                    names[name]: _cell(row[name], columns.of(name) if columns else None) for name in shown_cells
+                }
                 entry["cells_left_out"] = max(len(cells) - COLUMNS_SHOWN_MAX, 0)
                 entry["raw"] = _cell(row.get(RAW) or "", columns.of_record() if columns else None)
             shown.append(entry)
@@ -156,7 +159,7 @@ def _reason(violation: dict[str, Any], columns: PersonalColumns | None, *, value
         # A check may quote the cell: it is told there as it is told beside it.
         if value and len(value) >= QUOTED_CHARACTERS_MIN and (seen := masked(value, treatment or "")) != value:
             told["explanation"] = told["explanation"].replace(value, seen)
-        told["explanation"] = hidden(told["explanation"])
+        told |= {name: hidden(told[name]) for name in ("column", "explanation")}
     return {**told, "value": _cell(value, treatment)} if values and value is not None else told
 
 
@@ -195,7 +198,7 @@ class _Waiting:
             if VIOLATIONS in frame.columns:
                 cells.append(masked_violations(frame[VIOLATIONS], columns))
             marks = [pl.lit(self.batch).alias(BATCH), pl.lit(attempt, pl.Int64).alias(ATTEMPT)]
-            yield frame.with_columns(cells).sort(ROW).with_columns(*marks)
+            yield frame.with_columns(cells).rename(shown_names(frame.columns)).sort(ROW).with_columns(*marks)
 
 
 def export(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from shared.domain.personal_values import CARD, E_MAIL, IBAN, NATIONAL_ID, PHONE, kind_of, mark
+from shared.domain.personal_values import CARD, E_MAIL, IBAN, NATIONAL_ID, PHONE, hidden, kind_of, mark
 
 if TYPE_CHECKING:
     from shared.domain.contract import Column, Contract
@@ -168,6 +168,12 @@ def treatment_within(value: object) -> str:
     if isinstance(value, list | tuple):
         return PERSONAL if any(treatment_within(each) for each in value) else BY_VALUE
     return BY_VALUE
+
+
+def shown_names(names: Iterable[str]) -> dict[str, str]:
+    """Columns' names as people may see them: where a header is missing, the first row's cells stand in its place."""
+    told = {name: (hidden(name), place) for place, name in enumerate(names, 1)}
+    return {name: seen if seen == name else f"{seen} (column {place})" for name, (seen, place) in told.items()}
 
 
 class PersonalColumns:
