@@ -101,7 +101,7 @@ def show(
         why = "; ".join(_told(reason) for reason in each["reasons"])
         cells = ", ".join(f"{name}={value}" for name, value in each.get("cells", {}).items()) or each.get("raw", "")
         lines.append([each["row"], each["misfit"], why, *([cells] if values else [])])
-    print_table("rows", columns, lines)
+    print_table("rows", columns, lines, personal=True)
     if rows > len(shown):
         out.print(f"… and {rows - len(shown):,} more: --limit N, or mend quarantine export {found.key} FILE.csv")
 

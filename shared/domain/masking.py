@@ -50,9 +50,9 @@ def visible(text: str) -> str:
     return _CONTROL.sub(" ", text)
 
 
-def one_line(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX) -> str:
+def one_line(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX, *, personal: bool = False) -> str:
     """``clean`` for what must stay on its line, such as a file's name."""
-    return clean(text, characters_max).replace("\n", " ").replace("\t", " ")
+    return clean(text, characters_max, personal=personal).replace("\n", " ").replace("\t", " ")
 
 
 def mask(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX) -> str:
