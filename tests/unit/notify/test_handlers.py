@@ -153,10 +153,11 @@ def test_no_notice_tells_personal_data(world: World, value: str) -> None:
     said = f"the key {value} is there already"
     incident = world.incident(1, origin="signal", system="postgres", message=said, check="", column="")
     world.hear(proposed(1, incident, plan=said, reason=said))
-    world.hear(closed(2, incident, "escalated", explanation=said))
+    world.hear(_event(IncidentClosed, 2, incident, state="escalated", explanation=said))
     world.hear(
         BatchHeld(
-            id="h1", time=START, subject="b1", correlation_id="c", batch_id="b1", pipeline="flights", reason=said, rows=1
+            id="h1", time=START, subject="b1", correlation_id="c", batch_id="b1", pipeline="flights", attempt=1,
+            reason=said, rows=1,
         )
     )  # fmt: skip
     told = [" ".join([each.title, each.summary, *(fact for _, fact in each.facts)]) for each in world.console.notices]
