@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import polars as pl
 
 from shared.domain.contract import Bound, Column, Contract, RowCountRule
+from shared.domain.personal_data import hides_values
 
 STEP: Final = 10  # every tenth row is corrupted
 CATEGORIES_MAX: Final = 20
@@ -169,6 +170,7 @@ def _of_texts(column: Column, values: pl.Series, made: _Made, some: _Some) -> It
     shortest, longest = int(_float(lengths.min())), int(_float(lengths.max()))
     few = present.n_unique() <= CATEGORIES_MAX and present.n_unique() * 5 <= present.len()
     names = tuple(sorted(present.unique().to_list()))
+    few = few and not hides_values(column, names)  # the suggestion would list them
     listed = ", ".join(f"{{value: {_quoted(name)}}}" for name in names)
     of_these = Rule(f"enum: [{listed}]", _changed(column.name, enum=names))
     shaped = _shaped(present)

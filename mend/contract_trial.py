@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.domain.contract import Contract
 from shared.domain.errors import DefinitionError, DefinitionMissing, ForeignFailure
+from shared.domain.personal_data import PersonalColumns
 
 if TYPE_CHECKING:
     from mend.project import Progress
@@ -90,7 +91,7 @@ def trial(
             worker = process.worker([each for each in every_service() if each.name in _SERVICES])
             process.bus.publish(_messages(due(process, NAME, "", "mend contract test")))
             worker.run_until_idle(0.0)
-            return _tried(process, rows_shown, values=values)
+            return _tried(process, PersonalColumns(contract), rows_shown, values=values)
         finally:
             process.close()
 
@@ -130,7 +131,7 @@ def _write(folder: Path, contract_file: Path, contract: Contract, uri: str, read
     return {f"contracts/{NAME}.odcs.yaml": contract_file.resolve()}
 
 
-def _tried(process: Process, rows_shown: int, *, values: bool) -> list[Tried]:
+def _tried(process: Process, personal: PersonalColumns, rows_shown: int, *, values: bool) -> list[Tried]:
     """What the documents and the quarantine say of every delivery."""
     from mend.quarantine import reasons_of, rows_of
 
@@ -148,6 +149,9 @@ def _tried(process: Process, rows_shown: int, *, values: bool) -> list[Tried]:
             continue
         data = verdict.data
         rows, reasons = reasons_of(process.objects, stored.key, None)
+        rows_told = (
+            rows_of(process.objects, stored.key, None, rows_shown, values=values, personal=personal) if rows else []
+        )
         held = data["state"] in ("held", "rejected")
         found.append(
             Tried(
@@ -160,7 +164,7 @@ def _tried(process: Process, rows_shown: int, *, values: bool) -> list[Tried]:
                 held_for=str(data["reason"]) if held else "",
                 whole=[str(each["message"]) for each in data["findings"] if each.get("message")],
                 checks=reasons,
-                rows=rows_of(process.objects, stored.key, None, rows_shown, values=values) if rows else [],
+                rows=rows_told,
             )
         )
     return found

@@ -13,12 +13,15 @@ from mend import report
 from mend.beliefs import believed
 from mend.evidence_words import sentences
 from mend.lookup import Named
+from mend.personal_columns import personal_columns
 from mend.places import healing_of, places
 from mend.quarantine import NOT_ACCEPTABLE, is_held, reasons_of
 from shared.domain.commands import at_root
 from shared.domain.incident import CLOSED, IncidentState, Origin
 from shared.domain.masking import clean
+from shared.domain.personal_data import masked
 from shared.domain.remedy import RemedyState
+from shared.ports.definitions import Definitions
 from shared.ports.object_store import ObjectStore
 from shared.ports.state_store import StateStore, Where
 
@@ -39,6 +42,7 @@ class Store(NamedTuple):
 
     state: StateStore
     objects: ObjectStore
+    definitions: Definitions
     root: str
 
     def command(self, text: str) -> str:
@@ -227,27 +231,28 @@ def _repairs(store: Store, remedy: dict[str, Any], *, values: bool) -> list[Stor
     if not proposed:
         cells = cells.filter(pl.col("remedy") == remedy["remedy"])
     found: list[Story] = []
+    personal = personal_columns(store.state, store.definitions, batch)
     for column in cells.get_column("column").unique(maintain_order=True).to_list()[:LISTED_MAX]:
         mine = cells.filter(pl.col("column") == column)
         told: Story = {"column": column, "cells": 0 if proposed else mine.height, "proposed": proposed}
         told["texts"] = mine.get_column("old").n_unique()
         told["confidence_min"] = round(float(mine.get_column("confidence").min() or 0.0), 3)  # type: ignore[arg-type]
         if values:
-            told["changes"] = _changes(mine)
+            told["changes"] = _changes(mine, personal.of(str(column)))
         found.append(told)
     return found
 
 
-def _changes(cells: pl.DataFrame) -> list[Story]:
-    """The most frequent changes, before and after."""
+def _changes(cells: pl.DataFrame, treatment: str) -> list[Story]:
+    """The most frequent changes, before and after, personal data masked."""
     import polars as pl
 
     counted = cells.group_by("old", "new").agg(pl.len().alias("cells"), pl.col("confidence").min())
     first = counted.sort(["cells", "old"], descending=[True, False]).head(CHANGES_MAX)
     return [
         {
-            "before": clean(str(each["old"]), _CELL_CHARACTERS_MAX),
-            "after": clean(str(each["new"]), _CELL_CHARACTERS_MAX),
+            "before": clean(masked(str(each["old"]), treatment), _CELL_CHARACTERS_MAX, personal=True),
+            "after": clean(masked(str(each["new"]), treatment), _CELL_CHARACTERS_MAX, personal=True),
             "cells": each["cells"],
         }
         for each in first.to_dicts()  # at most CHANGES_MAX

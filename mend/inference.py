@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shared.domain.contract import Column, Contract, LogicalType, parse_contract, write_contract
+from shared.domain.personal_data import is_personal
 
 if TYPE_CHECKING:
     import polars as pl
@@ -277,6 +278,8 @@ def _enum(sample: _Sample) -> tuple[str, ...]:
         return ()
     counts = known.alias("value").value_counts(name="times").sort("value")
     values: list[str] = counts.get_column("value").to_list()
+    if is_personal(sample.name, values[:ENUM_VALUES_MAX]):
+        return ()  # a contract is read by more people than the data is
     if not 2 <= len(values) <= ENUM_VALUES_MAX or any(len(v) > 40 or _MOMENT.search(v) for v in values):
         return ()
     return tuple(values) if bool((counts.get_column("times") >= ENUM_TIMES_MIN).all()) else ()

@@ -48,8 +48,12 @@ def console(*, stderr: bool = False) -> Console:
     return found
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str = "none") -> None:
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str = "none", *, personal: bool = False
+) -> None:
     """A table; numbers are set to the right, every cell is bounded and shown literally.
+
+    ``personal``: the cells are as this reader may see them; else personal data in them is hidden.
 
     No word is ever broken, since ids and commands are there to be copied: a terminal too narrow for a table shows
     a paragraph a row instead, and a pipe gets one line a row.
@@ -58,7 +62,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     if not rows:
         target.print(f"{title}: {empty}")
         return
-    cells = [[_shown(cell) for cell in row] for row in rows]
+    cells = [[_shown(cell, personal=personal) for cell in row] for row in rows]
     words = [_widest(word for row in [columns, *cells] for word in row[at].split()) for at in range(len(columns))]
     if target.is_terminal and sum(words) + 3 * (len(columns) - 1) > target.width:
         _print_paragraphs(target, title, columns, cells)
@@ -111,8 +115,10 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def _shown(cell: object) -> str:
-    return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else one_line(str(cell), 300)
+def _shown(cell: object, *, personal: bool) -> str:
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return f"{cell:,}"
+    return one_line(str(cell), 300, personal=personal)
 
 
 @contextmanager

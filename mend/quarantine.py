@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mend import report
+from mend.personal_cells import QUOTED_CHARACTERS_MIN, masked_column, masked_violations
 from mend.places import Document, healing_of, quarantine_frames
 from shared.domain.batch import VerdictState
 from shared.domain.errors import DefinitionError
 from shared.domain.masking import clean
+from shared.domain.personal_data import PersonalColumns, masked, shown_names, treatment_within
+from shared.domain.personal_values import hidden
 from shared.domain.reading import MISFIT, RAW, ROW
 from shared.ports.object_store import ObjectStore
 from shared.ports.state_store import StateStore
@@ -96,7 +100,8 @@ def reasons_of(objects: ObjectStore, batch: str, healing: Document | None) -> tu
         .agg(pl.col("rows").sum(), pl.col("explanation").min())
         .sort(["rows", "check", "column"], descending=[True, False, False])
     )
-    return rows, summed.select("check", "column", "rows", "explanation").to_dicts()
+    told = summed.select("check", "column", "rows", "explanation").to_dicts()  # as many as the contract has rules
+    return rows, [{**each, **{name: hidden(each[name] or "") for name in ("column", "explanation")}} for each in told]
 
 
 def _violations(frame: pl.DataFrame) -> pl.DataFrame:
@@ -112,36 +117,56 @@ def _violations(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def rows_of(
-    objects: ObjectStore, batch: str, healing: Document | None, limit: int, *, values: bool
+    objects: ObjectStore,
+    batch: str,
+    healing: Document | None,
+    limit: int,
+    *,
+    values: bool,
+    personal: PersonalColumns | None,
 ) -> list[dict[str, Any]]:
     """The first waiting rows with their reasons; cells and raw records only with ``values``, cut to a bearable length.
 
-    The cells are the delivered ones.
+    The cells are the delivered ones, personal data masked; ``personal`` is None for who may see it.
     """
     wanted = min(limit, ROWS_SHOWN_MAX)
     shown: list[dict[str, Any]] = []
     for attempt, frame in quarantine_frames(objects, batch, healing, None if values else [MISFIT, VIOLATIONS]):
+        columns = personal.among(frame.columns) if personal is not None else None
+        names = shown_names(frame.columns) if columns else {name: name for name in frame.columns}
         for row in frame.sort(ROW).head(wanted - len(shown)).to_dicts():  # at most ROWS_SHOWN_MAX
             entry: dict[str, Any] = {"row": row[ROW], "attempt": attempt, "misfit": row.get(MISFIT) or ""}
-            entry["reasons"] = [_reason(each, values=values) for each in row[VIOLATIONS] or []]
+            entry["reasons"] = [_reason(each, columns, values=values) for each in row[VIOLATIONS] or []]
             if values:
                 cells = [name for name in row if name not in MARKS and row[name] is not None]
-                entry["cells"] = {name: _cut(row[name]) for name in cells[:COLUMNS_SHOWN_MAX]}
+                shown_cells = cells[:COLUMNS_SHOWN_MAX]
+                entry["cells"] = {
+                    names[name]: _cell(row[name], columns.of(name) if columns else None) for name in shown_cells
+                }
                 entry["cells_left_out"] = max(len(cells) - COLUMNS_SHOWN_MAX, 0)
-                entry["raw"] = _cut(row.get(RAW) or "")
+                entry["raw"] = _cell(row.get(RAW) or "", columns.of_record() if columns else None)
             shown.append(entry)
         if len(shown) >= wanted:
             break
     return shown
 
 
-def _reason(violation: dict[str, Any], *, values: bool) -> dict[str, str]:
+def _reason(violation: dict[str, Any], columns: PersonalColumns | None, *, values: bool) -> dict[str, str]:
     told = {name: str(violation[name] or "") for name in ("check", "column", "explanation")}
-    return {**told, "value": _cut(violation["value"])} if values and violation["value"] is not None else told
+    value = violation["value"]
+    treatment = columns.of(told["column"]) if columns else None
+    if columns is not None:
+        # A check may quote the cell: it is told there as it is told beside it.
+        if value and len(value) >= QUOTED_CHARACTERS_MIN and (seen := masked(value, treatment or "")) != value:
+            told["explanation"] = told["explanation"].replace(value, seen)
+        told |= {name: hidden(told[name]) for name in ("column", "explanation")}
+    return {**told, "value": _cell(value, treatment)} if values and value is not None else told
 
 
-def _cut(value: object) -> str:
-    return clean(str(value), VALUE_CHARACTERS_MAX)
+def _cell(value: object, treatment: str | None) -> str:
+    """A cell as people see it, cut; ``treatment`` is None for who may see personal data."""
+    text = str(value) if treatment is None else masked(str(value), treatment or treatment_within(value))
+    return clean(text, VALUE_CHARACTERS_MAX, personal=True)
 
 
 class Exported:
@@ -152,8 +177,41 @@ class Exported:
         self.cells_marked = 0  # cells that a spreadsheet would have run as a formula
 
 
-def export(objects: ObjectStore, batch: str, healing: Document | None, file: Path, *, replace: bool) -> Exported:
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """The rows to export; they are read once for their columns and once for themselves."""
+
+    objects: ObjectStore
+    batch: str
+    healing: Document | None
+    personal: PersonalColumns
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """A part at a time, personal data masked."""
+        import polars as pl
+
+        for attempt, frame in quarantine_frames(self.objects, self.batch, self.healing):
+            columns = self.personal.among(frame.columns)
+            cells = [masked_column(frame[name], columns.of(name)) for name in frame.columns if name not in MARKS]
+            if RAW in frame.columns:
+                cells.append(masked_column(frame[RAW], columns.of_record()))
+            if VIOLATIONS in frame.columns:
+                cells.append(masked_violations(frame[VIOLATIONS], columns))
+            marks = [pl.lit(self.batch).alias(BATCH), pl.lit(attempt, pl.Int64).alias(ATTEMPT)]
+            yield frame.with_columns(cells).rename(shown_names(frame.columns)).sort(ROW).with_columns(*marks)
+
+
+def export(
+    objects: ObjectStore,
+    batch: str,
+    healing: Document | None,
+    file: Path,
+    *,
+    replace: bool,
+    personal: PersonalColumns,
+) -> Exported:
     """All waiting rows with their reasons, as CSV or Parquet by the file's ending; whole or not at all."""
+    waiting = _Waiting(objects, batch, healing, personal)
     if file.suffix.lower() not in FORMATS:
         raise DefinitionError(
             str(file), 0, 0, "the export is neither CSV nor Parquet", "end its name in .csv or .parquet"
@@ -164,9 +222,9 @@ def export(objects: ObjectStore, batch: str, healing: Document | None, file: Pat
     told = Exported()
     try:
         if file.suffix.lower() == ".csv":
-            _write_csv(objects, batch, healing, unfinished, told)
+            _write_csv(waiting, unfinished, told)
         else:
-            _write_parquet(objects, batch, healing, unfinished, told)
+            _write_parquet(waiting, unfinished, told)
         unfinished.replace(file)
     except OSError as error:
         raise DefinitionError(
@@ -177,39 +235,31 @@ def export(objects: ObjectStore, batch: str, healing: Document | None, file: Pat
     return told
 
 
-def _frames(objects: ObjectStore, batch: str, healing: Document | None) -> Iterator[pl.DataFrame]:
-    import polars as pl
-
-    for attempt, frame in quarantine_frames(objects, batch, healing):
-        marks = [pl.lit(batch).alias(BATCH), pl.lit(attempt, pl.Int64).alias(ATTEMPT)]
-        yield frame.sort(ROW).with_columns(*marks)
-
-
-def _columns(objects: ObjectStore, batch: str, healing: Document | None) -> list[str]:
+def _columns(waiting: _Waiting) -> list[str]:
     """Our columns, then the delivered ones of all parts, in the order in which they are met."""
     names: dict[str, None] = {}
-    for frame in _frames(objects, batch, healing):
+    for frame in waiting.frames():
         names |= dict.fromkeys(frame.columns)
     ours = [BATCH, ROW, ATTEMPT, VIOLATIONS, MISFIT, RAW]
     return [*(name for name in ours if name in names), *(name for name in names if name not in ours)]
 
 
-def _write_parquet(objects: ObjectStore, batch: str, healing: Document | None, file: Path, told: Exported) -> None:
+def _write_parquet(waiting: _Waiting, file: Path, told: Exported) -> None:
     import polars as pl
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = _columns(objects, batch, healing)
+    names = _columns(waiting)
     # Columns that a part lacks are null; a column that has two types is text.
     types: dict[str, pl.DataType] = {}
-    for frame in _frames(objects, batch, healing):
+    for frame in waiting.frames():
         for name, kind in frame.schema.items():
             types[name] = kind if types.get(name, kind) in (kind, pl.Null()) else pl.String()
     oldest = pl.CompatLevel.oldest()
     empty = pl.DataFrame(schema={name: types[name] for name in names})
     schema: pa.Schema = empty.to_arrow(compat_level=oldest).schema
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        for frame in _frames(objects, batch, healing):
+        for frame in waiting.frames():
             cells = [
                 (pl.col(name).cast(types[name]) if name in frame.columns else pl.lit(None, types[name])).alias(name)
                 for name in names
@@ -218,16 +268,16 @@ def _write_parquet(objects: ObjectStore, batch: str, healing: Document | None, f
             told.rows += frame.height
 
 
-def _write_csv(objects: ObjectStore, batch: str, healing: Document | None, file: Path, told: Exported) -> None:
+def _write_csv(waiting: _Waiting, file: Path, told: Exported) -> None:
     import polars as pl
 
-    names = _columns(objects, batch, healing)
+    names = _columns(waiting)
     with file.open("wb") as stream:
         header = io.StringIO(newline="")
         titles = [REASONS if name == VIOLATIONS else name for name in names]
         csv.writer(header, lineterminator="\n").writerow([_harmless(each) for each in titles])
         stream.write(header.getvalue().encode("utf-8", "backslashreplace"))
-        for frame in _frames(objects, batch, healing):
+        for frame in waiting.frames():
             texts = frame.select(_text(frame, name) for name in names)
             flags = {
                 name: pl.col(name).str.contains(_FORMULA) & ~pl.col(name).str.contains(_NUMBER)

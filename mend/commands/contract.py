@@ -76,7 +76,7 @@ def _show(each: Tried) -> None:
     columns = ("check", "column", "rows", "explanation")
     print_table("why", columns, [[check[column] for column in columns] for check in each.checks])
     rows = [[row["row"], "; ".join(_reason(reason) for reason in row["reasons"])] for row in each.rows]
-    print_table("rows", ("row", "reasons"), rows)
+    print_table("rows", ("row", "reasons"), rows, personal=True)
     if each.rows_failed > len(each.rows):
         out.print(f"… and {each.rows_failed - len(each.rows):,} rows more: --limit N, or --json")
 

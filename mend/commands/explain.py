@@ -23,7 +23,7 @@ def explain(
     from shared.domain.masking import clean
 
     process = project.open_process(project.of_root(root))
-    store = stories.Store(process.store, process.objects, str(process.settings.root))
+    store = stories.Store(process.store, process.objects, process.definitions, str(process.settings.root))
     story = stories.explain(store, lookup.find(process.store, what), values=values)
     if story["kind"] == "incident":
         story["began"] = root_cause.tree(process.store, process.definitions, story["id"], story["seen"]["first_seen"])

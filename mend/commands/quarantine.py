@@ -69,10 +69,14 @@ def show(
     root: Root = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1_000, help="Rows to show.")] = 20,
     values: Values = False,
+    show_personal: Annotated[
+        bool, typer.Option("--show-personal", help="Show cell values with personal data in them unmasked.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Rows of a batch with every reason; cell values only with --values."""
+    """Rows of a batch with every reason; cell values only with --values, personal data only with --show-personal."""
     from mend import lookup, project
+    from mend.personal_columns import personal_columns
     from mend.places import healing_of
     from mend.quarantine import is_held, reasons_of, rows_of
 
@@ -80,7 +84,9 @@ def show(
     found = lookup.find(process.store, batch, ["batch"])
     healing = healing_of(process.store, found.key)
     rows, reasons = reasons_of(process.objects, found.key, healing)
-    shown = rows_of(process.objects, found.key, healing, limit, values=values)
+    values = values or show_personal
+    personal = None if show_personal else personal_columns(process.store, process.definitions, found.key)
+    shown = rows_of(process.objects, found.key, healing, limit, values=values, personal=personal)
     if as_json:
         held = is_held(process.store, found.key, healing)
         told = {"batch_id": found.key, "input": found.data["uri"], "held": held, "rows": rows}
@@ -95,7 +101,7 @@ def show(
         why = "; ".join(_told(reason) for reason in each["reasons"])
         cells = ", ".join(f"{name}={value}" for name, value in each.get("cells", {}).items()) or each.get("raw", "")
         lines.append([each["row"], each["misfit"], why, *([cells] if values else [])])
-    print_table("rows", columns, lines)
+    print_table("rows", columns, lines, personal=True)
     if rows > len(shown):
         out.print(f"… and {rows - len(shown):,} more: --limit N, or mend quarantine export {found.key} FILE.csv")
 
@@ -113,18 +119,28 @@ def export(
     replace: Annotated[bool, typer.Option("--replace", help="Replace the file if there is one.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write all waiting rows of a batch with their reasons, values included."""
+    """Write all waiting rows of a batch with their reasons, values included, personal data masked."""
     from mend import lookup, project, quarantine
+    from mend.personal_columns import personal_columns
     from mend.places import healing_of
 
     process = project.open_process(project.of_root(root))
     found = lookup.find(process.store, batch, ["batch"])
-    told = quarantine.export(process.objects, found.key, healing_of(process.store, found.key), file, replace=replace)
+    told = quarantine.export(
+        process.objects,
+        found.key,
+        healing_of(process.store, found.key),
+        file,
+        replace=replace,
+        personal=personal_columns(process.store, process.definitions, found.key),
+    )
     if as_json:
         print_json({"batch_id": found.key, "file": str(file), "rows": told.rows, "cells_marked": told.cells_marked})
         return
     out = console()
-    out.print(f"{told.rows:,} rows with their reasons are in {file}, cells as they were delivered")
+    out.print(
+        f"{told.rows:,} rows with their reasons are in {file}, cells as they were delivered, personal data masked"
+    )
     if told.cells_marked:
         out.print(
             f"{told.cells_marked:,} cells that a spreadsheet would run as a formula begin with an apostrophe there"

@@ -1,10 +1,12 @@
-"""Bounds error text and hides what may be a cell's value in it."""
+"""Bounds error text and hides what may be a cell's value, a secret or personal data in it."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
 from pathlib import Path
+
+from shared.domain.personal_values import hidden
 
 MESSAGE_CHARACTERS_MAX = 600
 EXCERPTED_CHARACTERS_MAX = 20_000
@@ -29,13 +31,17 @@ _EMAIL = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+\b")
 _LONG_NUMBER = re.compile(r"(?<![\w.])\d{9,}(?![\w.])")
 
 
-def clean(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX) -> str:
-    """Text safe to show: no control or invisible characters, secrets hidden, at most ``characters_max`` long."""
+def clean(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX, *, personal: bool = False) -> str:
+    """Text safe to show: no control or invisible characters, secrets hidden, at most ``characters_max`` long.
+
+    Personal data is hidden as well, except for who may see it (``personal``).
+    """
     shortened = text[: characters_max * 4]
     shown = _CONTROL.sub(" ", _OF_NO_WIDTH.sub("", shortened))
     shown = _URL_USER.sub("***@", shown)
     shown = _SECRET.sub(lambda match: f"{match.group(1)}***", shown)
-    shown = _EMAIL.sub("***@***", shown)
+    if not personal:
+        shown = hidden(_EMAIL.sub("***@***", shown))
     return shown if len(shown) <= characters_max else shown[: characters_max - 1] + "…"
 
 
@@ -44,9 +50,9 @@ def visible(text: str) -> str:
     return _CONTROL.sub(" ", text)
 
 
-def one_line(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX) -> str:
+def one_line(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX, *, personal: bool = False) -> str:
     """``clean`` for what must stay on its line, such as a file's name."""
-    return clean(text, characters_max).replace("\n", " ").replace("\t", " ")
+    return clean(text, characters_max, personal=personal).replace("\n", " ").replace("\t", " ")
 
 
 def mask(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX) -> str:

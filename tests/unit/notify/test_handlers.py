@@ -145,6 +145,26 @@ def test_every_kind_is_told_even_of_an_incident_nobody_knows(
     assert (notice.title, notice.command) == (title, command)
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["ada@example.org", "+39 333 123 4567", "IT60X0542811101000000123456", "4111 1111 1111 1111", "RSSMRA85T10A562S"],
+)
+def test_no_notice_tells_personal_data(world: World, value: str) -> None:
+    said = f"the key {value} is there already"
+    incident = world.incident(1, origin="signal", system="postgres", message=said, check="", column="")
+    world.hear(proposed(1, incident, plan=said, reason=said))
+    world.hear(_event(IncidentClosed, 2, incident, state="escalated", explanation=said))
+    world.hear(
+        BatchHeld(
+            id="h1", time=START, subject="b1", correlation_id="c", batch_id="b1", pipeline="flights", attempt=1,
+            reason=said, rows=1,
+        )
+    )  # fmt: skip
+    told = [" ".join([each.title, each.summary, *(fact for _, fact in each.facts)]) for each in world.console.notices]
+    assert len(told) == 3
+    assert all("is there already" in each and value not in each for each in told)
+
+
 def test_a_held_batch_is_told_once_whatever_its_attempts(world: World) -> None:
     for attempt in (1, 2, 3):
         world.hear(
