@@ -184,20 +184,23 @@ class _Waiting:
     objects: ObjectStore
     batch: str
     healing: Document | None
-    personal: PersonalColumns
+    personal: PersonalColumns | None  # None: for who may see personal data
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """A part at a time, personal data masked."""
         import polars as pl
 
         for attempt, frame in quarantine_frames(self.objects, self.batch, self.healing):
+            marks = [pl.lit(self.batch).alias(BATCH), pl.lit(attempt, pl.Int64).alias(ATTEMPT)]
+            if self.personal is None:
+                yield frame.sort(ROW).with_columns(*marks)
+                continue
             columns = self.personal.among(frame.columns)
             cells = [masked_column(frame[name], columns.of(name)) for name in frame.columns if name not in MARKS]
             if RAW in frame.columns:
                 cells.append(masked_column(frame[RAW], columns.of_record()))
             if VIOLATIONS in frame.columns:
                 cells.append(masked_violations(frame[VIOLATIONS], columns))
-            marks = [pl.lit(self.batch).alias(BATCH), pl.lit(attempt, pl.Int64).alias(ATTEMPT)]
             yield frame.with_columns(cells).rename(shown_names(frame.columns)).sort(ROW).with_columns(*marks)
 
 
@@ -208,9 +211,12 @@ def export(
     file: Path,
     *,
     replace: bool,
-    personal: PersonalColumns,
+    personal: PersonalColumns | None,
 ) -> Exported:
-    """All waiting rows with their reasons, as CSV or Parquet by the file's ending; whole or not at all."""
+    """All waiting rows with their reasons, as CSV or Parquet by the file's ending; whole or not at all.
+
+    Personal data is masked, but for who may see it (``personal`` is None).
+    """
     waiting = _Waiting(objects, batch, healing, personal)
     if file.suffix.lower() not in FORMATS:
         raise DefinitionError(

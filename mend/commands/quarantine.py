@@ -117,9 +117,12 @@ def export(
     file: Annotated[Path, typer.Argument(help="File to write: .csv or .parquet.")],
     root: Root = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the file if there is one.")] = False,
+    show_personal: Annotated[
+        bool, typer.Option("--show-personal", help="Personal data as it is, to mend and deliver again.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write all waiting rows of a batch with their reasons, values included, personal data masked."""
+    """Write all waiting rows of a batch with their reasons, values included, personal data masked unless asked."""
     from mend import lookup, project, quarantine
     from mend.personal_columns import personal_columns
     from mend.places import healing_of
@@ -132,15 +135,14 @@ def export(
         healing_of(process.store, found.key),
         file,
         replace=replace,
-        personal=personal_columns(process.store, process.definitions, found.key),
+        personal=None if show_personal else personal_columns(process.store, process.definitions, found.key),
     )
     if as_json:
         print_json({"batch_id": found.key, "file": str(file), "rows": told.rows, "cells_marked": told.cells_marked})
         return
     out = console()
-    out.print(
-        f"{told.rows:,} rows with their reasons are in {file}, cells as they were delivered, personal data masked"
-    )
+    how = "personal data included" if show_personal else "personal data masked (--show-personal includes it)"
+    out.print(f"{told.rows:,} rows with their reasons are in {file}, cells as they were delivered, {how}")
     if told.cells_marked:
         out.print(
             f"{told.cells_marked:,} cells that a spreadsheet would run as a formula begin with an apostrophe there"

@@ -131,6 +131,13 @@ def test_exports_are_masked(project: SmallProject, tmp_path: Path, ending: str) 
     assert leaked(told, OPEN) == list(OPEN)
 
 
+def test_who_mends_rows_by_hand_exports_them_as_they_are(project: SmallProject, tmp_path: Path) -> None:
+    file = tmp_path / "waiting.parquet"
+    ended = mend(project, "quarantine", "export", batch_of(project), str(file), "--show-personal")
+    assert "personal data included" in ended.output
+    assert leaked(json.dumps(pl.read_parquet(file).to_dicts())) == list(PLANTED)
+
+
 def test_no_notice_listing_or_story_tells_it(project: SmallProject) -> None:
     batch = batch_of(project)
     notices = "".join(file.read_text(encoding="utf-8") for file in project.root.glob("**/*.jsonl"))
