@@ -1,4 +1,4 @@
-"""``mend contract``: judge data by a contract alone, infer a contract from data, compare two contracts."""
+"""``mend contract``: judge data by a contract alone, infer one, compare two, and see how a pipeline's changed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
-from mend.commands.options import Json
+from mend.commands.options import Json, Root
 from mend.output import Exit, console, counted, print_json, print_table, progress_bar
 from shared.domain.errors import DefinitionError, DefinitionMissing, ForeignFailure
 from shared.domain.masking import clean, one_line
@@ -158,6 +158,37 @@ def diff_contracts(
             console().print(f"{mode}: " + (f"{len(broken)} changes break it" if broken else "compatible"))
     failed = bool(broken) if mode else bool(counts["breaking"])
     raise typer.Exit(Exit.FAILED if failed else Exit.DONE)
+
+
+@app.command("history")
+def contract_history(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")], root: Root = None, as_json: Json = False
+) -> None:
+    """The versions of its contract that a pipeline's batches were judged by, since when, and how they did."""
+    from mend import project
+    from mend.contract_history import versions
+    from mend.story_text import moment
+
+    process = project.open_process(project.of_root(root))
+    found = versions(process.store, process.definitions, pipeline)
+    if not found:
+        raise DefinitionMissing(f"{pipeline}: no batch of it was judged, and there is no such pipeline; mend status")
+    if as_json:
+        print_json({"pipeline": pipeline, "versions": found})
+        return
+    columns = ("contract", "since", "until", "batches", "rows", "passed", "score", "accepted beside it", "")
+    rows = [
+        [
+            each["contract"],
+            *(moment(each[name]) for name in ("since", "until")),
+            *(each[name] for name in ("batches", "rows", "rows_passed")),
+            "" if each["score"] is None else f"{each['score']:.1f}",
+            ", ".join(each["accepted_columns"]),
+            "now" if each["current"] else "",
+        ]
+        for each in found
+    ]
+    print_table("contract versions", columns, rows)
 
 
 @app.command("mutate")
