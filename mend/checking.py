@@ -17,6 +17,7 @@ from shared.domain.errors import DefinitionError, DefinitionMissing, ForeignFail
 from shared.domain.masking import clean
 from shared.domain.pipeline import PipelineDefinition, parse_pipeline
 from shared.domain.policy import parse_policy
+from shared.domain.service_levels import service_levels
 from shared.ports.definitions import Definitions
 from shared.ports.source import Source
 from shared.ports.sql_engine import SqlEngine
@@ -143,6 +144,9 @@ def _warn_unchecked(path: str, contract: Contract, checked: Checked) -> None:
     for rule in contract.unsupported:
         about = f'column "{rule.column}": ' if rule.column else ""
         checked.warn(Problem(path, rule.line, 0, f"{about}{clean(rule.what)}", "the rule is kept, but not checked"))
+    for promised, why in service_levels(contract)[1]:
+        what = clean(f"slaProperties: {promised.property} {promised.value} {promised.unit}".strip())
+        checked.warn(Problem(path, 0, 0, f"{what}: {why}", "it stays in the contract, unchecked"))
 
 
 def _problem_of(error: MendError, path: str) -> Problem:

@@ -56,10 +56,13 @@ def judge(
 
 def _unchecked(rules: Contract) -> list[str]:
     """What the contract says and this look cannot judge: said, never skipped in silence."""
+    from shared.domain.service_levels import service_levels
+
     told = [f"{rule.column}: {clean(rule.what)}" if rule.column else clean(rule.what) for rule in rules.unsupported]
     for each in rules.references:
         told.append(f"{', '.join(each.columns)}: the keys of {each.table} are in a warehouse; mend run looks there")
-    told += [f"{each.property} {each.value} {each.unit}".strip() for each in rules.sla]
+    for promised, why in service_levels(rules)[1]:
+        told.append(clean(f"{promised.property} {promised.value} {promised.unit}".strip() + f": {why}"))
     return told
 
 

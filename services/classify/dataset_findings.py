@@ -176,6 +176,10 @@ def _quality(column: str, profile: Profile) -> Diagnosis:
     if metric == "sql":
         told = f"The query of a quality rule does not give what the contract wants: {profile.get('expected', '')}."
         return diagnosed("rule_broken", 0.9, told, [seen("sql", observed, 0.9)])
+    if metric in ("freshness", "latency"):
+        end = "newest" if metric == "freshness" else "oldest"
+        told = f"The {end} row by {column} was older than the contract promises ({profile.get('expected', '')})."
+        return diagnosed("late_delivery", 0.9, told, [seen(metric, observed, 0.9)])
     unit = " %" if profile.get("unit") == "percent" else " rows"
     where = f" of {column}" if column else ""
     told = f"{metric}{where} is {observed:,.6g}{unit}; the contract wants {profile.get('expected', '')}."

@@ -21,6 +21,7 @@ from services.validate.quality import QualityLedger
 from services.validate.relationships import load_parents, orphans
 from services.validate.release import RowFiles, failing_rows
 from services.validate.scoring import Tally
+from services.validate.service_levels import ServiceLedger
 from services.validate.staged_rows import StagedRows
 from services.validate.terms import released_rows
 from services.validate.two_readings import readings_in_question
@@ -91,6 +92,7 @@ class Judgement:
         }
         self._doubted: list[TwoReadings] = []
         self._quality = QualityLedger(self._contract)
+        self._service = ServiceLedger(self._contract)
         self._custom = load_checks(self._contract, terms.pipeline.contract)
 
     @property
@@ -131,8 +133,12 @@ class Judgement:
         self._judge_sets()
 
     def thresholds(self) -> list[DatasetFinding]:
-        """What the quality rules with a threshold say of the whole attempt."""
-        return self._quality.findings(self.terms, self._typed_again, self._asked)
+        """What the quality rules with a threshold and the service levels say of the whole attempt."""
+        broken = self._quality.findings(self.terms, self._typed_again, self._asked)
+        if not self._service.levels:
+            return broken
+        delivery = self._ports.state.get("deliveries", self.terms.event.batch_id) or {}
+        return [*broken, *self._service.findings(self.terms, int(delivery.get("registered_at") or 0))]
 
     def _asked(self, rules: list[QualityRule]) -> list[tuple[float | None, bool]]:
         """What the queries of quality rules give."""
@@ -179,6 +185,7 @@ class Judgement:
         untyped = {name: int(mask.sum()) for name, mask in judged.untyped.items()}
         self.profile.add(rows if judged.raw is None else rows.filter(~judged.raw), untyped)
         self._quality.add(judged.chunk.number, judged.renamed, judged.typed, judged.untyped, judged.raw)
+        self._service.add(judged.typed, judged.raw)
 
     def _note(self, judged: Judged, failure: Failure) -> None:
         rule = failure.rule

@@ -1,0 +1,82 @@
+"""Whether a delivery is as fresh as its contract promises, measured at the moment at which it was taken in.
+
+That moment is on record, so a verdict made again is the same one. A promise that is not kept is told, and holds nothing
+back.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from services.validate.findings import DatasetFinding
+from services.validate.quality import CHECK
+from shared.domain.service_levels import ServiceLevel, service_levels
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from services.validate.terms import Terms
+    from shared.domain.contract import Contract
+
+_DAY: Final = timedelta(days=1)
+
+
+class ServiceLedger:
+    """The newest and the oldest value of every column that a service level names, chunk by chunk."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.levels, _ = service_levels(contract)
+        self._ends: dict[str, tuple[Any, Any]] = {}
+
+    def add(self, typed: pl.DataFrame, raw: pl.Series | None) -> None:
+        """Take in a chunk's typed cells; records that did not fit have none."""
+        for name in {level.column for level in self.levels}:
+            cells = typed[name] if raw is None else typed[name].filter(~raw)
+            low, high = cells.min(), cells.max()
+            if low is None:
+                continue
+            known = self._ends.get(name, (low, high))
+            self._ends[name] = (min(known[0], low), max(known[1], high))
+
+    def findings(self, terms: Terms, arrived: int) -> list[DatasetFinding]:
+        """The levels that are not kept by a whole batch that was taken in at ``arrived`` (microseconds since 1970)."""
+        if not terms.whole or not arrived:
+            return []
+        found = []
+        for level in self.levels:
+            ends = self._ends.get(level.column)
+            if ends is None or terms.waives(f"{CHECK}:{level.kind}", level.column):
+                continue
+            moment = _end_of(ends[1] if level.kind == "freshness" else ends[0])
+            age = arrived / 1_000_000 - moment.timestamp()
+            if age > level.seconds:
+                found.append(_finding(level, age))
+        return found
+
+
+def _end_of(value: Any) -> datetime:
+    """A date is over at midnight, UTC: until then more of it may come."""
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    return datetime.combine(value if isinstance(value, date) else date.min, time(), UTC) + _DAY
+
+
+def _finding(level: ServiceLevel, age: float) -> DatasetFinding:
+    # As coarse as the promise is: the exact age would tell a cell.
+    observed = int(age // level.unit_seconds)
+    end = "newest" if level.kind == "freshness" else "oldest"
+    return DatasetFinding(
+        check=f"{CHECK}:{level.kind}",
+        column=level.column,
+        message=f"{level.column}: the {end} row was more than {level.said} old when the delivery was taken in",
+        holds=False,
+        evidence={
+            "metric": level.kind,
+            "observed": observed,
+            "expected": f"at most {level.said}",
+            "unit": level.unit,
+            "severity": "warning",
+            "dimension": "timeliness",
+        },
+    )
