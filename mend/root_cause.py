@@ -8,7 +8,7 @@ nothing says so, an incident is its own root: two failures in the same minute ar
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -65,7 +65,7 @@ def _check(incident: Incident) -> str:
     return str(incident.get("check") or "").partition(":")[0]
 
 
-def _grouped(incidents: list[Incident], key: Any) -> dict[str, list[Incident]]:
+def _grouped(incidents: list[Incident], key: Callable[[Incident], str]) -> dict[str, list[Incident]]:
     groups: dict[str, list[Incident]] = {}
     for each in incidents:
         if name := key(each):
