@@ -370,12 +370,15 @@ def _bounds(options: dict[str, Any], kind: str, place: Place) -> dict[str, Any]:
 
 
 def _narrow_by_bits(found: dict[str, Bound | None], width: str) -> None:
-    """An integer format such as i16 or u8 is a range."""
+    """An integer format such as i16 or u8 is a range; declared bounds narrow it, and never widen it."""
     if width not in _INTEGER_BITS:
         return
     bits, signed = _INTEGER_BITS[width], width.startswith("i")
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    if found["minimum"] is None and found["exclusive_minimum"] is None:
-        found["minimum"] = low
-    if found["maximum"] is None and found["exclusive_maximum"] is None:
-        found["maximum"] = high
+    least = found["exclusive_minimum"] if found["minimum"] is None else found["minimum"]
+    most = found["exclusive_maximum"] if found["maximum"] is None else found["maximum"]
+    # The bounds of an integer are numbers; the schema says so.
+    if not isinstance(least, (int, float)) or least < low:
+        found["minimum"], found["exclusive_minimum"] = low, None
+    if not isinstance(most, (int, float)) or most > high:
+        found["maximum"], found["exclusive_maximum"] = high, None

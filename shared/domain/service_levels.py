@@ -59,7 +59,11 @@ def _level(contract: Contract, promised: SlaProperty) -> list[ServiceLevel] | st
         return "its unit is not one of s, min, h, d, w"
     if not math.isfinite(value) or value < 0:
         return "its value is no duration"
-    names = [each.strip().rpartition(".")[2] for each in promised.element.split(",") if each.strip()]
+    elements = [each.strip().rpartition(".") for each in promised.element.split(",") if each.strip()]
+    objects = {contract.table, contract.table.rpartition(".")[2], contract.logical_table}
+    if any(table and table not in objects for table, _, _ in elements):
+        return "its element is of another object"
+    names = [column for _, _, column in elements]
     columns = [contract.column(name) for name in names]
     if not names or any(column is None or column.logical_type not in _TYPES for column in columns):
         return "its element names no column of dates or timestamps (object.column)"

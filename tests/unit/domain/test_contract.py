@@ -266,6 +266,20 @@ def test_an_integer_format_is_a_range() -> None:
     assert (column.minimum, column.maximum) == (0, 100)
 
 
+@pytest.mark.parametrize(
+    ("options", "bounds"),
+    [
+        ("format: u8, minimum: -5", (0, None, 255, None)),
+        ("format: i8, maximum: 1000", (-128, None, 127, None)),
+        ("format: i8, exclusiveMinimum: -1000, exclusiveMaximum: 1000", (-128, None, 127, None)),
+        ("format: i8, exclusiveMinimum: 10, exclusiveMaximum: 20", (None, 10, None, 20)),
+    ],
+)
+def test_a_bound_does_not_widen_an_integer_format(options: str, bounds: tuple[int | None, ...]) -> None:
+    column = with_column(f"logicalType: integer\nlogicalTypeOptions: {{{options}}}").columns[0]
+    assert (column.minimum, column.exclusive_minimum, column.maximum, column.exclusive_maximum) == bounds
+
+
 def test_nested_values_are_kept_as_json_and_said() -> None:
     contract = with_column(
         "logicalType: object\nproperties:\n  - {name: b, logicalType: integer}\nlogicalTypeOptions: {minProperties: 1}"

@@ -95,6 +95,7 @@ def test_cells_without_a_time_and_waivers_count_for_nothing(world: Make) -> None
         (level("freshness", 1, "h", "things.id"), "names no column"),
         (level("freshness", 1, "h", "things.nothing"), "names no column"),
         (level("latency", 1, "h", ""), "names no column"),
+        (level("latency", 1, "h", "elsewhere.at"), "another object"),
     ],
 )
 def test_what_cannot_be_checked_is_said(world: Make, levels: dict[str, Any], why: str) -> None:
