@@ -326,7 +326,7 @@ def _format(text: str, kind: str, place: Place, notes: list[UnsupportedRule], na
         except ValueError as error:
             sentence, _, hint = str(error).partition(" | ")
             raise at.error(sentence, hint) from None
-    elif kind == "string" and text:
+    elif text and kind in ("string", "integer", "number") and not (kind == "integer" and text in _INTEGER_BITS):
         notes.append(UnsupportedRule(column=name, what=f'format "{text}" is not checked', line=at.line))
     return text if kind in (*_MOMENTS, "string", "integer", "number") else ""
 

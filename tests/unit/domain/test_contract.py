@@ -266,6 +266,12 @@ def test_an_integer_format_is_a_range() -> None:
     assert (column.minimum, column.maximum) == (0, 100)
 
 
+@pytest.mark.parametrize(("kind", "text"), [("integer", "i128"), ("number", "f32"), ("string", "uuid")])
+def test_a_format_that_is_not_checked_is_said(kind: str, text: str) -> None:
+    contract = with_column(f"logicalType: {kind}\nlogicalTypeOptions: {{format: {text}}}")
+    assert [rule.what for rule in contract.unsupported] == [f'format "{text}" is not checked']
+
+
 @pytest.mark.parametrize(
     ("options", "bounds"),
     [
