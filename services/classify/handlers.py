@@ -87,6 +87,8 @@ def on_incident_closed(event: IncidentClosed, ports: Ports) -> list[Event]:
     incident = ports.state.get(records.INCIDENTS, event.incident_id)
     if incident is None or event.state not in CLOSED or incident["closed_at"] > event.time:
         return []
+    if event.state == IncidentState.HEALED and int(incident.get("undone_at") or 0) >= event.time:
+        return []  # told late: what had healed it was taken back meanwhile
     incident.update(
         state=event.state,
         closed_at=max(event.time, 1),
@@ -120,9 +122,11 @@ def on_knowledge_noted(event: KnowledgeNoted, ports: Ports) -> list[Event]:
 def on_remedy_undone(event: RemedyUndone, ports: Ports) -> list[Event]:
     """What the remedy had healed is open again, so that further reports belong to the same incident."""
     incident = ports.state.get(records.INCIDENTS, event.incident_id)
-    if incident is None or incident["state"] != IncidentState.HEALED or incident["closed_at"] > event.time:
+    if incident is None:
         return []
-    incident.update(state=str(IncidentState.CLASSIFIED), closed_at=0)
+    incident["undone_at"] = max(int(incident.get("undone_at") or 0), event.time)
+    if incident["state"] == IncidentState.HEALED and incident["closed_at"] <= event.time:
+        incident.update(state=str(IncidentState.CLASSIFIED), closed_at=0)
     ports.state.put(records.INCIDENTS, event.incident_id, incident)
     return []
 

@@ -11,7 +11,8 @@ incidents/{incident_id} = {kind: "incident", incident_id, fingerprint, family, o
   diagnoses: [{at, attempt, failure_class, cause, confidence, explanation}],     # how the belief changed, last 10
   similar: [{incident_id, state, confidence, closed_at, batch_id, explanation}],
   feedback: [{at, by, verdict, failure_class, cause, note, believed_class, believed_cause}],  # the last holds
-  closed_at, close_explanation, rows_healed, rows_left}
+  closed_at, close_explanation, rows_healed, rows_left,
+  undone_at}                                                    # when a remedy of it was last taken back
 incidents/fingerprint:{derive(fingerprint)} = {kind: "fingerprint", fingerprint, occurrence, incident_id,
   handled: [event ids of reports, the last 20]}
 ```

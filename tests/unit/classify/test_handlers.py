@@ -151,6 +151,19 @@ def test_an_undone_remedy_opens_its_incident_again(process: Process) -> None:
     assert (again.incident_id, again.repeated) == (first.incident_id, True)
 
 
+def test_a_heal_that_is_told_after_its_undo_stays_undone(process: Process) -> None:
+    first = only(handle(process, SERVICE, opened(1)))
+    undone = RemedyUndone(
+        id="u", time=START + 6, subject="s", correlation_id="c", remedy_id="r1", incident_id=first.incident_id,
+        remedy="parse_dates",
+    )  # fmt: skip
+    handle(process, SERVICE, undone)
+    handle(process, SERVICE, closed(first.incident_id, START + 5))
+    assert document(process, first.incident_id)["state"] == "classified"
+    handle(process, SERVICE, closed(first.incident_id, START + 7))
+    assert document(process, first.incident_id)["state"] == "healed"
+
+
 def test_what_does_not_fit_changes_nothing(process: Process) -> None:
     assert handle(process, SERVICE, closed("i000000000000", START)) == []
     first = only(handle(process, SERVICE, opened(1)))
