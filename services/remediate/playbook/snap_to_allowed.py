@@ -71,11 +71,11 @@ def _nearest(text: str, choices: list[str], dense: dict[int, float]) -> int | No
     if not found or found[0][1] > reach or (len(found) > 1 and found[1][1] <= found[0][1]):
         return None
     choice, edits, index = found[0]
+    if _digits(text) != _digits(choice):
+        return None  # another number is another thing: 22 where 2 is known, 132 where 123 is
     if len(choice) < 3 or dense[max(int(edits), 1)] > DENSITY_MAX:
         # Among short or crowded codes, one letter replaced is another code; a letter typed twice still is a slip.
         return int(index) if _typed_twice(text, choice) else None
-    if _digits(text) != _digits(choice):
-        return None  # another number is another thing
     return int(index)
 
 
@@ -85,7 +85,7 @@ def _typed_twice(text: str, choice: str) -> bool:
 
 
 def _digits(text: str) -> str:
-    return "".join(sorted(character for character in text if character.isdigit()))
+    return "".join(character for character in text if character.isdigit())
 
 
 def density(choices: list[str], edits: int) -> float:
