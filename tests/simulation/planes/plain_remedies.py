@@ -92,8 +92,10 @@ def clean(text: str) -> str:
 
 @lru_cache(maxsize=8_192)
 def fold(text: str) -> str:
-    """What stays of a text when case, spaces and punctuation do not count."""
-    return "".join(each for each in clean(text).lower() if unicodedata.category(each)[0] in "LN")
+    """What stays of a text when case, spaces and punctuation do not count, except what makes another number."""
+    marked = re.sub(r"^[\W_]*[-\u2212][\W_]*(?=\d)", "\0\0", clean(text).lower())
+    marked = re.sub(r"(?<=\d)[^\w\0]+(?=\d)", "\0", marked)
+    return "".join(each for each in marked if each == "\0" or unicodedata.category(each)[0] in "LN")
 
 
 def fold_to(text: str, known: list[str]) -> str | None:

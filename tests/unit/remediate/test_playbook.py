@@ -151,6 +151,13 @@ def test_a_number_is_never_taken_for_one_like_it() -> None:
     assert snap(pl.Series(["berlin 12"]), pl.Series(["berlin 1", "berlin 2", "potsdam 1"]))[0].to_list() == [None]
 
 
+def test_punctuation_counts_where_it_makes_another_number() -> None:
+    known = pl.Series(["5", "15", "123", "Route 12", "2024-01", "DE-12"])
+    texts = ["-5", "1.5", "1-2-3", "route 1.2", " - 5"]
+    assert fold_to(pl.Series(texts), known).to_list() == [None] * len(texts)
+    assert fold_to(pl.Series([" 5 ", "2024/01", "de 12"]), known).to_list() == ["5", "2024-01", "DE-12"]
+
+
 def test_two_allowed_values_that_fold_alike_are_left_alone() -> None:
     assert fold_to(pl.Series(["a-b"]), pl.Series(["A B", "AB", "C"])).to_list() == [None]
 
