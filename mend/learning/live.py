@@ -9,10 +9,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from mend.counterfactuals import report_of
 from mend.report import documents
 from services.classify import spoken, text_features, text_model
 from services.classify.decision import diagnose
+from services.classify.records import report_of
 from services.classify.text_model import TextModel
 from shared.domain.incident import ACTING_CONFIDENCE, Origin
 from shared.domain.masking import one_line

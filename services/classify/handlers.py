@@ -22,6 +22,7 @@ from shared.ports.state_store import Document
 from shared.runtime.service import Service
 
 _EVIDENCE_CHARACTERS_MAX = 59_000
+_OVER = (IncidentState.HEALED, IncidentState.DISMISSED)
 _CARRIED = (
     *("fingerprint", "origin", "pipeline", "batch_id", "attempt", "reading", "uri", "check", "column"),
     *("rows", "rows_failed", "service", "event_id", "event_topic"),
@@ -44,20 +45,24 @@ def on_incident_opened(event: IncidentOpened, ports: Ports) -> list[Event]:
         incident = records.opened(event, index["occurrence"])
         index["incident_id"] = incident["incident_id"]
     records.count(incident, event)
-    known = judged.precedents(ports.state, event)
-    diagnosis = judged.weighed(diagnose(event), event.origin, known)
-    similar = records.similar_to(ports.state, incident, diagnosis)
-    records.believe(incident, diagnosis, event, similar)
-    ports.state.put(records.INCIDENTS, incident["incident_id"], incident)
+    diagnosis = judged.weighed(diagnose(event), event.origin, judged.precedents(ports.state, event, incident))
+    _believe(incident, diagnosis, event, ports)
     ports.state.put(records.INCIDENTS, records.index_key(event.fingerprint), index)
-    return [_classified(event, incident, diagnosis, repeated, ports)]
+    return [_classified(event, event, incident, diagnosis, ports, repeated=repeated)]
+
+
+def _believe(incident: Document, diagnosis: Diagnosis, event: IncidentOpened | IncidentJudged, ports: Ports) -> None:
+    similar = records.similar_to(ports.state, incident, diagnosis)
+    records.believe(incident, diagnosis, event.time, incident["attempt"], similar)
+    ports.state.put(records.INCIDENTS, incident["incident_id"], incident)
 
 
 def _classified(
-    event: IncidentOpened, incident: Document, diagnosis: Diagnosis, repeated: bool, ports: Ports
+    cause: Event, report: IncidentOpened, incident: Document, diagnosis: Diagnosis, ports: Ports, **said: bool | str
 ) -> IncidentClassified:
+    """What is believed of the incident's last report; ``said`` tells whether it was open before, and who said so."""
     return IncidentClassified.caused_by(
-        event,
+        cause,
         incident["incident_id"],
         ports.clock.now(),
         incident_id=incident["incident_id"],
@@ -65,9 +70,9 @@ def _classified(
         cause=diagnosis.cause,
         confidence=diagnosis.confidence,
         explanation=diagnosis.explanation,
-        evidence_json=_evidence(event, incident, diagnosis),
-        repeated=repeated,
-        **{name: getattr(event, name) for name in _CARRIED},
+        evidence_json=_evidence(report, incident, diagnosis),
+        **said,
+        **{name: getattr(report, name) for name in _CARRIED},
     )
 
 
@@ -89,6 +94,8 @@ def on_incident_closed(event: IncidentClosed, ports: Ports) -> list[Event]:
         return []
     if event.state == IncidentState.HEALED and int(incident.get("undone_at") or 0) >= event.time:
         return []  # told late: what had healed it was taken back meanwhile
+    if event.state == IncidentState.ESCALATED and int(incident.get("corrected_at") or 0) >= event.time:
+        return []  # told late: the person it was handed to has named another cause meanwhile
     incident.update(
         state=event.state,
         closed_at=max(event.time, 1),
@@ -101,16 +108,26 @@ def on_incident_closed(event: IncidentClosed, ports: Ports) -> list[Event]:
 
 
 def on_incident_judged(event: IncidentJudged, ports: Ports) -> list[Event]:
-    """Keep what a person says of a diagnosis: it is evidence for later reports that are like this one.
+    """Keep what a person says of a diagnosis: it counts for this incident, and for later reports that are like it.
 
-    The word of somebody who may not decide changes nothing; the event stays in history.
+    An incident that is healed or dismissed keeps the diagnosis it ended with; one that was handed to a person is taken
+    up again when that person names another cause. The same said again, or earlier than what holds, changes nothing,
+    nor does the word of somebody who may not decide; the event stays in history.
     """
     if not people.may_judge(ports.definitions, event.by):
         return []
     incident = ports.state.get(records.INCIDENTS, event.incident_id)
-    if incident is not None and incident.get("kind") == "incident":
-        judged.judge(ports.state, incident, event)
-    return []
+    if incident is None or incident.get("kind") != "incident":
+        return []
+    report = records.report_of(incident)
+    by_itself = diagnose(report)
+    if not judged.judge(ports.state, incident, event, by_itself) or incident["state"] in _OVER:
+        return []
+    diagnosis = judged.weighed(by_itself, report.origin, judged.precedents(ports.state, report, incident))
+    if diagnosis.cause != incident["cause"]:
+        incident.update(state=str(IncidentState.CLASSIFIED), closed_at=0, corrected_at=max(event.time, 1))
+    _believe(incident, diagnosis, event, ports)
+    return [_classified(event, report, incident, diagnosis, ports, repeated=True, judged_by=event.by)]
 
 
 def on_knowledge_noted(event: KnowledgeNoted, ports: Ports) -> list[Event]:

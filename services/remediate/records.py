@@ -171,6 +171,7 @@ class Finding:
     first_attempt: int = 0
     refused: list[str] = field(default_factory=list)
     tried: dict[str, int] = field(default_factory=dict)
+    voided: dict[str, int] = field(default_factory=dict)  # proposals for a cause that a person corrected: no tries
     remedies: list[str] = field(default_factory=list)
     proposal: str = ""  # the remedy that waits for a person, or was approved and waits for its turn
     asks: str = ""  # key of the answer that it waits for, alone or with other batches
@@ -180,6 +181,7 @@ class Finding:
     awaits_table: str = ""
     severity_before: int = 0  # what the evidence counted before the newest report
     closings: int = 0
+    judged_at: int = 0  # when a person last said what it is; older diagnoses count no more
     note: str = ""
     wake_at: int = 0
 
@@ -241,6 +243,15 @@ class Finding:
         if isinstance(listed, list) and listed:
             return [str(each) for each in listed]
         return [self.column] if self.column else []
+
+    def next_ordinal(self, remedy: str) -> int:
+        """Which record of that remedy the next one is, from 1."""
+        return self.tried.get(remedy, 0) + self.voided.get(remedy, 0) + 1
+
+    def void(self, remedy: str) -> None:
+        """The last proposal of that remedy was no try."""
+        self.tried[remedy] = max(self.tried.get(remedy, 0) - 1, 0)
+        self.voided[remedy] = self.voided.get(remedy, 0) + 1
 
     def save(self, state: State) -> None:
         """Write the document."""

@@ -293,6 +293,7 @@ class IncidentClassified(Event):
     event_id: Text = ""
     event_topic: Text = ""
     repeated: bool = False  # a further report of an open incident, from a later attempt
+    judged_by: Text = ""  # no report: this person said what it is, or whether the diagnosis is right
 
 
 class IncidentClosed(Event):
