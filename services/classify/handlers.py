@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from services.classify import judged, knowledge, people, records
+from services.classify import circumstances, judged, knowledge, people, records
 from services.classify.decision import diagnose, evidence_of
 from services.classify.diagnosis import Diagnosis
 from shared.domain.incident import CLOSED, IncidentState, Origin
@@ -45,16 +45,23 @@ def on_incident_opened(event: IncidentOpened, ports: Ports) -> list[Event]:
         incident = records.opened(event, index["occurrence"])
         index["incident_id"] = incident["incident_id"]
     records.count(incident, event)
+    incident["source"] = circumstances.source_of(event)
+    circumstances.count_run(ports.state, event)
     diagnosis = judged.weighed(diagnose(event), event.origin, judged.precedents(ports.state, event, incident))
-    _believe(incident, diagnosis, event, ports)
+    diagnosis = _believe(incident, diagnosis, event, event, ports)
     ports.state.put(records.INCIDENTS, records.index_key(event.fingerprint), index)
     return [_classified(event, event, incident, diagnosis, ports, repeated=repeated)]
 
 
-def _believe(incident: Document, diagnosis: Diagnosis, event: IncidentOpened | IncidentJudged, ports: Ports) -> None:
+def _believe(incident: Document, diagnosis: Diagnosis, report: IncidentOpened, told: Event, ports: Ports) -> Diagnosis:
+    """Write down what is believed, with the circumstances as further evidence."""
+    near = circumstances.around(ports.state, report, incident, diagnosis)
+    diagnosis = diagnosis._replace(evidence=(*diagnosis.evidence, *near.evidence))
     similar = records.similar_to(ports.state, incident, diagnosis)
-    records.believe(incident, diagnosis, event.time, incident["attempt"], similar)
+    records.believe(incident, diagnosis, told.time, report.attempt, similar)
+    incident["rivals"] = [each._asdict() for each in near.rivals]
     ports.state.put(records.INCIDENTS, incident["incident_id"], incident)
+    return diagnosis
 
 
 def _classified(
@@ -78,7 +85,8 @@ def _classified(
 
 def _evidence(event: IncidentOpened, incident: Document, diagnosis: Diagnosis) -> str:
     """The report's evidence as it came, plus what the diagnosis rests on under ``diagnosis``; bounded."""
-    rests_on = {"because": [each._asdict() for each in diagnosis.evidence], "alike": incident["similar"]}
+    because = [each._asdict() for each in diagnosis.evidence]
+    rests_on = {"because": because, "alike": incident["similar"], "rivals": incident["rivals"]}
     came = evidence_of(event)
     for told in ({**came, "diagnosis": rests_on}, came, {"diagnosis": rests_on}):
         text = json.dumps(told, ensure_ascii=False)
@@ -126,7 +134,7 @@ def on_incident_judged(event: IncidentJudged, ports: Ports) -> list[Event]:
     diagnosis = judged.weighed(by_itself, report.origin, judged.precedents(ports.state, report, incident))
     if diagnosis.cause != incident["cause"]:
         incident.update(state=str(IncidentState.CLASSIFIED), closed_at=0, corrected_at=max(event.time, 1))
-    _believe(incident, diagnosis, event, ports)
+    diagnosis = _believe(incident, diagnosis, report, event, ports)
     return [_classified(event, report, incident, diagnosis, ports, repeated=True, judged_by=event.by)]
 
 

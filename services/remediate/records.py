@@ -217,16 +217,21 @@ class Finding:
 
     @property
     def rests_on_words(self) -> bool:
-        """True when nothing but a message's words, or what people said of such failures, speaks for the cause."""
+        """True when nothing but a message's words, or what people said of such failures, speaks for the cause.
+
+        Circumstances are shown and speak for nothing.
+        """
         try:
             found = json.loads(self.evidence_json or "{}")
         except ValueError:
             return False
         told = found.get("diagnosis") if isinstance(found, dict) else None
         because = told.get("because") if isinstance(told, dict) else None
-        if not isinstance(because, list) or not because:
+        if not isinstance(because, list):
             return False
-        return all(isinstance(each, dict) and each.get("source") in ("words", "person") for each in because)
+        sources = [each.get("source") if isinstance(each, dict) else "" for each in because]
+        spoken = [each for each in sources if each != "circumstances"]
+        return bool(spoken) and all(each in ("words", "person") for each in spoken)
 
     def severity(self) -> int:
         """How much is wrong, to tell better from worse: columns missing or unexpected, else failing rows."""
