@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from services.classify import circumstances, judged, knowledge, people, records
+from services.classify import challenger, circumstances, judged, knowledge, people, records
 from services.classify.decision import diagnose, evidence_of
 from services.classify.diagnosis import Diagnosis
 from shared.domain.incident import CLOSED, IncidentState, Origin
@@ -47,7 +47,9 @@ def on_incident_opened(event: IncidentOpened, ports: Ports) -> list[Event]:
     records.count(incident, event)
     incident["source"] = circumstances.source_of(event)
     circumstances.count_run(ports.state, event)
-    diagnosis = judged.weighed(diagnose(event), event.origin, judged.precedents(ports.state, event, incident))
+    by_itself = diagnose(event)
+    incident["shadow"] = challenger.shadow(event, by_itself, ports.note)
+    diagnosis = judged.weighed(by_itself, event.origin, judged.precedents(ports.state, event, incident))
     diagnosis = _believe(incident, diagnosis, event, event, ports)
     ports.state.put(records.INCIDENTS, records.index_key(event.fingerprint), index)
     return [_classified(event, event, incident, diagnosis, ports, repeated=repeated)]

@@ -8,6 +8,7 @@ incidents/{incident_id} = {kind: "incident", incident_id, fingerprint, family, o
   exception_type, http_status, grpc_status, sqlstate, reason, exit_code, message,
   evidence_json,                                                # of the last report, as it came
   failure_class, cause, confidence, explanation, diagnosis: [{source, field, value, weight}],
+  shadow: {champion, challenger: {version, failure_class, cause, confidence}} | null,     # of the last report that came
   source, rivals: [{cause, because}],                           # other causes that circumstances.py speaks for
   diagnoses: [{at, attempt, failure_class, cause, confidence, explanation}],     # how the belief changed, last 10
   similar: [{incident_id, state, confidence, closed_at, batch_id, explanation}],
