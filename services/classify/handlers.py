@@ -52,7 +52,7 @@ def on_incident_opened(event: IncidentOpened, ports: Ports) -> list[Event]:
     diagnosis = judged.weighed(by_itself, event.origin, judged.precedents(ports.state, event, incident))
     diagnosis = _believe(incident, diagnosis, event, event, ports)
     ports.state.put(records.INCIDENTS, records.index_key(event.fingerprint), index)
-    return [_classified(event, event, incident, diagnosis, ports, repeated=repeated)]
+    return [_classified(event, event, incident, diagnosis, ports.clock.now(), repeated=repeated)]
 
 
 def _believe(incident: Document, diagnosis: Diagnosis, report: IncidentOpened, told: Event, ports: Ports) -> Diagnosis:
@@ -67,13 +67,13 @@ def _believe(incident: Document, diagnosis: Diagnosis, report: IncidentOpened, t
 
 
 def _classified(
-    cause: Event, report: IncidentOpened, incident: Document, diagnosis: Diagnosis, ports: Ports, **said: bool | str
+    cause: Event, report: IncidentOpened, incident: Document, diagnosis: Diagnosis, now: int, **said: bool | str
 ) -> IncidentClassified:
     """What is believed of the incident's last report; ``said`` tells whether it was open before, and who said so."""
     return IncidentClassified.caused_by(
         cause,
         incident["incident_id"],
-        ports.clock.now(),
+        now,
         incident_id=incident["incident_id"],
         failure_class=str(diagnosis.failure_class),
         cause=diagnosis.cause,
@@ -104,8 +104,8 @@ def on_incident_closed(event: IncidentClosed, ports: Ports) -> list[Event]:
         return []
     if event.state == IncidentState.HEALED and int(incident.get("undone_at") or 0) >= event.time:
         return []  # told late: what had healed it was taken back meanwhile
-    if event.state == IncidentState.ESCALATED and int(incident.get("corrected_at") or 0) >= event.time:
-        return []  # told late: the person it was handed to has named another cause meanwhile
+    if event.state == IncidentState.ESCALATED and event.judged_at < int(incident.get("corrected_at") or 0):
+        return []  # decided before that was heard: a person has named another cause, for which it is taken up again
     incident.update(
         state=event.state,
         closed_at=max(event.time, 1),
@@ -129,15 +129,15 @@ def on_incident_judged(event: IncidentJudged, ports: Ports) -> list[Event]:
     incident = ports.state.get(records.INCIDENTS, event.incident_id)
     if incident is None or incident.get("kind") != "incident":
         return []
-    report = records.report_of(incident)
+    report, now = records.report_of(incident), ports.clock.now()
     by_itself = diagnose(report)
     if not judged.judge(ports.state, incident, event, by_itself) or incident["state"] in _OVER:
         return []
     diagnosis = judged.weighed(by_itself, report.origin, judged.precedents(ports.state, report, incident))
     if diagnosis.cause != incident["cause"]:
-        incident.update(state=str(IncidentState.CLASSIFIED), closed_at=0, corrected_at=max(event.time, 1))
+        incident.update(state=str(IncidentState.CLASSIFIED), closed_at=0, corrected_at=max(now, 1))
     diagnosis = _believe(incident, diagnosis, report, event, ports)
-    return [_classified(event, report, incident, diagnosis, ports, repeated=True, judged_by=event.by)]
+    return [_classified(event, report, incident, diagnosis, now, repeated=True, judged_by=event.by)]
 
 
 def on_knowledge_noted(event: KnowledgeNoted, ports: Ports) -> list[Event]:

@@ -15,7 +15,7 @@ incidents/{incident_id} = {kind: "incident", incident_id, fingerprint, family, o
   feedback: [{at, by, verdict, failure_class, cause, note, believed_class, believed_cause}],  # the last holds
   closed_at, close_explanation, rows_healed, rows_left,
   undone_at,                                                    # when a remedy of it was last taken back
-  corrected_at}                                                 # when a person last named another cause
+  corrected_at}                      # time of the diagnosis by which a person last named another cause
 incidents/fingerprint:{derive(fingerprint)} = {kind: "fingerprint", fingerprint, occurrence, incident_id,
   handled: [event ids of reports, the last 20]}
 ```

@@ -307,6 +307,7 @@ class IncidentClosed(Event):
     explanation: Text = ""
     rows_healed: Count = 0
     rows_left: Count = 0
+    judged_at: Micros = 0  # time of the last diagnosis by a person that was known when it ended
 
 
 class IncidentJudged(Event):

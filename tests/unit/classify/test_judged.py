@@ -167,8 +167,8 @@ def test_words_about_another_incident_give_way_to_those_about_this_one(process: 
     assert report(process, 3, fingerprint="f2", batch_id="b2", attempt=2).cause == "columns_shifted"
 
 
-def close(process: Process, about: IncidentClassified, at: int, state: str) -> None:
-    told = {"incident_id": about.incident_id, "state": state, "explanation": "as it was"}
+def close(process: Process, about: IncidentClassified, at: int, state: str, judged_at: int = 0) -> None:
+    told = {"incident_id": about.incident_id, "state": state, "explanation": "as it was", "judged_at": judged_at}
     event = IncidentClosed(id=f"end{at}", time=START + at, subject="s", correlation_id="c", **told)
     handle(process, SERVICE, event)
 
@@ -190,11 +190,11 @@ def test_one_that_was_handed_to_a_person_is_taken_up_again_when_the_person_names
     close(process, first, 5, "escalated")
     (right,) = say(process, first, 9, "right")
     assert (right.cause, document(process, first)["state"]) == (first.cause, "escalated")
-    assert len(corrected(process, first, 10, "unit_changed")) == 1
+    (found,) = corrected(process, first, 10, "unit_changed")
     assert (document(process, first)["state"], document(process, first)["closed_at"]) == ("classified", 0)
-    close(process, first, 6, "escalated")  # told late
+    close(process, first, 12, "escalated", judged_at=found.time - 1)  # by whoever had not heard of it yet
     assert document(process, first)["state"] == "classified"
-    close(process, first, 12, "escalated")
+    close(process, first, 13, "escalated", judged_at=found.time)
     assert document(process, first)["state"] == "escalated"
 
 

@@ -141,6 +141,8 @@ def test_rows_go_on_with_the_remedy_of_the_cause_that_a_person_named(tmp_path: P
     world.run()
     assert shown(world) == [asked]
     assert world.finding("primary_key", "id").state == "escalated"
+    (end,) = world.of(IncidentClosed)
+    assert end.judged_at == world.finding("primary_key", "id").judged_at > 0
     correct(world, "primary_key", "id", "duplicate_rows")
     world.run()
     assert shown(world) == [asked, ("deduplicate", "duplicate_rows", "proposed")]
