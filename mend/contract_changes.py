@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple
 
 from shared.domain.contract import Column, Contract, QualityRule, is_wider
+from shared.domain.text_formats import TEXT_FORMATS
 
 Kind = Literal["breaking", "degrading", "harmless"]
 KINDS: tuple[Kind, ...] = ("breaking", "degrading", "harmless")
@@ -81,14 +82,26 @@ def _column(old: Column, new: Column) -> Iterator[Change]:
     for what, one, other in (
         ("unit", old.unit, new.unit),
         ("time zone", old.timezone, new.timezone),
-        ("format", old.format, new.format),
     ):
         if one != other:
-            kind = "degrading" if what == "format" else "breaking"
-            yield Change(kind, name, f"{what} was {one or 'not said'}, is {other or 'not said'}", _OTHER)
+            yield Change("breaking", name, f"{what} was {one or 'not said'}, is {other or 'not said'}", _OTHER)
+    yield from _format(old, new)
     yield from _flags(old, new)
     yield from _limits(old, new)
     yield from _words(old, new)
+
+
+def _format(old: Column, new: Column) -> Iterator[Change]:
+    """Of texts and numbers only formats that are checked matter; those of dates and times say how a cell is read."""
+    if old.format == new.format or new.logical_type in ("integer", "number"):  # of integers it is a range, told as one
+        return
+    one, other = old.format, new.format
+    told = f"format was {one or 'not said'}, is {other or 'not said'}"
+    if new.logical_type != "string":
+        yield Change("degrading", new.name, told, _OTHER)
+        return
+    had, has = one in TEXT_FORMATS, other in TEXT_FORMATS
+    yield Change("degrading" if had or has else "harmless", new.name, told, _way(had, has) if had or has else ())
 
 
 def _flags(old: Column, new: Column) -> Iterator[Change]:

@@ -255,6 +255,7 @@ _JUDGES: dict[str, Callable[[str, Profile], Diagnosis]] = {
     "enum": _allowed,
     "relationship": _relationship,
     "pattern": _pattern,
+    "format": _pattern,
     "length": _length,
     "range": _range,
     "unique": _unique,

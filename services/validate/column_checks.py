@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.validate.findings import Failure, Rule, Severity
+from shared.domain.text_formats import TEXT_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from shared.domain.contract import Bound, Column
+    from shared.domain.text_formats import TextFormat
 
 PATTERN_VALUES_SHOWN = 12
 
@@ -64,6 +66,9 @@ def _rules_of(column: Column, *, needed: bool) -> list[CellRule]:
         add("pattern", f"{name} must match {column.pattern}", lambda: cell.str.contains(column.pattern))
     elif column.pattern:
         add("pattern", f"{name} must match {column.pattern}", lambda: _python_pattern(cell, column.pattern))
+    if column.logical_type == "string" and column.format in TEXT_FORMATS:
+        has = TEXT_FORMATS[column.format]
+        add("format", f"{name} must be {has.said}", lambda: has_format(cell, has))
     if column.min_length is not None or column.max_length is not None:
         low, high = column.min_length or 0, column.max_length
         add("length", _length_text(name, low, high), lambda: _within(cell.str.len_chars(), low, high))
@@ -158,6 +163,14 @@ def pattern_supported(pattern: str) -> bool:
     except pl.exceptions.ComputeError:
         return False
     return True
+
+
+def has_format(cell: pl.Expr, wanted: TextFormat) -> pl.Expr:
+    """True where a text has the format; null where there is none."""
+    import polars as pl
+
+    kept = [cell.str.contains(pattern) for pattern in wanted.all_of]
+    return pl.all_horizontal(*kept, *(~cell.str.contains(pattern) for pattern in wanted.none_of))
 
 
 def _python_pattern(cell: pl.Expr, pattern: str) -> pl.Expr:

@@ -17,6 +17,7 @@ DIMENSION_OF: dict[str, Dimension] = {
     "required": "completeness",
     "enum": "validity",
     "pattern": "validity",
+    "format": "validity",
     "length": "validity",
     "range": "validity",
     "multiple_of": "validity",

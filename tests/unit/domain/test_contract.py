@@ -221,12 +221,12 @@ def test_quality_rules_that_are_exactly_a_check_become_one() -> None:
 
 def test_quality_rules_that_are_not_checked_are_said_and_kept() -> None:
     contract = with_column(
-        "logicalType: string\nlogicalTypeOptions: {format: uuid}\nquality:\n"
+        "logicalType: string\nlogicalTypeOptions: {format: phone}\nquality:\n"
         "  - {metric: nullValues, mustBeLessThan: 5, unit: days, name: few}\n"
         "  - {type: text, description: looks nice}"
     )
     assert [rule.what for rule in contract.unsupported] == [
-        'format "uuid" is not checked',
+        'format "phone" is not checked',
         'quality rule "few" (nullValues) is not checked: its unit is days, not rows or percent',
         "quality rule (text) is not checked: it is for people to read",
     ]
@@ -266,10 +266,26 @@ def test_an_integer_format_is_a_range() -> None:
     assert (column.minimum, column.maximum) == (0, 100)
 
 
-@pytest.mark.parametrize(("kind", "text"), [("integer", "i128"), ("number", "f32"), ("string", "uuid")])
-def test_a_format_that_is_not_checked_is_said(kind: str, text: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "text", "why"),
+    [
+        ("integer", "i128", ""),
+        ("number", "f32", ""),
+        ("string", "phone", ""),
+        ("string", "password", ": every text has it"),
+        ("string", "binary", ": every text has it"),
+    ],
+)
+def test_a_format_that_is_not_checked_is_said(kind: str, text: str, why: str) -> None:
     contract = with_column(f"logicalType: {kind}\nlogicalTypeOptions: {{format: {text}}}")
-    assert [rule.what for rule in contract.unsupported] == [f'format "{text}" is not checked']
+    assert [rule.what for rule in contract.unsupported] == [f'format "{text}" is not checked{why}']
+
+
+@pytest.mark.parametrize("text", ["email", "uuid", "uri", "hostname", "ipv4", "ipv6", "byte"])
+def test_a_format_of_texts_is_checked(text: str) -> None:
+    contract = with_column(f"logicalType: string\nlogicalTypeOptions: {{format: {text}}}")
+    assert (contract.columns[0].format, contract.unsupported) == (text, ())
+    assert parse_contract(write_contract(contract), "d.yaml") == contract
 
 
 @pytest.mark.parametrize(

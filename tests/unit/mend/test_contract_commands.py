@@ -191,6 +191,7 @@ def test_a_breaking_change_ends_with_one(place: Path) -> None:
     assert mend("diff", "new.yaml", "new.yaml").exit_code == 0
 
 
+KIND = "logicalType: string, enum"
 GOOD = "id,size,kind\n1,2.5,a\n2,0,b\n"
 
 
@@ -208,6 +209,8 @@ GOOD = "id,size,kind\n1,2.5,a\n2,0,b\n"
         ("id, logicalType: integer", "id, logicalType: number", ("forward",), "", "id,size,kind\n1.5,2,a\n"),
         ("name: size,", "name: width, synonyms: [{synonym: size}],", ("forward",), "", "id,width,kind\n1,2,a\n"),
         ("name: kind,", "name: kind, description: other,", (), "", ""),
+        (KIND, KIND.replace(" enum", " logicalTypeOptions: {format: uuid}, enum"), ("backward",), GOOD, ""),
+        (KIND, KIND.replace(" enum", " logicalTypeOptions: {format: password}, enum"), (), "", ""),
     ],
 )
 def test_what_breaks_a_compatibility_is_what_data_show(
