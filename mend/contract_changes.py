@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple
 
-from shared.domain.contract import Column, Contract, QualityRule, is_wider
+from shared.domain.contract import Column, Contract, Inside, QualityRule, is_wider
 from shared.domain.text_formats import TEXT_FORMATS
 
 Kind = Literal["breaking", "degrading", "harmless"]
@@ -89,6 +89,44 @@ def _column(old: Column, new: Column) -> Iterator[Change]:
     yield from _flags(old, new)
     yield from _limits(old, new)
     yield from _words(old, new)
+    if old.nested != new.nested:
+        yield from _inside(old, new)
+
+
+def _inside(old: Column, new: Column) -> Iterator[Change]:
+    """What changed in what is asked of the inside of an object or array, under its path."""
+    one, other = old.inside or Inside(), new.inside or Inside()
+    yield from _limits(
+        Column(name=new.name, min_length=one.size_min, max_length=one.size_max),
+        Column(name=new.name, min_length=other.size_min, max_length=other.size_max),
+    )
+    before, after = _places(one, new.name), _places(other, new.name)
+    for path, column in before.items():
+        if path not in after:
+            yield Change("breaking", path, "is gone", _LOOSER)
+        else:
+            yield from _column(column, after[path])
+    for path, column in after.items():
+        if path not in before and not column.nullable:
+            yield Change("breaking", path, f"is new ({column.logical_type}) and required", _TIGHTER)
+        elif path not in before:
+            # What was there unasked may be of another type.
+            yield Change("degrading", path, f"is new ({column.logical_type}), and may be empty", _TIGHTER)
+    for what, had, has in (
+        ("names that must be there", set(one.required), set(other.required)),
+        ("no item may be there twice", {one.unique} - {False}, {other.unique} - {False}),
+    ):
+        if had - has:
+            yield Change("degrading", new.name, f"{what}: no longer as strict", _LOOSER)
+        if has - had:
+            yield Change("degrading", new.name, f"{what}: rows that passed may be set aside", _TIGHTER)
+
+
+def _places(inside: Inside, path: str) -> dict[str, Column]:
+    found = {f"{path}.{column.name}": column for column in inside.properties}
+    others = {f"{path}[]": inside.items, f"{path}.* (key)": inside.keys, f"{path}.*": inside.values}
+    found |= {name: column for name, column in others.items() if column is not None}
+    return {name: replace(column, name=name) for name, column in found.items()}
 
 
 def _format(old: Column, new: Column) -> Iterator[Change]:

@@ -34,6 +34,25 @@ def severity_of(column: Column) -> Severity:
     return "warning" if dict(column.custom).get("severity") == json.dumps("warning") else "error"
 
 
+_TYPE_TEXT = {
+    "integer": "a whole number of at most 64 bits",
+    "number": "a finite decimal number",
+    "boolean": "true or false",
+    "date": "a date",
+    "timestamp": "a date and time",
+    "time": "a time of day",
+    "object": "a JSON object",
+    "array": "a JSON array",
+    "string": "text",
+}
+
+
+def type_rule(column: Column) -> Rule:
+    """The rule that every cell is of the column's type; no severity lets one pass that is not."""
+    layout = f" ({column.format})" if column.format and column.logical_type in ("date", "timestamp", "time") else ""
+    return Rule("type", (column.name,), f"{column.name} must be {_TYPE_TEXT[column.logical_type]}{layout}")
+
+
 def cell_rules(columns: Iterable[Column], never_null: Sequence[str]) -> list[CellRule]:
     """All rules on single cells; ``never_null`` are columns that a key needs although they may be optional."""
     rules: list[CellRule] = []

@@ -21,6 +21,7 @@ DIMENSION_OF: dict[str, Dimension] = {
     "length": "validity",
     "range": "validity",
     "multiple_of": "validity",
+    "unique_items": "validity",
     "unique": "uniqueness",
     "primary_key": "uniqueness",
     "relationship": "consistency",

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from services.validate.casting import cast_frame
-from services.validate.column_checks import cell_rules, failing_cells
+from services.validate.column_checks import cell_rules, failing_cells, type_rule
 from services.validate.column_schema import keeps_contract
 from services.validate.custom_checks import broken_rows, load_checks
 from services.validate.dependencies import dependency_ledgers
 from services.validate.evidence import Evidence
 from services.validate.findings import Failure, Rule
 from services.validate.keys import KeyLedger, key_rules
+from services.validate.nested_cells import NestedCells
 from services.validate.profile import BatchProfile
 from services.validate.quality import QualityLedger
 from services.validate.relationships import load_parents, orphans
@@ -42,17 +43,6 @@ if TYPE_CHECKING:
 
 DETAILED_MAX = 200  # findings with evidence; beyond that failing rows are only counted
 WELL_FORMED = Rule("well_formed", (), "the record does not fit the delivery's columns or encoding")
-_TYPE_TEXT = {
-    "integer": "a whole number of at most 64 bits",
-    "number": "a finite decimal number",
-    "boolean": "true or false",
-    "date": "a date",
-    "timestamp": "a date and time",
-    "time": "a time of day",
-    "object": "a JSON object",
-    "array": "a JSON array",
-    "string": "text",
-}
 
 
 @dataclass(slots=True)
@@ -80,6 +70,7 @@ class Judgement:
         self._contract = terms.contract
         self._staged = StagedRows(ports.objects, terms.event.parts, ports.limits.rows_per_part)
         self._cell_rules = cell_rules(self._contract.columns, terms.never_null)
+        self._nested = NestedCells(self._contract.columns)
         delivered = {new: old for old, new in terms.renamed.items()}
         self.files = RowFiles(ports.objects, terms.event, delivered)
         self.parents = load_parents(self._contract, terms.pipeline, ports, self._own_keys)
@@ -99,7 +90,7 @@ class Judgement:
     def measured(self) -> set[Dimension]:
         """The dimensions that some check of the contract measures."""
         found: set[Dimension] = {"validity"}
-        if any(item.rule.check == "required" for item in self._cell_rules):
+        if self._nested.required or any(item.rule.check == "required" for item in self._cell_rules):
             found.add("completeness")
         if self._keys:
             found.add("uniqueness")
@@ -169,10 +160,11 @@ class Judgement:
         failures = [Failure(WELL_FORMED, raw)] if some_raw else []
         for column in self._contract.columns:
             if column.name in cast.failed:
-                failures.append(Failure(_type_rule(column), cast.failed[column.name]))
+                failures.append(Failure(type_rule(column), cast.failed[column.name]))
         clean = not some_raw and not cast.failed and keeps_contract(cast.frame, self._contract, self.terms.never_null)
         if not clean:
             failures += failing_cells(cast.frame, self._cell_rules, cast.failed, raw if some_raw else None)
+        failures += self._nested.failures(cast.frame)
         failures += orphans(cast.frame, self.parents)
         failures += broken_rows(cast.frame, self._custom, raw if some_raw else None)
         typed = pl.DataFrame([chunk.rows["_mend_row"], *cast.frame.get_columns()])
@@ -320,11 +312,6 @@ class Judgement:
 
 def _is_text(judged: Judged, column: str) -> bool:
     return column in judged.renamed.columns and judged.renamed[column].dtype == pl.String
-
-
-def _type_rule(column: Column) -> Rule:
-    layout = f" ({column.format})" if column.format and column.logical_type in ("date", "timestamp", "time") else ""
-    return Rule("type", (column.name,), f"{column.name} must be {_TYPE_TEXT[column.logical_type]}{layout}")
 
 
 def _texts(renamed: pl.DataFrame, rule: Rule) -> pl.Series | None:

@@ -61,7 +61,8 @@ class Column:
     null_values: tuple[str, ...] | None = None  # None: the pipeline's
     allowed_repairs: tuple[str, ...] | None = None  # remedy names; None: all, (): none
     drift_limits: DriftLimits | None = None
-    nested: str = ""  # JSON of properties, items, options … of an object or array: kept, not checked
+    nested: str = ""  # JSON of properties, items, options … of an object or array, as written
+    inside: Inside | None = field(default=None, compare=False)  # what of it is checked; follows from `nested`
     custom: tuple[tuple[str, str], ...] = ()  # other customProperties: name, JSON
 
     @property
@@ -75,6 +76,7 @@ class Column:
             return replace(self, logical_type=logical_type, physical_type="", format="")
         return replace(
             self, logical_type=logical_type, physical_type="", format="", timezone="", enum=(), multiple_of=None,
+            nested="", inside=None,
             minimum=None, maximum=None, exclusive_minimum=None, exclusive_maximum=None,
         )  # fmt: skip
 
@@ -86,6 +88,21 @@ class Column:
         from shared.domain.contract_formats import strptime_pattern
 
         return strptime_pattern(self.format)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """What is asked of the inside of an object (properties, or keys and values of a map) or an array (items)."""
+
+    properties: tuple[Column, ...] = ()
+    untyped: tuple[str, ...] = ()  # names of properties that may be of any type
+    items: Column | None = None
+    keys: Column | None = None  # of a map, as texts
+    values: Column | None = None
+    size_min: int | None = None  # properties or items
+    size_max: int | None = None
+    required: tuple[str, ...] = ()  # names that must be there, be it with null
+    unique: bool = False  # no item twice
 
 
 @dataclass(frozen=True, slots=True)

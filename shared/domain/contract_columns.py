@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from typing import Any, cast
 
 from shared.domain.contract import Bound, Column, LogicalType, QualityRule, Scalar, UnsupportedRule
 from shared.domain.contract_formats import check_moment, strptime_pattern
+from shared.domain.contract_nested import KEPT_AS, InsideReader, kept
 from shared.domain.contract_quality import ColumnRules, column_quality
 from shared.domain.contract_rules import Place, column_customs
 from shared.domain.definition_file import shape_of
 from shared.domain.text_formats import ANY_TEXT, TEXT_FORMATS
 
 _MOMENTS = ("date", "timestamp", "time")
-_KEPT_AS = {"map": "object", "vector": "array"}
 _INTEGER_BITS = {"i8": 8, "i16": 16, "i32": 32, "i64": 64, "u8": 8, "u16": 16, "u32": 32, "u64": 64}
 _PHYSICAL = (
     (re.compile(r"(?:big|small|tiny|medium)?int(?:eger)?\d*|(?:big)?serial|u?int\d+|long|short|byteint"), "integer"),
@@ -29,20 +28,23 @@ _PHYSICAL = (
 )
 
 
-def read_column(item: dict[str, Any], place: Place) -> tuple[Column, list[UnsupportedRule], ColumnRules]:
+def read_column(
+    item: dict[str, Any], place: Place, level: int = 0
+) -> tuple[Column, list[UnsupportedRule], ColumnRules]:
     """The column, what of it is not checked, and what its quality rules come to.
 
-    ``DefinitionError`` at the first place that contradicts itself.
+    ``level`` says how deep it is in another column's values. ``DefinitionError`` at the first place that contradicts
+    itself.
     """
     name = item.get("physicalName") or item["name"]
     if not name.strip():
         raise place.below("name").error("a column without a name", "write its name")
-    if name.startswith("_mend_"):
+    if name.startswith("_mend_") and not level:
         raise place.below("name").error(
             'names that begin with "_mend_" are Mendline\'s own', "call the column otherwise"
         )
     declared = item.get("logicalType") or _from_physical(item.get("physicalType", ""))
-    kind = cast(LogicalType, _KEPT_AS.get(declared, declared))
+    kind = cast(LogicalType, KEPT_AS.get(declared, declared))
     options = item.get("logicalTypeOptions") or {}
     if options and "logicalType" not in item:
         raise place.below("logicalTypeOptions").error("options without a logicalType", "add logicalType")
@@ -50,7 +52,9 @@ def read_column(item: dict[str, Any], place: Place) -> tuple[Column, list[Unsupp
     rules = ColumnRules(column=name, logical_type=kind)
     column_quality(item.get("quality") or [], place, rules)
     custom = column_customs(item.get("customProperties") or [], place)
-    nested = _nested(item, kind, declared, options)
+    inner = InsideReader(read_column, level)
+    inside = inner.inside(item, declared, name, place)
+    notes += inner.notes
     enum = [entry["value"] for entry in item.get("enum") or []]
     enum_place = place.below("enum")
     if not enum and rules.valid_values:
@@ -70,12 +74,11 @@ def read_column(item: dict[str, Any], place: Place) -> tuple[Column, list[Unsupp
         synonyms=tuple(entry["synonym"] for entry in item.get("synonyms") or []),
         classification=item.get("classification", ""),
         tags=tuple(item.get("tags") or ()),
-        nested=nested,
+        nested=kept(item, kind, declared),
+        inside=inside,
         **_bounds(options, kind, place),
         **custom,
     )
-    if nested:
-        notes.append(UnsupportedRule(column=name, what="what is inside the value is not checked", line=place.line))
     rules.thresholds = [_typed_threshold(rule, kind, place.below("quality")) for rule in rules.thresholds]
     return column, notes + rules.unsupported, rules
 
@@ -89,17 +92,6 @@ def _typed_threshold(rule: QualityRule, kind: str, place: Place) -> QualityRule:
 def _from_physical(physical: str) -> str:
     plain = physical.strip().lower().partition("(")[0].strip()
     return next((logical for pattern, logical in _PHYSICAL if pattern.fullmatch(plain)), "string")
-
-
-def _nested(item: dict[str, Any], kind: str, declared: str, options: dict[str, Any]) -> str:
-    if kind not in ("object", "array"):
-        return ""
-    inside: dict[str, Any] = {key: item[key] for key in ("properties", "items", "map") if key in item}
-    if options:
-        inside["logicalTypeOptions"] = options
-    if declared != kind:
-        inside["logicalType"] = declared
-    return json.dumps(inside, sort_keys=True, ensure_ascii=False) if inside else ""
 
 
 def _enum(values: list[Any], kind: str, place: Place) -> tuple[Scalar, ...]:

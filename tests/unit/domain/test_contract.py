@@ -302,15 +302,6 @@ def test_a_bound_does_not_widen_an_integer_format(options: str, bounds: tuple[in
     assert (column.minimum, column.exclusive_minimum, column.maximum, column.exclusive_maximum) == bounds
 
 
-def test_nested_values_are_kept_as_json_and_said() -> None:
-    contract = with_column(
-        "logicalType: object\nproperties:\n  - {name: b, logicalType: integer}\nlogicalTypeOptions: {minProperties: 1}"
-    )
-    assert contract.columns[0].logical_type == "object"
-    assert [rule.what for rule in contract.unsupported] == ["what is inside the value is not checked"]
-    assert parse_contract(write_contract(contract), "d.yaml") == contract
-
-
 def test_custom_properties() -> None:
     contract = with_column(
         "logicalType: number\ncustomProperties:\n  - {property: unit, value: mi}\n"

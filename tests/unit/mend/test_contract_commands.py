@@ -237,6 +237,51 @@ def test_what_breaks_a_compatibility_is_what_data_show(
     assert incompatible(found, "none") == []
 
 
+def nested(inner: str, options: str = "") -> str:
+    more = f", logicalTypeOptions: {{{options}}}" if options else ""
+    return CONTRACT + f"      - {{name: o, logicalType: object{more}, properties: [{inner}]}}\n"
+
+
+B = "{name: b, logicalType: integer}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "wanted"),
+    [
+        (nested(B), nested(B), []),
+        (nested(B), nested(B + ", {name: c}"), [("degrading", "o.c", ("backward",))]),
+        (nested(B), nested(B + ", {name: c, required: true}"), [("breaking", "o.c", ("backward",))]),
+        (nested(B + ", {name: c}"), nested(B), [("breaking", "o.c", ("forward",))]),
+        (nested(B), nested(B.replace("integer", "number")), [("degrading", "o.b", ("forward",))]),
+        (nested(B), nested(B, "minProperties: 1"), [("degrading", "o", ("backward",))]),
+        (nested(B, "required: [b]"), nested(B), [("degrading", "o", ("forward",))]),
+        (
+            nested("{name: l, logicalType: array, items: {logicalType: string}}"),
+            nested("{name: l, logicalType: array, items: {logicalType: string, logicalTypeOptions: {minLength: 1}}}"),
+            [("degrading", "o.l[]", ("backward",))],
+        ),
+    ],
+)
+def test_what_changed_inside(before: str, after: str, wanted: list[tuple[str, str, tuple[str, ...]]]) -> None:
+    found = changes(parse_contract(before, "a"), parse_contract(after, "b"))
+    assert [(each.kind, each.column, each.breaks) for each in found] == wanted
+
+
+def test_cells_inside_are_judged_by_a_contract_alone(place: Path) -> None:
+    (place / "contracts/things.odcs.yaml").write_text(nested("{name: b, logicalType: integer, required: true}"))
+    rows = [{"id": 1, "size": 1, "kind": "a", "o": {"b": 5}}, {"id": 2, "size": 1, "kind": "a", "o": {"b": "x"}}]
+    (place / "data.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (delivery,) = told(mend("test", "data.jsonl", "--json", "--values"))["deliveries"]
+    assert (delivery["rows_failed"], [row["row"] for row in delivery["rows"]]) == (1, [2])
+    ((reason,),) = [row["reasons"] for row in delivery["rows"]]
+    assert (reason["check"], reason["column"], reason["explanation"]) == (
+        "type",
+        "o.b",
+        "o.b must be a whole number of at most 64 bits",
+    )
+    assert "o.b" in mend("test", "data.jsonl").stdout
+
+
 def test_a_mode_that_is_none_is_said(place: Path) -> None:
     file = "contracts/things.odcs.yaml"
     assert mend("diff", file, file, "--mode", "sideways").exit_code == 2
