@@ -54,6 +54,7 @@ class Column:
     multiple_of: int | float | None = None
     format: str = ""  # as written; see `strptime_format`
     timezone: str = ""  # of timestamps written without one; "" = UTC
+    has_timezone: bool | None = None  # the standard's `timezone`: whether the timestamps have one of their own; kept
     synonyms: tuple[str, ...] = ()
     classification: str = ""
     tags: tuple[str, ...] = ()
@@ -75,8 +76,8 @@ class Column:
         if logical_type != "string":
             return replace(self, logical_type=logical_type, physical_type="", format="")
         return replace(
-            self, logical_type=logical_type, physical_type="", format="", timezone="", enum=(), multiple_of=None,
-            nested="", inside=None,
+            self, logical_type=logical_type, physical_type="", format="", timezone="", has_timezone=None, enum=(),
+            multiple_of=None, nested="", inside=None,
             minimum=None, maximum=None, exclusive_minimum=None, exclusive_maximum=None,
         )  # fmt: skip
 

@@ -55,6 +55,10 @@ def read_column(
     inner = InsideReader(read_column, level)
     inside = inner.inside(item, declared, name, place)
     notes += inner.notes
+    if "timezone" in options:
+        said = f"timezone: {str(options['timezone']).lower()}"
+        what = f"{said} is not checked: a time with a zone of its own is read by that, any other by defaultTimezone"
+        notes.append(UnsupportedRule(column=name, what=what, line=place.below("logicalTypeOptions", "timezone").line))
     enum = [entry["value"] for entry in item.get("enum") or []]
     enum_place = place.below("enum")
     if not enum and rules.valid_values:
@@ -70,6 +74,7 @@ def read_column(
         enum=_enum(enum, kind, enum_place),
         pattern=_regex(options.get("pattern", "") or rules.pattern, place.below("logicalTypeOptions", "pattern")),
         timezone=_zone(options.get("defaultTimezone", ""), place),
+        has_timezone=options.get("timezone"),
         format=_format(options.get("format", ""), kind, place, notes, name),
         synonyms=tuple(entry["synonym"] for entry in item.get("synonyms") or []),
         classification=item.get("classification", ""),

@@ -29,7 +29,7 @@ def kept(item: dict[str, Any], kind: str, declared: str) -> str:
     """What a file says of the inside, as JSON, so that writing the contract keeps it; "" for nothing."""
     if kind not in KEPT_AS.values():
         return ""
-    inside: dict[str, Any] = {key: item[key] for key in ("properties", "items", "map") if key in item}
+    inside: dict[str, Any] = {key: item[key] for key in ("properties", "items", "map") if item.get(key)}
     if item.get("logicalTypeOptions"):
         inside["logicalTypeOptions"] = item["logicalTypeOptions"]
     if declared != kind:

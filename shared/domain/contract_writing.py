@@ -137,6 +137,7 @@ def _severity(reference: Reference) -> dict[str, Any]:
 def _column(column: Column, references: list[Reference], contract: Contract) -> dict[str, Any]:
     options = {key: getattr(column, attribute) for key, attribute in _BOUNDS}
     options |= {"pattern": column.pattern, "format": column.format, "defaultTimezone": column.timezone}
+    options["timezone"] = column.has_timezone
     nested = json.loads(column.nested) if column.nested else {}
     written: dict[str, Any] = {
         "name": column.logical_name or column.name,
