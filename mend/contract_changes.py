@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple
 
-from shared.domain.contract import Column, Contract, Inside, QualityRule, is_wider
+from shared.domain.contract import Column, Contract, Inside, QualityRule, SlaProperty, is_wider
 from shared.domain.text_formats import TEXT_FORMATS
 
 Kind = Literal["breaking", "degrading", "harmless"]
@@ -221,8 +221,20 @@ def _table(before: Contract, after: Contract) -> Iterator[Change]:
             yield Change("degrading", "", f"a {what} is gone", _LOOSER)
         for _ in has - had:
             yield Change("degrading", "", f"a {what} is new: rows that passed may be set aside", _TIGHTER)
+    for promised in sorted(set(before.sla) - set(after.sla), key=str):
+        yield Change("degrading", "", f"the service level {_promise(promised)} is gone, or another one", _LOOSER)
+    for promised in sorted(set(after.sla) - set(before.sla), key=str):
+        if promised.severity == "error":
+            told = f"the service level {_promise(promised)} is new: batches that passed may be held"
+            yield Change("degrading", "", told, _TIGHTER)
+        else:
+            yield Change("harmless", "", f"the service level {_promise(promised)} is new")
     if before.version != after.version:
         yield Change("harmless", "", f"version {before.version} → {after.version}")
+
+
+def _promise(promised: SlaProperty) -> str:
+    return f"{promised.property} {promised.value} {promised.unit}".strip()
 
 
 def _thresholds(contract: Contract) -> set[QualityRule]:

@@ -239,6 +239,8 @@ class SlaProperty:
     value: str
     unit: str = ""
     element: str = ""
+    severity: Literal["error", "warning"] = "warning"  # customProperty: with error a promise not kept holds the batch
+    more: str = ""  # JSON of the other keys, such as valueExt: kept, not checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 from shared.domain.contract import Column, Contract, SlaProperty, UnsupportedRule
 from shared.domain.contract_columns import read_column
 from shared.domain.contract_quality import TableRules, table_quality
-from shared.domain.contract_rules import Place, names_by_logical, references, table_customs
+from shared.domain.contract_rules import Place, names_by_logical, references, severity_of, table_customs
 from shared.domain.definition_file import Document, parse_document, suggestion
 from shared.domain.definition_schema import SchemaWalk
 
@@ -146,20 +146,28 @@ def _contract(document: Document, value: dict[str, Any], index: int, digest: str
         custom_checks=tuple(quality.custom_checks),
         quality=tuple(quality.thresholds),
         unsupported=tuple(unsupported),
-        sla=tuple(_sla(item) for item in value.get("slaProperties") or []),
+        sla=tuple(
+            _sla(item, Place(document, ("slaProperties", number)))
+            for number, item in enumerate(value.get("slaProperties") or [])
+        ),
         tags=tuple(value.get("tags") or ()),
         custom=custom,
         digest=digest,
     )
 
 
-def _sla(item: dict[str, Any]) -> SlaProperty:
+def _sla(item: dict[str, Any], place: Place) -> SlaProperty:
     value = item["value"]
+    customs = [each for each in item.get("customProperties") or [] if each["property"] != "severity"]
+    more = {key: item[key] for key in item if key not in ("property", "value", "unit", "element", "customProperties")}
+    more |= {"customProperties": customs} if customs else {}
     return SlaProperty(
         property=item["property"],
         value="" if value is None else str(value).lower() if isinstance(value, bool) else str(value),
         unit=item.get("unit", ""),
         element=item.get("element", ""),
+        severity=severity_of(item, place, "warning"),
+        more=json.dumps(more, sort_keys=True, ensure_ascii=False) if more else "",
     )
 
 

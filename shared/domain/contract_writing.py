@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from shared.domain.contract import Column, Contract, DriftLimits, QualityRule, Reference, RowCountRule
+from shared.domain.contract import Column, Contract, DriftLimits, QualityRule, Reference, RowCountRule, SlaProperty
 from shared.domain.definition_writing import yaml_text
 
 _BOUNDS = (
@@ -34,12 +34,17 @@ def contract_yaml(contract: Contract) -> str:
         "description": {"purpose": contract.description} if contract.description else None,
         "tags": list(contract.tags),
         "schema": [_table(contract)],
-        "slaProperties": [
-            _filled({"property": p.property, "value": p.value, "unit": p.unit, "element": p.element}, ("value",))
-            for p in contract.sla
-        ],
+        "slaProperties": [_sla(promised) for promised in contract.sla],
     }
     return yaml_text(_filled(document, ("id", "version")))
+
+
+def _sla(promised: SlaProperty) -> dict[str, Any]:
+    more: dict[str, Any] = json.loads(promised.more) if promised.more else {}
+    if promised.severity == "error":
+        more["customProperties"] = [_custom("severity", "error"), *more.get("customProperties", [])]
+    written = {name: getattr(promised, name) for name in ("property", "value", "unit", "element")}
+    return _filled(written, ("value",)) | more
 
 
 def _filled(mapping: dict[str, Any], always: tuple[str, ...] = ()) -> dict[str, Any]:

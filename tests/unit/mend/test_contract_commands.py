@@ -282,6 +282,21 @@ def test_cells_inside_are_judged_by_a_contract_alone(place: Path) -> None:
     assert "o.b" in mend("test", "data.jsonl").stdout
 
 
+def test_service_levels_that_changed() -> None:
+    def level(value: int, more: str = "") -> str:
+        return CONTRACT + f"slaProperties:\n  - {{property: freshness, value: {value}, unit: d, element: day{more}}}\n"
+
+    held = ", customProperties: [{property: severity, value: error}]"
+    for before, after, wanted in (
+        (CONTRACT, level(2), [("harmless", ())]),
+        (level(2), CONTRACT, [("degrading", ("forward",))]),
+        (CONTRACT, level(2, held), [("degrading", ("backward",))]),
+        (level(2), level(2, held), [("degrading", ("forward",)), ("degrading", ("backward",))]),
+    ):
+        found = changes(parse_contract(before, "a"), parse_contract(after, "b"))
+        assert [(each.kind, each.breaks) for each in found] == wanted
+
+
 def test_a_mode_that_is_none_is_said(place: Path) -> None:
     file = "contracts/things.odcs.yaml"
     assert mend("diff", file, file, "--mode", "sideways").exit_code == 2
