@@ -19,10 +19,9 @@ from services.validate.keys import KeyLedger, key_rules
 from services.validate.profile import BatchProfile
 from services.validate.quality import QualityLedger
 from services.validate.relationships import load_parents, orphans
-from services.validate.release import RowFiles, failing_rows
+from services.validate.release import failing_rows
 from services.validate.scoring import Tally
 from services.validate.service_levels import ServiceLedger
-from services.validate.staged_rows import StagedRows
 from services.validate.terms import released_rows
 from services.validate.two_readings import readings_in_question
 
@@ -34,7 +33,8 @@ if TYPE_CHECKING:
     from services.validate.dependencies import DependencyVerdict
     from services.validate.findings import DatasetFinding, Dimension
     from services.validate.keys import KeyVerdict
-    from services.validate.staged_rows import Chunk
+    from services.validate.release import RowSink
+    from services.validate.staged_rows import Chunk, DeliveredRows
     from services.validate.terms import Terms
     from services.validate.two_readings import TwoReadings
     from shared.domain.contract import Column, QualityRule
@@ -70,7 +70,7 @@ class Judged:
 class Judgement:
     """The judging of one attempt whose columns are as the contract says."""
 
-    def __init__(self, terms: Terms, ports: Ports) -> None:
+    def __init__(self, terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink) -> None:
         self.terms = terms
         self.tally = Tally()
         self.profile = BatchProfile()
@@ -78,10 +78,10 @@ class Judgement:
         self.uncounted: dict[tuple[str, str], int] = {}
         self._ports = ports
         self._contract = terms.contract
-        self._staged = StagedRows(ports.objects, terms.event.parts, ports.limits.rows_per_part)
+        self._rows = rows
+        self._sink = sink
         self._cell_rules = cell_rules(self._contract.columns, terms.never_null)
-        delivered = {new: old for old, new in terms.renamed.items()}
-        self.files = RowFiles(ports.objects, terms.event, delivered)
+        self._delivered = {new: old for old, new in terms.renamed.items()}
         self.parents = load_parents(self._contract, terms.pipeline, ports, self._own_keys)
         self._keys = [KeyLedger(rule) for rule in key_rules(self._contract, terms.pipeline)]
         self._dependencies = dependency_ledgers(self._contract)
@@ -113,7 +113,7 @@ class Judgement:
         # One chunk's files are written while the next chunk is judged.
         with ThreadPoolExecutor(1, "release") as background:
             settling: Future[None] | None = None
-            for chunk in self._staged.chunks():
+            for chunk in self._rows.chunks():
                 judged = self._judge(chunk)
                 self._profile(judged)
                 for ledger in self._keys:
@@ -149,16 +149,16 @@ class Judgement:
     def _fitting(self, columns: list[Column]) -> Iterator[pa.Table]:
         """All rows that fit the delivery, typed."""
         yield cast_frame(pl.DataFrame(), columns, self.terms.rules).frame.to_arrow()
-        for chunk in self._staged.chunks():
+        for chunk in self._rows.chunks():
             renamed = chunk.rows.rename(dict(self.terms.renamed)) if self.terms.renamed else chunk.rows
             yield cast_frame(renamed.filter(~chunk.raw), columns, self.terms.rules).frame.to_arrow()
 
     def hold(self, finding: DatasetFinding) -> None:
         """Write all rows to quarantine instead; those without a violation of their own get the finding."""
-        for chunk in self._staged.chunks():
+        for chunk in self._rows.chunks():
             judged = self._judge(chunk)
             judged.failures += self._set_failures(judged)
-            self.files.write(chunk, judged.typed, judged.failures, finding)
+            self._sink.write(chunk, judged.typed, judged.failures, finding, self._delivered)
 
     def _judge(self, chunk: Chunk) -> Judged:
         """Everything that can be said of single rows."""
@@ -209,7 +209,7 @@ class Judgement:
             by_dimension[dimension] = int(together.sum())
         failed = int(failing.sum()) if failing is not None else 0
         self.tally.note(judged.chunk.number, judged.chunk.rows.height, failed, by_dimension)
-        self.files.write(judged.chunk, judged.typed, judged.failures, held)
+        self._sink.write(judged.chunk, judged.typed, judged.failures, held, self._delivered)
 
     def _judge_sets(self) -> None:
         """Keys and dependencies, which only all rows together show; the chunks they touch are settled again."""
@@ -231,7 +231,7 @@ class Judgement:
         touched = {number for verdict in self._key_verdicts for number in verdict.masks}
         only = None if self._dependency_verdicts or self._doubted else touched
         if only is None or only:
-            for chunk in self._staged.chunks(only):
+            for chunk in self._rows.chunks(only):
                 self._settle_again(chunk)
         self._add_facts()
 
@@ -244,7 +244,7 @@ class Judgement:
     def _judge_readings(self) -> None:
         """Where some cells prove the other way, all are looked at again: clean columns cost nothing."""
         questioned = [each for each in self._readings.values() if each.other_only]
-        for chunk in self._staged.chunks() if questioned else ():
+        for chunk in self._rows.chunks() if questioned else ():
             judged = self._judge(chunk)
             for each in questioned:
                 each.note_passed(judged.renamed[each.column], judged.typed[each.column])
@@ -305,14 +305,14 @@ class Judgement:
             }
 
     def _typed_again(self, numbers: Collection[int]) -> Iterator[tuple[int, pl.DataFrame]]:
-        for chunk in self._staged.chunks(set(numbers)):
+        for chunk in self._rows.chunks(set(numbers)):
             yield chunk.number, self._judge(chunk).typed
 
     def _own_keys(self, columns: tuple[str, ...]) -> pl.DataFrame:
         """Distinct keys of the attempt's own rows, for a table that refers to itself."""
         wanted = [column for name in columns if (column := self._contract.column(name)) is not None]
         found = [cast_frame(pl.DataFrame(), wanted, self.terms.rules).frame]
-        for chunk in self._staged.chunks():
+        for chunk in self._rows.chunks():
             renamed = chunk.rows.rename(dict(self.terms.renamed)) if self.terms.renamed else chunk.rows
             found.append(cast_frame(renamed, wanted, self.terms.rules).frame.drop_nulls().unique())
         return pl.concat(found).unique()

@@ -11,7 +11,7 @@ from typing import Any
 from services.validate import drift, scoring, verdict
 from services.validate.column_matching import compare_columns, learned_renames
 from services.validate.findings import DatasetFinding, Dimension, Rule
-from services.validate.handlers import Verdict
+from services.validate.judging import Verdict
 from services.validate.keys import key_rules
 from services.validate.profile import BatchProfile, ColumnProfile
 from services.validate.terms import Terms
@@ -45,8 +45,11 @@ _TYPE_TEXT = {
 }
 
 
-def judged(terms: Terms, ports: Ports) -> Verdict:
-    """The verdict on an attempt, its files written."""
+_Verdict = tuple[Verdict, PlainFiles]
+
+
+def judged(terms: Terms, ports: Ports) -> _Verdict:
+    """The verdict on an attempt, and its files, which are written."""
     staged = _staged(terms, ports)
     broken = verdict.incomplete_delivery(terms)
     if broken is not None:
@@ -62,10 +65,12 @@ def judged(terms: Terms, ports: Ports) -> Verdict:
         if mismatch.unexpected and not mismatch.missing:
             mismatch = mismatch._replace(unexpected=with_values(_named(staged, terms), mismatch, terms.rules))
         if mismatch.missing or mismatch.unexpected:
-            return replace(_mismatched(terms, ports, staged, mismatch), renamed=renamed)
+            held, files = _mismatched(terms, ports, staged, mismatch)
+            return replace(held, renamed=renamed), files
         absent = sorted(terms.optional - set(names))
     terms = replace(terms, renamed=renamed)
-    return replace(_judged_rows(terms, ports, staged), renamed=renamed, absent=absent)
+    found, files = _judged_rows(terms, ports, staged)
+    return replace(found, renamed=renamed, absent=absent), files
 
 
 def _staged(terms: Terms, ports: Ports) -> Rows:
@@ -80,7 +85,7 @@ def _named(staged: Rows, terms: Terms) -> Rows:
     return staged._replace(columns=[terms.renamed.get(name, name) for name in staged.columns])
 
 
-def _mismatched(terms: Terms, ports: Ports, staged: Rows, mismatch: Any) -> Verdict:
+def _mismatched(terms: Terms, ports: Ports, staged: Rows, mismatch: Any) -> _Verdict:
     wanted = mismatch.missing and mismatch.unexpected
     recent = recent_rows(terms.event, ports, terms.baseline) if wanted else PlainRecentRows((), ())
     trial = PlainColumnTrial(
@@ -96,12 +101,12 @@ def _mismatched(terms: Terms, ports: Ports, staged: Rows, mismatch: Any) -> Verd
     return _held_whole(terms, ports, staged, [finding])
 
 
-def _held_whole(terms: Terms, ports: Ports, staged: Rows, findings: list[DatasetFinding]) -> Verdict:
+def _held_whole(terms: Terms, ports: Ports, staged: Rows, findings: list[DatasetFinding]) -> _Verdict:
     files = PlainFiles(terms, ports)
     raw = [place for place, row in enumerate(staged.rows) if row[2] is not None or row[1] is not None]
     failures = [Broken(_WELL_FORMED, raw)] if raw else []
     files.write(staged, [], failures, findings[0])
-    return Verdict(
+    told = Verdict(
         decision=verdict.Decision(state=VerdictState.HELD, reason=findings[0]),
         rows=len(staged.rows),
         score=0.0,
@@ -110,11 +115,11 @@ def _held_whole(terms: Terms, ports: Ports, staged: Rows, findings: list[Dataset
         violations=[],
         profile={},
         snapshots=[],
-        files=files,  # type: ignore[arg-type]
     )
+    return told, files
 
 
-def _judged_rows(terms: Terms, ports: Ports, staged: Rows) -> Verdict:
+def _judged_rows(terms: Terms, ports: Ports, staged: Rows) -> _Verdict:
     judgement = _Judgement(terms, ports, staged)
     failures, rows = judgement.failures(), len(staged.rows)
     failing = {place for each in failures if each.rule.severity == "error" for place in each.places}
@@ -136,7 +141,7 @@ def _judged_rows(terms: Terms, ports: Ports, staged: Rows) -> Verdict:
     decision = verdict.decide(terms, findings, rows, len(failing))
     files = PlainFiles(terms, ports)
     files.write(staged, judgement.typed_rows(failing), failures, decision.reason)
-    return Verdict(
+    told = Verdict(
         decision=decision,
         rows=rows,
         score=score,
@@ -145,8 +150,8 @@ def _judged_rows(terms: Terms, ports: Ports, staged: Rows) -> Verdict:
         violations=judgement.violations(failures),
         profile=profile,
         snapshots=[parent.snapshot for parent in judgement.parents if parent.snapshot],
-        files=files,  # type: ignore[arg-type]
     )
+    return told, files
 
 
 class _Judgement:
