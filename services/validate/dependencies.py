@@ -28,10 +28,7 @@ class DependencyLedger:
     """Collects, by hashes, which determinants came with which dependents; rows with a null in either are not judged."""
 
     def __init__(self, dependency: FunctionalDependency) -> None:
-        known, other = ", ".join(dependency.determinants), ", ".join(dependency.dependents)
-        self.rule = Rule(
-            "functional_dependency", dependency.determinants, f"rows with the same {known} must have the same {other}"
-        )
+        self.rule = dependency_rule(dependency)
         self.dependents = dependency.dependents
         self._pairs: list[pl.DataFrame] = []
 
@@ -81,6 +78,13 @@ class DependencyLedger:
             return None
         mask = pl.repeat(False, typed.height, dtype=pl.Boolean, eager=True).scatter(places, True)
         return Failure(self.rule, mask)
+
+
+def dependency_rule(dependency: FunctionalDependency) -> Rule:
+    """The rule that rows which agree in some columns agree in others."""
+    known, other = ", ".join(dependency.determinants), ", ".join(dependency.dependents)
+    said = f"rows with the same {known} must have the same {other}"
+    return Rule("functional_dependency", dependency.determinants, said)
 
 
 def dependency_ledgers(contract: Contract) -> list[DependencyLedger]:

@@ -20,7 +20,7 @@ from services.validate.profile import BatchProfile
 from services.validate.quality import QualityLedger
 from services.validate.relationships import load_parents, orphans
 from services.validate.release import failing_rows
-from services.validate.scoring import Tally
+from services.validate.scoring import Tally, measured
 from services.validate.service_levels import ServiceLedger
 from services.validate.terms import released_rows
 from services.validate.two_readings import readings_in_question
@@ -98,14 +98,9 @@ class Judgement:
     @property
     def measured(self) -> set[Dimension]:
         """The dimensions that some check of the contract measures."""
-        found: set[Dimension] = {"validity"}
-        if any(item.rule.check == "required" for item in self._cell_rules):
-            found.add("completeness")
-        if self._keys:
-            found.add("uniqueness")
-        if self.parents or self._dependencies:
-            found.add("consistency")
-        return found
+        rules = [*(item.rule for item in self._cell_rules), *(ledger.rule for ledger in self._keys)]
+        rules += [*(parent.rule for parent in self.parents), *(each.rule for each in self._dependencies)]
+        return measured(rules)
 
     def run(self) -> None:
         """Judge all rows and write their files as if nothing held them back."""
@@ -169,7 +164,7 @@ class Judgement:
         failures = [Failure(WELL_FORMED, raw)] if some_raw else []
         for column in self._contract.columns:
             if column.name in cast.failed:
-                failures.append(Failure(_type_rule(column), cast.failed[column.name]))
+                failures.append(Failure(type_rule(column), cast.failed[column.name]))
         clean = not some_raw and not cast.failed and keeps_contract(cast.frame, self._contract, self.terms.never_null)
         if not clean:
             failures += failing_cells(cast.frame, self._cell_rules, cast.failed, raw if some_raw else None)
@@ -322,7 +317,8 @@ def _is_text(judged: Judged, column: str) -> bool:
     return column in judged.renamed.columns and judged.renamed[column].dtype == pl.String
 
 
-def _type_rule(column: Column) -> Rule:
+def type_rule(column: Column) -> Rule:
+    """The rule that a column's cells are of its type."""
     layout = f" ({column.format})" if column.format and column.logical_type in ("date", "timestamp", "time") else ""
     return Rule("type", (column.name,), f"{column.name} must be {_TYPE_TEXT[column.logical_type]}{layout}")
 

@@ -90,6 +90,12 @@ class QualityLedger:
         if self._keys:
             self._numbers[number] = typed["_mend_row"]
 
+    def count(self, rows: int, concerned: Mapping[int, int]) -> None:
+        """Take what was counted elsewhere: all rows, and by a rule's place those that it concerns."""
+        self._rows = self._fitting = rows
+        for place, many in concerned.items():
+            self._found[place].rows = many
+
     @property
     def queries(self) -> list[QualityRule]:
         """The rules in SQL."""

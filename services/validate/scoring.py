@@ -10,6 +10,8 @@ from services.validate.findings import Dimension
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from services.validate.findings import Rule
+
 DIMENSIONS: tuple[Dimension, ...] = ("completeness", "validity", "uniqueness", "consistency")
 
 
@@ -46,6 +48,11 @@ class Tally:
                 failed = sum(counts.get(name, 0) for counts in self.by_dimension.values())
                 scores[name] = round(100 * (1 - failed / total), 4) if total else 100.0
         return scores
+
+
+def measured(rules: Iterable[Rule]) -> set[Dimension]:
+    """The dimensions that some of the rules measure; every cell has a type to be of, so validity always."""
+    return {"validity", *(rule.dimension for rule in rules)}
 
 
 def overall(dimensions: dict[str, float]) -> float:
