@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mend.project import Progress
     from services.validate.judging import Verdict
     from shared.ports.source import Found, Source
+    from shared.ports.warehouse import Warehouse
     from shared.runtime.wiring import Process
 
 NAME = "trial"
@@ -143,9 +144,9 @@ def _in_place(
 
 
 def table_trial(
-    contract_file: Path, contract: Contract, table: str, owner: Process, *, engine: Engine = "auto"
+    contract_file: Path, contract: Contract, table: str, warehouse: Warehouse, *, engine: Engine = "auto"
 ) -> list[Tried]:
-    """Judge a table (``dataset.table``) of the warehouse of ``owner`` as it is now.
+    """Judge a table (``dataset.table``) of a warehouse as it is now.
 
     Large ones are judged in the warehouse, unless the contract asks for what that cannot do in the same way; others are
     copied to a file first. ``DefinitionMissing`` when there is no such table.
@@ -156,7 +157,7 @@ def table_trial(
     from shared.runtime import settings, wiring
     from shared.runtime.logs import EventLog
 
-    described = owner.warehouse.describe(table)
+    described = warehouse.describe(table)
     if described is None:
         raise DefinitionMissing(f"{table}: there is no such table in the warehouse; mend status names the pipelines")
     with TemporaryDirectory(prefix="mend-contract-") as name:
@@ -166,17 +167,17 @@ def table_trial(
         process = wiring.build(given, log=EventLog(), definition_files=files)
         found = Found(f"{folder / 'table.parquet'}", table, "", 0, 0)
         try:
-            terms, _ = terms_of(process, NAME, found, described.rows, owner.warehouse)
-            place = InTheWarehouse(owner.warehouse, described, terms)
+            terms, _ = terms_of(process, NAME, found, described.rows, warehouse)
+            place = InTheWarehouse(warehouse, described, terms)
             why = "" if engine in ("memory", "streamed") else place.unpushable
             if engine == "warehouse" and why:
                 raise DefinitionMissing(f"{table} cannot be judged in the warehouse: {why}; leave --engine out")
             if not why and (engine == "warehouse" or (engine == "auto" and described.rows > ROWS_PUSHED)):
                 return [Tried(**told(place, table, process.clock.now()))]
-            spooled(owner.warehouse, described, folder / "table.parquet")
+            spooled(warehouse, described, folder / "table.parquet")
             deliveries = opened([found], _rows_max(engine, process))
             check(deliveries is not None, "the copy of a table is a Parquet file")
-            key, verdict = judged(process, NAME, (deliveries or [])[0], owner.warehouse)
+            key, verdict = judged(process, NAME, (deliveries or [])[0], warehouse)
             personal = PersonalColumns(contract)
             return [_of_judgement(process, table, key, verdict, personal, 0, values=False)]
         finally:

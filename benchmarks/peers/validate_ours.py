@@ -8,7 +8,7 @@ from pathlib import Path
 # What a judgement loads when it is first needed is loaded before the clock starts, as the peers' is.
 import pandera.polars  # noqa: F401
 
-import mend.contract_in_place
+import mend.contract_in_place  # noqa: F401
 import shared.adapters.local.sql_engine
 import shared.adapters.local.warehouse  # noqa: F401
 from mend.contract_trial import read_contract_file, trial

@@ -56,7 +56,7 @@ def judge(
         from mend import project
 
         owner = project.open_process(project.of_root(root))
-        tried = table_trial(file, rules, data.removeprefix(TABLE), owner, engine=how)
+        tried = table_trial(file, rules, data.removeprefix(TABLE), owner.warehouse, engine=how)
     else:
         with progress_bar(quiet=as_json) as progress:
             tried = trial(file, rules, data, rows_shown=limit, values=values, engine=how, progress=progress)

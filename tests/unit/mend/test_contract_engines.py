@@ -162,7 +162,9 @@ def test_every_engine_comes_to_the_same_verdict(
     file.write_text(yaml.safe_dump(contract, allow_unicode=True))
     parsed = parse_contract(file.read_text(), str(file))
     engines: tuple[Engine, ...] = ("memory", "streamed", "warehouse")
-    of_table = {each: told(table_trial(file, parsed, "shop.things", process, engine=each)) for each in engines}
+    of_table = {
+        each: told(table_trial(file, parsed, "shop.things", process.warehouse, engine=each)) for each in engines
+    }
     assert of_table["streamed"] == of_table["memory"]
     assert of_table["warehouse"] == of_table["memory"]
     if not parsed.references:
@@ -179,7 +181,7 @@ def contract_text(properties: list[dict[str, Any]], **schema: Any) -> str:
 def of_table(process: Process, folder: Path, text: str, engine: Engine = "auto") -> Tried:
     file = folder / "c.odcs.yaml"
     file.write_text(text)
-    (only,) = table_trial(file, parse_contract(text, str(file)), "shop.small", process, engine=engine)
+    (only,) = table_trial(file, parse_contract(text, str(file)), "shop.small", process.warehouse, engine=engine)
     return only
 
 
@@ -255,7 +257,7 @@ def test_a_table_that_is_not_there(process: Process, tmp_path: Path) -> None:
     file = tmp_path / "c.odcs.yaml"
     file.write_text(contract_text([{"name": "id", "logicalType": "integer"}]))
     with pytest.raises(DefinitionMissing, match="there is no such table"):
-        table_trial(file, parse_contract(file.read_text(), str(file)), "shop.nothing", process)
+        table_trial(file, parse_contract(file.read_text(), str(file)), "shop.nothing", process.warehouse)
 
 
 @pytest.mark.parametrize(
