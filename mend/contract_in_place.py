@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from services.validate.failing_rows import FailingRows
 from services.validate.judging import judge
-from services.validate.parquet_rows import ParquetRows, QuarantineFiles
+from services.validate.parquet_rows import ParquetRows
 from services.validate.terms import gather_terms
 from shared.domain.ids import batch_id
 from shared.events.types import BatchStaged
@@ -69,18 +70,14 @@ def _digest(path: Path) -> str:
 
 
 def judged(
-    process: Process, pipeline: str, delivery: InPlace, warehouse: Warehouse | None = None
-) -> tuple[str, Verdict]:
-    """The verdict on a delivery, under the id by which its failing rows stand in quarantine.
+    process: Process, pipeline: str, delivery: InPlace, sink: FailingRows, warehouse: Warehouse | None = None
+) -> Verdict:
+    """The verdict on a delivery, its failing rows given to ``sink``.
 
     Keys are looked up in ``warehouse``, where the contract refers to tables.
     """
-    found = delivery.found
-    terms, ports = terms_of(process, pipeline, found, delivery.rows.rows, warehouse)
-    files = QuarantineFiles(process.objects, terms.event)
-    verdict = judge(terms, ports, delivery.rows, files)
-    files.finish()
-    return terms.event.batch_id, verdict
+    terms, ports = terms_of(process, pipeline, delivery.found, delivery.rows.rows, warehouse)
+    return judge(terms, ports, delivery.rows, sink)
 
 
 def terms_of(

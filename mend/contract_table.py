@@ -89,11 +89,11 @@ class InTheWarehouse:
             asked.append(f"COUNTIF({' OR '.join(within)}) AS d{number}")
         found = self._row(self._with(f"SELECT {', '.join(asked)} FROM {self._flags(conditions)}"))
         return Counted(
-            _many(found["n"]),
-            _many(found["failed"]),
-            {each: _many(found[f"f{place}"]) for place, each in enumerate(conditions)},
-            {each: _many(found[f"a{place}"]) for place, each in enumerate(conditions)},
-            {name: _many(found[f"d{number}"]) for number, name in enumerate(dimensions)},
+            int(found["n"]),
+            int(found["failed"]),
+            {each: int(found[f"f{place}"]) for place, each in enumerate(conditions)},
+            {each: int(found[f"a{place}"]) for place, each in enumerate(conditions)},
+            {name: int(found[f"d{number}"]) for number, name in enumerate(dimensions)},
         )
 
     def thresholds(self, rows: int, arrived: int) -> list[DatasetFinding]:
@@ -104,7 +104,7 @@ class InTheWarehouse:
         if metrics:
             asked = ", ".join(f"{sql} AS q{place}" for place, sql in metrics.items())
             found = self._row(self._with(f"SELECT COUNT(*) AS n, {asked} FROM cells"))
-            concerned = {place: _many(found[f"q{place}"]) for place in metrics}
+            concerned = {place: int(found[f"q{place}"]) for place in metrics}
         ledger = QualityLedger(contract)
         ledger.count(rows, concerned)
         broken = ledger.findings(self.terms, lambda _: iter(()), self._asked)
@@ -178,10 +178,6 @@ class InTheWarehouse:
         found = self._warehouse.query(query, rows_max=1)
         row: dict[str, Any] = found.to_pylist()[0]
         return row
-
-
-def _many(count: Any) -> int:
-    return int(count or 0)  # DuckDB counts nothing of no rows
 
 
 class _Asking:

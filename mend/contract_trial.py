@@ -11,10 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
+from mend.failing_file import FailingFile
+from services.validate.failing_rows import FailingRows
+from services.validate.release import VIOLATIONS
 from shared.domain.checks import check
 from shared.domain.contract import Contract
 from shared.domain.errors import DefinitionError, DefinitionMissing, ForeignFailure
 from shared.domain.personal_data import PersonalColumns
+from shared.domain.reading import ROW
 
 if TYPE_CHECKING:
     from mend.project import Progress
@@ -72,12 +76,14 @@ def trial(
     values: bool = False,
     reading: str = "",
     engine: Engine = "auto",
+    failing: Path | None = None,
     progress: Progress | None = None,
 ) -> list[Tried]:
     """Judge every delivery that ``data`` (a file, folder, pattern or address) names, by name.
 
     ``reading`` says how they are read, as a pipeline's ``format`` does; without it that is seen from the bytes.
     Parquet files are judged where they lie, whole or in pieces as ``engine`` says; others are staged as a pipeline's.
+    ``failing`` is a file that gets the number of every failing row, with each check and column.
     ``DefinitionMissing`` when there is none.
     """
     from mend.initialise import source_uri
@@ -99,12 +105,15 @@ def trial(
             for error in query_errors(contract, str(contract_file), process.sql):
                 raise error
             personal = PersonalColumns(contract)
-            if not reading and (told := _in_place(process, there, engine, personal, rows_shown, values=values)):
-                return told
+            look = _Look(process, personal, rows_shown, values)
+            with FailingFile(failing) as file:
+                if not reading and (told := _in_place(look, there, engine, file)):
+                    return told
             worker = process.worker([each for each in every_service() if each.name in _SERVICES])
             process.bus.publish(_messages(due(process, NAME, "", "mend contract test")))
             worker.run_until_idle(0.0)
-            return _tried(process, personal, rows_shown, values=values)
+            with FailingFile(failing) as file:
+                return _tried(look, file)
         finally:
             process.close()
 
@@ -119,9 +128,17 @@ def _look(source: Source, uri: str, data: str) -> list[Found]:
     return there
 
 
-def _in_place(
-    process: Process, there: list[Found], engine: Engine, personal: PersonalColumns, rows_shown: int, *, values: bool
-) -> list[Tried] | None:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How failing rows are shown."""
+
+    process: Process
+    personal: PersonalColumns
+    rows_shown: int = 0
+    values: bool = False
+
+
+def _in_place(look: _Look, there: list[Found], engine: Engine, file: FailingFile) -> list[Tried] | None:
     """The verdicts on files that can be judged where they lie; None when one of them cannot."""
     if engine == "staged" or not all(each.name.lower().endswith(PARQUET_ENDINGS) for each in there):
         return None
@@ -129,17 +146,23 @@ def _in_place(
 
     from mend.contract_in_place import judged, opened
 
+    process = look.process
     deliveries = opened(there, _rows_max(engine, process))
     told: list[Tried] = []
+    named: dict[str, FailingRows] = {}
     for each in deliveries or ():
         if each.same_as:
             told.append(Tried(each.found.name, "passed", held_for=f"{SAME_CONTENT}{each.same_as}"))
             continue
+        sink = FailingRows(look.rows_shown, process.objects if file.path else None, f"failing/{len(told)}")
         try:
-            key, verdict = judged(process, NAME, each)
+            verdict = judged(process, NAME, each, sink)
         except pl.exceptions.PolarsError:
             return None  # a damaged file: ingest says what is wrong with it
-        told.append(_of_judgement(process, each.found.name, key, verdict, personal, rows_shown, values=values))
+        told.append(_of_judgement(look, each.found.name, verdict, sink))
+        named[each.found.name] = sink
+    for name, sink in named.items():
+        file.add(name, sink.named())
     return told or None
 
 
@@ -177,9 +200,9 @@ def table_trial(
             spooled(warehouse, described, folder / "table.parquet")
             deliveries = opened([found], _rows_max(engine, process))
             check(deliveries is not None, "the copy of a table is a Parquet file")
-            key, verdict = judged(process, NAME, (deliveries or [])[0], warehouse)
-            personal = PersonalColumns(contract)
-            return [_of_judgement(process, table, key, verdict, personal, 0, values=False)]
+            sink = FailingRows(0)
+            verdict = judged(process, NAME, (deliveries or [])[0], sink, warehouse)
+            return [_of_judgement(_Look(process, PersonalColumns(contract)), table, verdict, sink)]
         finally:
             process.close()
 
@@ -189,16 +212,9 @@ def _rows_max(engine: Engine, process: Process) -> int:
     return {"memory": ROWS_IN_MEMORY, "streamed": process.settings.rows_per_part}.get(engine, 0)
 
 
-def _of_judgement(
-    process: Process,
-    name: str,
-    key: str,
-    verdict: Verdict,
-    personal: PersonalColumns,
-    rows_shown: int,
-    *,
-    values: bool,
-) -> Tried:
+def _of_judgement(look: _Look, name: str, verdict: Verdict, sink: FailingRows) -> Tried:
+    from mend.quarantine import reasons_told, rows_in
+
     reason = verdict.decision.reason
     document = {
         "state": str(verdict.decision.state),
@@ -208,7 +224,9 @@ def _of_judgement(
         "reason": reason.check if reason else "",
         "findings": [{"message": finding.message} for finding in verdict.dataset],
     }
-    return _of_verdict(process, name, key, personal, rows_shown, values=values, document=document)
+    frames = ((1, frame) for frame in sink.shown())
+    shown = rows_in(frames, look.rows_shown, values=look.values, personal=look.personal)
+    return _of_verdict(name, document, sink.rows, reasons_told(sink.reasons), shown)
 
 
 def _messages(event: Any) -> Any:
@@ -243,8 +261,14 @@ def _write(
     return {f"contracts/{NAME}.odcs.yaml": contract_file.resolve()}
 
 
-def _tried(process: Process, personal: PersonalColumns, rows_shown: int, *, values: bool) -> list[Tried]:
+def _tried(look: _Look, file: FailingFile) -> list[Tried]:
     """What the documents and the quarantine say of every delivery."""
+    import polars as pl
+
+    from mend.places import quarantine_frames
+    from mend.quarantine import reasons_of, rows_of, violations_in
+
+    process = look.process
     deliveries = process.store.query("deliveries", order_by="name", limit=100_000)
     found: list[Tried] = []
     for stored in deliveries:
@@ -258,25 +282,20 @@ def _tried(process: Process, personal: PersonalColumns, rows_shown: int, *, valu
             found.append(told)
             continue
         name = str(stored.data["name"])
-        found.append(_of_verdict(process, name, stored.key, personal, rows_shown, values=values, document=verdict.data))
+        rows, reasons = reasons_of(process.objects, stored.key, None)
+        shown = rows_of(process.objects, stored.key, None, look.rows_shown, values=look.values, personal=look.personal)
+        found.append(_of_verdict(name, verdict.data, rows, reasons, shown))
+        if file.path:
+            frames = quarantine_frames(process.objects, stored.key, None, [VIOLATIONS])
+            file.add(
+                name, (violations_in(frame).select(pl.col(ROW).alias("row"), "check", "column") for _, frame in frames)
+            )
     return found
 
 
 def _of_verdict(
-    process: Process,
-    name: str,
-    key: str,
-    personal: PersonalColumns,
-    rows_shown: int,
-    *,
-    values: bool,
-    document: Mapping[str, Any],
+    name: str, document: Mapping[str, Any], rows: int, reasons: list[dict[str, Any]], shown: list[dict[str, Any]]
 ) -> Tried:
-    """What a verdict and the quarantine beside it say."""
-    from mend.quarantine import reasons_of, rows_of
-
-    rows, reasons = reasons_of(process.objects, key, None)
-    told = rows_of(process.objects, key, None, rows_shown, values=values, personal=personal) if rows else []
     held = document["state"] in ("held", "rejected")
     return Tried(
         name,
@@ -288,7 +307,7 @@ def _of_verdict(
         held_for=str(document["reason"]) if held else "",
         whole=[str(each["message"]) for each in document["findings"] if each.get("message")],
         checks=reasons,
-        rows=told,
+        rows=shown,
     )
 
 

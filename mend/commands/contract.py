@@ -41,6 +41,10 @@ def judge(
     engine: Annotated[
         str, typer.Option("--engine", help="memory, streamed, staged (files), warehouse (tables); default: by size.")
     ] = "auto",
+    failing: Annotated[
+        Path | None,
+        typer.Option("--failing", help="Parquet file for the number, check and column of every failing row."),
+    ] = None,
     root: Root = None,
     as_json: Json = False,
 ) -> None:
@@ -55,11 +59,17 @@ def judge(
     if data.startswith(TABLE):
         from mend import project
 
+        if failing is not None:
+            raise typer.BadParameter(
+                "rows of a table have no numbers; see the query that finds them", param_hint="--failing"
+            )
         owner = project.open_process(project.of_root(root))
         tried = table_trial(file, rules, data.removeprefix(TABLE), owner.warehouse, engine=how)
     else:
         with progress_bar(quiet=as_json) as progress:
-            tried = trial(file, rules, data, rows_shown=limit, values=values, engine=how, progress=progress)
+            tried = trial(
+                file, rules, data, rows_shown=limit, values=values, engine=how, failing=failing, progress=progress
+            )
     ok = all(each.state == "passed" for each in tried)
     unchecked = _unchecked(rules, table=data.startswith(TABLE))
     if as_json:

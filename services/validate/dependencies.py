@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from services.validate.findings import Failure, Rule
+from services.validate.keys import one_zero
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,7 +38,7 @@ class DependencyLedger:
 
         known, other = pl.struct(self.rule.columns), pl.struct(self.dependents)
         whole = pl.all_horizontal([pl.col(name).is_not_null() for name in (*self.rule.columns, *self.dependents)])
-        return typed.select(
+        return one_zero(typed, (*self.rule.columns, *self.dependents)).select(
             pl.when(whole).then(known.hash(11)).alias("known"),
             pl.when(whole).then(known.hash(23)).alias("known2"),
             other.hash(11).alias("other"),

@@ -61,6 +61,16 @@ def _whole(columns: Sequence[str]) -> pl.Expr:
     return pl.all_horizontal([pl.col(name).is_not_null() for name in columns])
 
 
+def one_zero(typed: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """The rows with 0.0 for -0.0 in some columns: they are one number, and hashes tell them apart."""
+    import polars as pl
+
+    kinds = typed.schema
+    # Not by adding 0.0: the engine leaves that out.
+    floats = [pl.col(name) for name in columns if kinds[name].is_float()]
+    return typed.with_columns(pl.when(cell == 0).then(0.0).otherwise(cell).name.keep() for cell in floats)
+
+
 class KeyLedger:
     """Collects the hashes of one key, chunk by chunk; rows with a null in the key are not compared."""
 
@@ -74,7 +84,7 @@ class KeyLedger:
 
         columns = self.rule.columns
         key = pl.col(columns[0]) if len(columns) == 1 else pl.struct(columns)
-        return typed.select(pl.when(_whole(columns)).then(key.hash(seed)).alias("hash")).to_series()
+        return one_zero(typed, columns).select(pl.when(_whole(columns)).then(key.hash(seed)).alias("hash")).to_series()
 
     def add(self, number: int, typed: pl.DataFrame) -> None:
         """Take in the keys of a chunk."""
@@ -129,7 +139,8 @@ class KeyLedger:
         key_text = pl.struct(self.rule.columns).struct.json_encode()
         contract_columns = [name for name in typed.columns if name != "_mend_row"]
         return (
-            typed.with_columns(self._hash(typed, _FIRST_SEED).alias("_mend_first"))
+            one_zero(typed, self.rule.columns)
+            .with_columns(self._hash(typed, _FIRST_SEED).alias("_mend_first"))
             .with_row_index("_mend_place")
             .filter(among.fill_null(False))
             .select(

@@ -40,7 +40,7 @@ def cast_native(cells: pl.Series, column: Column, wanted: pl.DataType) -> pl.Ser
         whole = have.is_integer() or have in (pl.Boolean, pl.Date, pl.Binary)
         expression = cell.cast(pl.String, strict=False) if whole else None
     elif column.logical_type == "object" and isinstance(have, pl.Struct):
-        expression = cell.struct.json_encode()
+        expression = pl.when(cell.is_not_null()).then(cell.struct.json_encode())
     elif column.logical_type == "array" and isinstance(have, (pl.List, pl.Array)):
         wrapped = pl.struct(cell.alias("x")).struct.json_encode()
         expression = pl.when(cell.is_not_null()).then(wrapped.str.slice(5).str.strip_suffix("}"))

@@ -1,18 +1,15 @@
-"""Rows of a Parquet file where it lies, in pieces or whole: nothing is staged, and what passes is written nowhere."""
+"""Rows of a Parquet file where it lies, in pieces or whole: nothing is staged."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.validate.release import RowFiles
 from services.validate.staged_rows import CELLS_MAX, Chunk
 from shared.domain.reading import staged_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
-
-    import polars as pl
 
 CELLS_IN_MEMORY = 5 * CELLS_MAX  # a file of more is read in pieces
 
@@ -52,13 +49,3 @@ class ParquetRows:
             numbers = pl.int_range(start + 1, start + rows.height + 1, dtype=pl.Int64)
             marks = (numbers.alias("_mend_row"), nothing.alias("_mend_raw"), nothing.alias("_mend_misfit"))
             yield Chunk(number, rows.select(*marks, pl.all()))
-
-
-class QuarantineFiles(RowFiles):
-    """Files of the rows that fail alone; those that pass are counted."""
-
-    def _write_passed(self, path: str, rows: pl.DataFrame) -> None:
-        if rows.height:
-            self._written[path] = rows.height
-        else:
-            self._forget(path)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mend.contract_trial import SAME_CONTENT, Engine, Tried, table_trial, trial
 from services.validate.pushdown import respelled
 from shared.domain.contract import parse_contract
-from shared.domain.errors import DefinitionMissing
+from shared.domain.errors import DefinitionError, DefinitionMissing
 from shared.ports.warehouse import Layout, LoadJob, TableColumn
 from shared.runtime.wiring import Process
 from tests.support.local_ports import make_process
@@ -298,3 +298,32 @@ def test_many_rows_are_compared_in_ranges(tmp_path: Path, monkeypatch: pytest.Mo
         "streamed",
     )
     assert (found.rows_read, found.rows_failed) == (2_003, 6)
+
+
+def test_every_failing_row_is_named_in_a_file(tmp_path: Path) -> None:
+    """The same by every engine: delivery, number, check, column, in the order of the rows; no cell."""
+    text = contract_text(
+        [
+            {"name": "id", "logicalType": "integer", "unique": True},
+            {"name": "name", "logicalType": "string", "required": True, "enum": [{"value": "x"}]},
+        ]
+    )
+    file = tmp_path / "c.odcs.yaml"
+    file.write_text(text)
+    rows = pl.DataFrame({"id": [1, 2, 1, 4], "name": ["x", None, "secret", "x"]})
+    rows.write_parquet(tmp_path / "data.parquet")
+    wanted = [(1, "unique", "id"), (2, "required", "name"), (3, "enum", "name"), (3, "unique", "id")]
+    for engine in ("memory", "streamed", "staged"):
+        named = tmp_path / f"{engine}.parquet"
+        trial(file, parse_contract(text, str(file)), str(tmp_path / "data.parquet"), engine=engine, failing=named)  # type: ignore[arg-type]
+        found = pl.read_parquet(named)
+        assert found.columns == ["delivery", "row", "check", "column"]
+        assert sorted(found.drop("delivery").iter_rows()) == wanted
+        assert set(found["delivery"]) == {"data.parquet"}
+    rows.head(1).write_parquet(tmp_path / "data.parquet")
+    trial(file, parse_contract(text, str(file)), str(tmp_path / "data.parquet"), failing=named)
+    assert pl.read_parquet(named).height == 0
+    with pytest.raises(DefinitionError, match="cannot be written"):
+        trial(
+            file, parse_contract(text, str(file)), str(tmp_path / "data.parquet"), failing=tmp_path / "no" / "x.parquet"
+        )
