@@ -89,9 +89,11 @@ def infer(
     table: str,
     null_candidates: Sequence[str] = (*SURE_NULLS, *MAYBE_NULLS),
     decimal: str = ".",
+    alone: bool = False,
 ) -> Inferred:
     """Infer from staged text, one frame per delivery: the header most deliveries share (of equals the last) decides
     the columns, and every delivery that has a column decides about it. ``_mend_`` columns and misfits are left out.
+    A contract that is to stand ``alone`` names the texts that mean null itself, since no pipeline does.
     """
     import polars as pl
 
@@ -106,7 +108,7 @@ def infer(
     rows = max((sample.rows for sample in samples), default=0)
     same = [frame.select(header) for frame in staged if set(header) <= set(frame.columns)]
     key = primary_key(samples, pl.concat(same) if same else pl.DataFrame(), notes)
-    columns = tuple(_column(sample, key, null_values) for sample in samples)
+    columns = tuple(_column(sample, key, {""} if alone else set(null_values)) for sample in samples)
     if rows < REQUIRED_ROWS_MIN:
         notes.append(f"only {rows} rows were seen, so little but types is claimed; add rules you know to be true")
     text = write_contract(Contract(id=name, name=name, version="1.0.0", table=table, columns=columns))
@@ -228,10 +230,9 @@ def _written_format(known: pl.Series, name: str, notes: list[str]) -> tuple[Logi
     return "string", ""
 
 
-def _column(sample: ColumnSample, key: tuple[str, ...], null_values: tuple[str, ...]) -> Column:
+def _column(sample: ColumnSample, key: tuple[str, ...], nulls: set[str]) -> Column:
     in_key = sample.name in key
     enough = sample.rows >= REQUIRED_ROWS_MIN or in_key or _is_clock(sample)
-    own_nulls = sample.logical_type == "string" and sample.nulls != set(null_values)
     enum = _enum(sample)
     return Column(
         name=sample.name,
@@ -242,7 +243,7 @@ def _column(sample: ColumnSample, key: tuple[str, ...], null_values: tuple[str, 
         enum=enum,
         minimum=_minimum(sample),
         pattern="" if enum or sample.logical_type != "string" or sample.known is None else pattern_of(sample.known),
-        null_values=tuple(sorted(sample.nulls)) if own_nulls else None,
+        null_values=tuple(sorted(sample.nulls)) if sample.nulls != nulls else None,
     )
 
 

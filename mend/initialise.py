@@ -123,7 +123,7 @@ def inferred_from(place: str, name: str, samples: int, source: Source, progress:
     if not frames or not any(frame.height for frame in frames):
         raise DefinitionError(place, 0, 0, "the deliveries hold no rows", "name one that does")
     wanted = name or name_of(uri, found)
-    return infer(frames, name=wanted, table=_identifier(wanted), decimal=taken.dialect.decimal)
+    return infer(frames, name=wanted, table=_identifier(wanted), decimal=taken.dialect.decimal, alone=True)
 
 
 def _differ(frames: Sequence[pl.DataFrame]) -> bool:

@@ -64,16 +64,14 @@ def _literal(text: str) -> str:
 
 
 def _run(run: pl.Series, part: str) -> str:
-    """Letters of the case that all have. As many as all have, but digits only where zeros fill them up: others count
-    on, and 999 is followed by 1000.
+    """Letters of the case that all have. As many as all have, but digits only where zeros fill them up, and letters
+    from two: others count on, 999 is followed by 1000 and column Z by AA.
     """
-    letters = (
-        next(kind for kind in ("[A-Z]", "[a-z]", "[A-Za-z]") if run.str.contains(f"^{kind}+$").all())
-        if part == "a"
-        else "[0-9]"
-    )
+    if part == "a":
+        kind = next(kind for kind in ("[A-Z]", "[a-z]", "[A-Za-z]") if run.str.contains(f"^{kind}+$").all())
+    else:
+        kind = "[0-9]"
     lengths = run.str.len_bytes().unique()
-    filled = part == "a" or bool(run.str.starts_with("0").any())
-    return (
-        f"{letters}{{{lengths[0]}}}" if len(lengths) == 1 and len(run) >= WIDTH_VALUES_MIN and filled else f"{letters}+"
-    )
+    filled = lengths[0] > 1 if part == "a" else bool(run.str.starts_with("0").any())
+    counted = len(lengths) == 1 and filled and len(run) >= WIDTH_VALUES_MIN
+    return f"{kind}{{{lengths[0]}}}" if counted else f"{kind}+"

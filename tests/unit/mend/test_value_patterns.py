@@ -22,7 +22,7 @@ def of(values: Iterable[str]) -> str:
     [
         ([f"INV-{n}" for n in range(950, 1_200)], "^[A-Z]{3}-[0-9]+$"),
         ([f"INV-{n}" for n in range(100, 400)], "^[A-Z]{3}-[0-9]+$"),  # 999 is followed by 1000
-        ([f"{n:03d}c{n % 7:02d}" for n in range(150)], "^[0-9]{3}[a-z]{1}[0-9]{2}$"),
+        ([f"{n:03d}c{n % 7:02d}" for n in range(150)], "^[0-9]{3}[a-z]+[0-9]{2}$"),  # column z is followed by aa
         ([f"{n:03d}c{n % 7:02d}" for n in range(WIDTH_VALUES_MIN - 1)], "^[0-9]+[a-z]+[0-9]+$"),
         ([f"{letter}x({n}).*" for n, letter in enumerate("aB" * 80)], r"^[A-Za-z]{2}\([0-9]+\)\.\*$"),
         ([f"a{n}@x.org" for n in range(40)] + [f"b.c{n}@y.co.uk" for n in range(100)], r"^[^@\s]+@[^@\s]+$"),
