@@ -188,8 +188,9 @@ def _shape(text: str, delimiter: str, quote: str, escape: str) -> _Shape:
     width, count = Counter(len(row) for row in rows).most_common(1)[0]
     first = next(index for index, row in enumerate(rows) if len(row) == width)
     preamble = 0 < first <= _PREAMBLE_LINES_MAX and len(rows) - first >= 3 and max(map(len, rows[:first])) < width
-    if preamble and starts[first] == 1 and not first_row_is_header([row for row in rows[1:] if len(row) == width]):
-        preamble = False  # a single line right above values names the one column that they are
+    if preamble and delimiter != "," and starts[first] == 1:
+        # A single line right above values names the one column that they are; a comma in them would be quoted.
+        preamble = first_row_is_header([row for row in rows[1:] if len(row) == width])
     if preamble:
         rows, skip, count = rows[first:], starts[first], count + first // 2
     else:

@@ -40,6 +40,7 @@ ROWS = "id,name,v\n1,a,2.5\n2,b,3.25\n"
         (b"name\nanna\nbob\n", {}),
         (ROWS.replace(",", "^").encode(), {"delimiter": "^"}),
         (b"login:shell:n\nroot:sh:1\nanna:zsh:2\n", {"delimiter": ":"}),
+        (b"Report of May\n1,2\n2,3\n4,5\n", {"header": False, "skip_lines": 1}),
         (b"Report of May\nname;v\na;1\nb;2\n", {"delimiter": ";", "skip_lines": 1}),
         (b'{"a": 1}\n{"b": 2}\n', {"format": "jsonl"}),
         (b"PAR1\x15\x04", {"format": "parquet"}),
