@@ -22,6 +22,7 @@ from services.validate.relationships import load_parents, orphans
 from services.validate.release import failing_rows
 from services.validate.scoring import Tally, measured
 from services.validate.service_levels import ServiceLedger
+from services.validate.sketches import Sketches
 from services.validate.terms import released_rows
 from services.validate.two_readings import readings_in_question
 
@@ -74,6 +75,7 @@ class Judgement:
         self.terms = terms
         self.tally = Tally()
         self.profile = BatchProfile()
+        self._sketches = Sketches(terms.contract.columns, terms.event.pipeline)
         self.evidence: dict[tuple[str, str], Evidence] = {}
         self.uncounted: dict[tuple[str, str], int] = {}
         self._ports = ports
@@ -127,6 +129,10 @@ class Judgement:
                 settling.result()
         self._judge_sets()
 
+    def profile_document(self) -> dict[str, Any]:
+        """The batch's profile as it is kept."""
+        return self._sketches.document(self.profile)
+
     def thresholds(self) -> list[DatasetFinding]:
         """What the quality rules with a threshold and the service levels say of the whole attempt."""
         broken = self._quality.findings(self.terms, self._typed_again, self._asked)
@@ -178,7 +184,9 @@ class Judgement:
         present = [name for name in judged.typed.columns if name in delivered]
         rows = judged.typed.select(present)
         untyped = {name: int(mask.sum()) for name, mask in judged.untyped.items()}
-        self.profile.add(rows if judged.raw is None else rows.filter(~judged.raw), untyped)
+        fitting = rows if judged.raw is None else rows.filter(~judged.raw)
+        self.profile.add(fitting, untyped)
+        self._sketches.add(fitting)
         self._quality.add(judged.chunk.number, judged.renamed, judged.typed, judged.untyped, judged.raw)
         self._service.add(judged.typed, judged.raw)
 

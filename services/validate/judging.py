@@ -68,7 +68,7 @@ def _judged_rows(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink)
     """Cells, keys, references, drift and score of a delivery that has the contract's columns."""
     judgement = Judgement(terms, ports, rows, sink)
     judgement.run()
-    tally, profile = judgement.tally, judgement.profile.document()
+    tally, profile = judgement.tally, judgement.profile_document()
     dimensions = tally.dimensions(judgement.measured)
     score = scoring.overall(dimensions)
     moved = drift.shifts(profile, terms.baseline, terms.contract) if terms.whole else []

@@ -33,6 +33,7 @@ from tests.simulation.planes.plain_columns import (
 )
 from tests.simulation.planes.plain_evidence import Finding, PlainParent
 from tests.simulation.planes.plain_release import Broken, PlainFiles
+from tests.simulation.planes.plain_sketches import sketch_document
 from tests.simulation.planes.rows_file import Row, Rows
 
 _OWN = (ROW, RAW, MISFIT)
@@ -128,7 +129,7 @@ def _judged_rows(terms: Terms, ports: Ports, staged: Rows) -> _Verdict:
         by_dimension[each.rule.dimension].update(each.places)
     tally = scoring.Tally()
     tally.note(0, rows, len(failing), {name: len(places) for name, places in by_dimension.items()})
-    profile = judgement.profile.document()
+    profile = sketch_document(judgement.profile, terms.contract.columns, judgement.values, terms.event.pipeline)
     dimensions = tally.dimensions(judgement.measured())
     score = scoring.overall(dimensions)
     moved = drift.shifts(profile, terms.baseline, terms.contract) if terms.whole else []
