@@ -138,8 +138,7 @@ class Judgement:
         broken = self._quality.findings(self.terms, self._typed_again, self._asked)
         if not self._service.levels:
             return broken
-        delivery = self._ports.state.get("deliveries", self.terms.event.batch_id) or {}
-        return [*broken, *self._service.findings(self.terms, int(delivery.get("registered_at") or 0))]
+        return [*broken, *self._service.findings(self.terms)]
 
     def _asked(self, rules: list[QualityRule]) -> list[tuple[float | None, bool]]:
         """What the queries of quality rules give."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from services.validate import drift, scoring, verdict
+from services.validate.baseline import NO_WEEKDAY, weekday_of
 from services.validate.column_matching import ColumnTrial, columns_with_values, compare_columns, learned_renames
 from services.validate.findings import Failure
 from services.validate.judgement import WELL_FORMED, Judgement
@@ -37,6 +38,7 @@ class Verdict:
     dataset: list[DatasetFinding]
     violations: list[dict[str, Any]]  # evidence of each violation group, most failing rows first
     profile: dict[str, Any]
+    weekday: int  # that the batch is of
     snapshots: list[str]
     renamed: dict[str, str] = field(default_factory=dict)  # delivered name: contract name, as the rows were judged
     absent: list[str] = field(default_factory=list)  # accepted new columns that the delivery lacks: null there
@@ -71,7 +73,9 @@ def _judged_rows(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink)
     tally, profile = judgement.tally, judgement.profile_document()
     dimensions = tally.dimensions(judgement.measured)
     score = scoring.overall(dimensions)
-    moved = drift.shifts(profile, terms.baseline, terms.contract) if terms.whole else []
+    weekday = weekday_of(judgement.profile, terms.contract.columns, terms.arrived)
+    tested = drift.BatchFacts(profile, tally.rows_total, weekday, terms.empty_before)
+    moved = drift.shifts(tested, terms.baseline, terms.contract) if terms.whole else []
     found = [
         verdict.row_count(terms, tally.rows_total),
         *judgement.thresholds(),
@@ -90,6 +94,7 @@ def _judged_rows(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink)
         dataset=findings,
         violations=_violations(terms, judgement),
         profile=profile,
+        weekday=weekday,
         snapshots=[parent.snapshot for parent in judgement.parents if parent.snapshot],
     )
 
@@ -134,5 +139,6 @@ def _held_whole(terms: Terms, rows: DeliveredRows, sink: RowSink, findings: list
         dataset=findings,
         violations=[],
         profile={},
+        weekday=NO_WEEKDAY,
         snapshots=[],
     )

@@ -126,16 +126,17 @@ def _centroids(sample: Sequence[float], *, around: bool) -> list[float]:
 
 
 def _distinct(sample: Sequence[float], values: int) -> int:
-    """How many different values there are: seen + once (once - 1) / (2 (twice + 1)) of a sample, at most all of them.
+    """How many different values there are, by those that a sample of a share q has once (f1) and twice (f2).
 
-    Chao, *Nonparametric estimation of the number of classes in a population*, Scandinavian Journal of Statistics 1984,
-    in its form without bias; a lower bound where some values are far more common than others.
+    seen + f1² / (2 f2 n / (n - 1) + f1 q / (1 - q)): Chao and Lin, *Nonparametric lower bounds for species richness
+    under sampling without replacement*, Biometrics 2012; exact for all the values, and where all of them differ.
     """
-    counts = Counter(sample)
-    if len(sample) >= values:
-        return len(counts)
+    counts, rows = Counter(sample), len(sample)
     times = Counter(counts.values())
-    return min(values, round(len(counts) + times[1] * (times[1] - 1) / (2 * (times[2] + 1))))
+    if rows >= values or not times[1]:
+        return len(counts)
+    unseen = times[1] ** 2 / (2 * times[2] * rows / (rows - 1) + times[1] * rows / (values - rows))
+    return round(len(counts) + unseen)
 
 
 def _steps_back(sample: Sequence[float]) -> float:

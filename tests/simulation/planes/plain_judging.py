@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from services.validate import drift, scoring, verdict
+from services.validate.baseline import NO_WEEKDAY, weekday_of
 from services.validate.column_matching import compare_columns, learned_renames
 from services.validate.findings import DatasetFinding, Dimension, Rule
 from services.validate.judging import Verdict
@@ -115,6 +116,7 @@ def _held_whole(terms: Terms, ports: Ports, staged: Rows, findings: list[Dataset
         dataset=findings,
         violations=[],
         profile={},
+        weekday=NO_WEEKDAY,
         snapshots=[],
     )
     return told, files
@@ -132,7 +134,9 @@ def _judged_rows(terms: Terms, ports: Ports, staged: Rows) -> _Verdict:
     profile = sketch_document(judgement.profile, terms.contract.columns, judgement.values, terms.event.pipeline)
     dimensions = tally.dimensions(judgement.measured())
     score = scoring.overall(dimensions)
-    moved = drift.shifts(profile, terms.baseline, terms.contract) if terms.whole else []
+    weekday = weekday_of(judgement.profile, terms.contract.columns, terms.arrived)
+    tested = drift.BatchFacts(profile, rows, weekday, terms.empty_before)
+    moved = drift.shifts(tested, terms.baseline, terms.contract) if terms.whole else []
     found = [
         verdict.row_count(terms, rows),
         *(finding for finding in moved if not terms.waives("shift", finding.column)),
@@ -150,6 +154,7 @@ def _judged_rows(terms: Terms, ports: Ports, staged: Rows) -> _Verdict:
         dataset=findings,
         violations=judgement.violations(failures),
         profile=profile,
+        weekday=weekday,
         snapshots=[parent.snapshot for parent in judgement.parents if parent.snapshot],
     )
     return told, files
