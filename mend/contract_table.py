@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from services.validate import drift, pushdown, scoring, verdict
+from services.validate import pushdown, scoring, verdict
+from services.validate.baseline import Baseline
 from services.validate.column_matching import ColumnTrial, compare_columns
 from services.validate.quality import QualityLedger
 from services.validate.recent_rows import RecentRows
@@ -64,7 +65,7 @@ class InTheWarehouse:
             found = found._replace(unexpected=held)
         if not found.missing and not found.unexpected:
             return None
-        baseline = drift.Baseline((), ())
+        baseline = Baseline((), ())
         trial = ColumnTrial(found, self.terms.rules, self.terms.contract, baseline, RecentRows((), ()), {})
         return verdict.mismatched_columns(self.terms, found, trial, len(delivered))
 

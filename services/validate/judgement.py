@@ -138,7 +138,7 @@ class Judgement:
         broken = self._quality.findings(self.terms, self._typed_again, self._asked)
         if not self._service.levels:
             return broken
-        return [*broken, *self._service.findings(self.terms)]
+        return [*broken, *self._service.findings(self.terms, self.terms.arrived)]
 
     def _asked(self, rules: list[QualityRule]) -> list[tuple[float | None, bool]]:
         """What the queries of quality rules give."""

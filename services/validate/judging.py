@@ -13,7 +13,6 @@ from services.validate import drift, scoring, verdict
 from services.validate.baseline import NO_WEEKDAY, weekday_of
 from services.validate.column_matching import ColumnTrial, columns_with_values, compare_columns, learned_renames
 from services.validate.findings import Failure
-from services.validate.judgement import WELL_FORMED, Judgement
 from services.validate.recent_rows import RecentRows, recent_rows
 from services.validate.verdict import Decision, incomplete_delivery, mismatched_columns
 from shared.domain.batch import VerdictState
@@ -21,6 +20,7 @@ from shared.domain.batch import VerdictState
 if TYPE_CHECKING:
     from services.validate.column_matching import Mismatch
     from services.validate.findings import DatasetFinding
+    from services.validate.judgement import Judgement
     from services.validate.release import RowSink
     from services.validate.staged_rows import DeliveredRows
     from services.validate.terms import Terms
@@ -68,6 +68,8 @@ def judge(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink) -> Ver
 
 def _judged_rows(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink) -> Verdict:
     """Cells, keys, references, drift and score of a delivery that has the contract's columns."""
+    from services.validate.judgement import Judgement
+
     judgement = Judgement(terms, ports, rows, sink)
     judgement.run()
     tally, profile = judgement.tally, judgement.profile_document()
@@ -126,6 +128,8 @@ def _mismatched(
 
 def _held_whole(terms: Terms, rows: DeliveredRows, sink: RowSink, findings: list[DatasetFinding]) -> Verdict:
     """All rows to quarantine, unjudged; records that did not fit keep that reason."""
+    from services.validate.judgement import WELL_FORMED
+
     count = 0
     for chunk in rows.chunks():
         failures = [Failure(WELL_FORMED, chunk.raw)] if chunk.raw.any() else []

@@ -39,9 +39,9 @@ class ServiceLedger:
             known = self._ends.get(name, (low, high))
             self._ends[name] = (min(known[0], low), max(known[1], high))
 
-    def findings(self, terms: Terms) -> list[DatasetFinding]:
-        """The levels that a whole batch does not keep, by the moment at which it was taken in."""
-        if not terms.whole or not terms.arrived:
+    def findings(self, terms: Terms, arrived: int) -> list[DatasetFinding]:
+        """The levels that are not kept by a whole batch that was taken in at ``arrived`` (microseconds since 1970)."""
+        if not terms.whole or not arrived:
             return []
         found = []
         for level in self.levels:
@@ -49,7 +49,7 @@ class ServiceLedger:
             if ends is None or terms.waives(f"{CHECK}:{level.kind}", level.column):
                 continue
             moment = _end_of(ends[1] if level.kind == "freshness" else ends[0])
-            age = terms.arrived / 1_000_000 - moment.timestamp()
+            age = arrived / 1_000_000 - moment.timestamp()
             if age > level.seconds:
                 found.append(_finding(level, age))
         return found
