@@ -73,14 +73,15 @@ def _judged_rows(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink)
     judgement = Judgement(terms, ports, rows, sink)
     judgement.run()
     tally, profile = judgement.tally, judgement.profile_document()
-    dimensions = tally.dimensions(judgement.measured)
-    score = scoring.overall(dimensions)
+    broken = judgement.thresholds()
+    dimensions = judgement.dimensions()
+    score = scoring.overall(dimensions, terms.contract.score_weights)
     weekday = weekday_of(judgement.profile, terms.contract.columns, terms.arrived)
     tested = drift.BatchFacts(profile, tally.rows_total, weekday, terms.empty_before)
     moved = drift.shifts(tested, terms.baseline, terms.contract) if terms.whole else []
     found = [
         verdict.row_count(terms, tally.rows_total),
-        *judgement.thresholds(),
+        *broken,
         *(finding for finding in moved if not terms.waives("shift", finding.column)),
         verdict.low_score(terms, score, dimensions),
     ]

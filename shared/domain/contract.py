@@ -143,6 +143,7 @@ class CustomCheck:
     arguments: str = "{}"  # JSON object, as the contract gives it
     explanation: str = ""
     severity: Literal["error", "warning"] = "error"
+    dimension: str = ""
     raw: str = ""  # JSON of the quality rule, so that writing the contract keeps it
     line: int = field(default=0, compare=False)
 
@@ -249,6 +250,7 @@ class Contract:
     unsupported: tuple[UnsupportedRule, ...] = ()
     sla: tuple[SlaProperty, ...] = ()
     drift_limits: DriftLimits | None = None  # of the table as a whole
+    score_weights: tuple[tuple[str, float], ...] = ()  # by dimension; 1 where none is stated
     tags: tuple[str, ...] = ()
     custom: tuple[tuple[str, str], ...] = ()
     digest: str = field(default="", compare=False)  # SHA-256 of the text (and of columns accepted since)

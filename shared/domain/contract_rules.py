@@ -14,7 +14,8 @@ from shared.domain.definition_file import Document, Path, shape_of, suggestion
 from shared.domain.errors import DefinitionError
 
 COLUMN_CUSTOMS = ("allowedRepairs", "driftLimits", "nullValues", "unit")
-TABLE_CUSTOMS = ("driftLimits", "functionalDependencies")
+TABLE_CUSTOMS = ("driftLimits", "functionalDependencies", "scoreWeights")
+SCORE_DIMENSIONS = ("accuracy", "completeness", "consistency", "timeliness", "uniqueness", "validity")
 
 DRIFT_KEYS = {
     "enabled": "enabled",
@@ -146,6 +147,8 @@ def table_customs(items: list[dict[str, Any]], place: Place, names: Mapping[str,
     found: dict[str, Any] = {"custom": others}
     if "driftLimits" in ours:
         found["drift_limits"] = _drift_limits(*ours["driftLimits"], TABLE_DRIFT_KEYS)
+    if "scoreWeights" in ours:
+        found["score_weights"] = _score_weights(*ours["scoreWeights"])
     dependencies: list[FunctionalDependency] = []
     if "functionalDependencies" in ours:
         value, at = ours["functionalDependencies"]
@@ -204,6 +207,20 @@ def _text_list(value: Any, place: Place) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise place.error(f"a list is wanted, found {shape_of(value)}", "write [a, b]")
     return tuple(_text(item, place.below(index)) for index, item in enumerate(value))
+
+
+def _score_weights(value: Any, place: Place) -> tuple[tuple[str, float], ...]:
+    if not isinstance(value, dict):
+        raise place.error(f"a mapping is wanted, found {shape_of(value)}", "write {completeness: 2, timeliness: 0}")
+    for name, weight in value.items():
+        at = place.below(name)
+        if name not in SCORE_DIMENSIONS:
+            raise at.error(f'no dimension "{name}"', suggestion(name, SCORE_DIMENSIONS))
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
+            raise at.error(f'the weight of "{name}" must be a number, 0 or more')
+    if set(value) == set(SCORE_DIMENSIONS) and not any(value.values()):
+        raise place.error("every dimension has the weight 0", "leave one with a weight")
+    return tuple(sorted((str(name), float(weight)) for name, weight in value.items()))
 
 
 def _drift_limits(value: Any, place: Place, keys: Mapping[str, str]) -> DriftLimits:

@@ -54,6 +54,8 @@ def _table(contract: Contract) -> dict[str, Any]:
         customs.append(_custom("functionalDependencies", pairs))
     if contract.drift_limits is not None:
         customs.append(_custom("driftLimits", _drift(contract.drift_limits)))
+    if contract.score_weights:
+        customs.append(_custom("scoreWeights", dict(contract.score_weights)))
     single, composite = _by_column(contract)
     quality = [_row_count(rule) for rule in contract.row_counts]
     quality += [

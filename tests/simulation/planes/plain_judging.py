@@ -126,14 +126,17 @@ def _judged_rows(terms: Terms, ports: Ports, staged: Rows) -> _Verdict:
     judgement = _Judgement(terms, ports, staged)
     failures, rows = judgement.failures(), len(staged.rows)
     failing = {place for each in failures if each.rule.severity == "error" for place in each.places}
-    by_dimension: dict[Dimension, set[int]] = defaultdict(set)
-    for each in failures:
-        by_dimension[each.rule.dimension].update(each.places)
+    by_dimension: dict[Dimension, float] = {}
+    for name in {each.rule.dimension for each in failures}:
+        within = [each for each in failures if each.rule.dimension == name]
+        errors = {place for each in within if each.rule.severity == "error" for place in each.places}
+        warnings = {place for each in within for place in each.places} - errors
+        by_dimension[name] = len(errors) + scoring.WARNING_COUNTS * len(warnings)
     tally = scoring.Tally()
-    tally.note(0, rows, len(failing), {name: len(places) for name, places in by_dimension.items()})
+    tally.note(0, rows, len(failing), by_dimension)
     profile = sketch_document(judgement.profile, terms.contract.columns, judgement.values, terms.event.pipeline)
     dimensions = tally.dimensions(judgement.measured())
-    score = scoring.overall(dimensions)
+    score = scoring.overall(dimensions, terms.contract.score_weights)
     weekday = weekday_of(judgement.profile, terms.contract.columns, terms.arrived)
     tested = drift.BatchFacts(profile, rows, weekday, terms.empty_before)
     moved = drift.shifts(tested, terms.baseline, terms.contract) if terms.whole else []

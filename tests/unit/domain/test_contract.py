@@ -402,3 +402,31 @@ def test_drift_limits_of_a_table() -> None:
     assert parse_contract(text, "c.yaml").drift_limits == DriftLimits(row_count_change_max=0.3)
     with pytest.raises(DefinitionError, match="it belongs to a column"):
         parse_contract(text.replace("rowCountChangeMax", "psiMax"), "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("weights", "wanted"),
+    [
+        ("{completeness: 2, accuracy: 0}", (("accuracy", 0.0), ("completeness", 2.0))),
+        ("{}", ()),
+        ("{completness: 2}", 'no dimension "completness".*completeness'),
+        ("{conformity: 2}", 'no dimension "conformity"'),
+        ("{accuracy: -1}", 'the weight of "accuracy" must be a number, 0 or more'),
+        ("{accuracy: true}", 'the weight of "accuracy" must be a number, 0 or more'),
+        (
+            "{accuracy: 0, completeness: 0, consistency: 0, timeliness: 0, uniqueness: 0, validity: 0}",
+            "has the weight 0",
+        ),
+        ("[accuracy]", "a mapping is wanted"),
+    ],
+)
+def test_score_weights(weights: str, wanted: tuple[tuple[str, float], ...] | str) -> None:
+    text = GOOD.replace(
+        "slaProperties:",
+        f"    customProperties:\n      - {{property: scoreWeights, value: {weights}}}\nslaProperties:",
+    )
+    if isinstance(wanted, tuple):
+        assert parse_contract(text, "c.yaml").score_weights == wanted
+    else:
+        with pytest.raises(DefinitionError, match=wanted):
+            parse_contract(text, "c.yaml")

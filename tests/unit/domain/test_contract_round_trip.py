@@ -100,6 +100,7 @@ def contracts(draw: st.DrawFn) -> Contract:
         ),
         sla=draw(st.just(()) | st.just((SlaProperty(property="latency", value="4", unit="d", element="t.x"),))),
         drift_limits=draw(st.none() | st.just(DriftLimits(row_count_change_max=0.5))),
+        score_weights=draw(st.just(()) | st.just((("accuracy", 0.0), ("validity", 2.5)))),
         tags=tuple(draw(st.lists(TEXT, max_size=2))),
     )
 
