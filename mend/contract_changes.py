@@ -170,6 +170,9 @@ def _table(before: Contract, after: Contract) -> Iterator[Change]:
             yield Change("degrading", "", f"a {what} is gone", _LOOSER)
         for _ in has - had:
             yield Change("degrading", "", f"a {what} is new: rows that passed may be set aside", _TIGHTER)
+    for name in ("drift_limits", "score_weights"):
+        if getattr(before, name) != getattr(after, name):
+            yield Change("harmless", "", f"{name.replace('_', ' ')} of the table changed")
     if before.version != after.version:
         yield Change("harmless", "", f"version {before.version} → {after.version}")
 

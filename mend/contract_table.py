@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from services.validate import drift, pushdown, scoring, verdict
+from services.validate import pushdown, scoring, verdict
+from services.validate.baseline import Baseline
 from services.validate.column_matching import ColumnTrial, compare_columns
 from services.validate.quality import QualityLedger
 from services.validate.recent_rows import RecentRows
@@ -33,7 +34,7 @@ class Counted(NamedTuple):
     failed: int
     broken: dict[Condition, int]  # all of them
     aside: dict[Condition, int]  # of these, rows that some error sets aside
-    by_dimension: dict[Any, int]
+    by_dimension: dict[Any, float]
 
 
 class InTheWarehouse:
@@ -43,6 +44,7 @@ class InTheWarehouse:
         self._warehouse = warehouse
         self.terms = terms
         self.table = table
+        self.measures: list[scoring.Measure] = []
         dataset = terms.pipeline.destination.dataset
         self.parents = {
             name: warehouse.describe(name) for name in {each.qualified(dataset) for each in terms.contract.references}
@@ -64,7 +66,7 @@ class InTheWarehouse:
             found = found._replace(unexpected=held)
         if not found.missing and not found.unexpected:
             return None
-        baseline = drift.Baseline((), ())
+        baseline = Baseline((), ())
         trial = ColumnTrial(found, self.terms.rules, self.terms.contract, baseline, RecentRows((), ()), {})
         return verdict.mismatched_columns(self.terms, found, trial, len(delivered))
 
@@ -85,15 +87,21 @@ class InTheWarehouse:
         asked += [_counts(conditions)] if conditions else []
         asked += [f"COUNTIF(f{place} AND ({aside})) AS a{place}" for place in range(len(conditions))]
         for number, name in enumerate(dimensions):
-            within = [f"f{place}" for place, each in enumerate(conditions) if each.rule.dimension == name]
-            asked.append(f"COUNTIF({' OR '.join(within)}) AS d{number}")
+            within = [place for place, each in enumerate(conditions) if each.rule.dimension == name]
+            sure = " OR ".join(f"f{place}" for place in within if place in errors) or "FALSE"
+            asked.append(f"COUNTIF({' OR '.join(f'f{place}' for place in within)}) AS d{number}")
+            asked.append(f"COUNTIF({sure}) AS e{number}")
         found = self._row(self._with(f"SELECT {', '.join(asked)} FROM {self._flags(conditions)}"))
         return Counted(
             int(found["n"]),
             int(found["failed"]),
             {each: int(found[f"f{place}"]) for place, each in enumerate(conditions)},
             {each: int(found[f"a{place}"]) for place, each in enumerate(conditions)},
-            {name: int(found[f"d{number}"]) for number, name in enumerate(dimensions)},
+            {
+                name: int(found[f"e{number}"])
+                + scoring.WARNING_COUNTS * (int(found[f"d{number}"]) - int(found[f"e{number}"]))
+                for number, name in enumerate(dimensions)
+            },
         )
 
     def thresholds(self, rows: int, arrived: int) -> list[DatasetFinding]:
@@ -108,6 +116,7 @@ class InTheWarehouse:
         ledger = QualityLedger(contract)
         ledger.count(rows, concerned)
         broken = ledger.findings(self.terms, lambda _: iter(()), self._asked)
+        self.measures += ledger.measures
         return [*broken, *self._late(arrived)]
 
     def _metric(self, rule: Any) -> str:
@@ -132,7 +141,9 @@ class InTheWarehouse:
         found = self._row(self._with(f"SELECT {', '.join(ends)} FROM cells"))
         ends_of = {name: [found[f"a{place}"], found[f"z{place}"]] for place, name in enumerate(names)}
         ledger.add(pl.DataFrame(ends_of, strict=False), None)
-        return ledger.findings(self.terms, arrived)
+        found_late = ledger.findings(self.terms, arrived)
+        self.measures += ledger.measures
+        return found_late
 
     def values(self, query: str) -> Any:
         """The one value of a query over ``batch``, the table's typed cells under the contract's names."""
@@ -209,11 +220,12 @@ def told(place: InTheWarehouse, name: str, arrived: int) -> dict[str, Any]:
     tally = scoring.Tally()
     tally.note(0, counted.rows, counted.failed, counted.by_dimension)
     rules = [each.rule for each in (*counted.broken, *pushdown.set_conditions(terms))]
-    dimensions = tally.dimensions(scoring.measured(rules))
-    score = scoring.overall(dimensions)
+    broken = place.thresholds(counted.rows, arrived)
+    dimensions = tally.dimensions(scoring.measured(rules), place.measures)
+    score = scoring.overall(dimensions, terms.contract.score_weights)
     found = [
         verdict.row_count(terms, counted.rows),
-        *place.thresholds(counted.rows, arrived),
+        *broken,
         verdict.low_score(terms, score, dimensions),
     ]
     findings = [each for each in found if each is not None]

@@ -221,7 +221,9 @@ def _keep(terms: Terms, verdict: Verdict, validated: BatchValidated, ports: Port
     }
     ports.state.put(VERDICTS, f"{event.batch_id}:{event.attempt}", document)
     if validated.state == VerdictState.RELEASED and terms.whole and verdict.rows:
-        profile = {name: document[name] for name in ("pipeline", "batch_id", "attempt", "seq", "rows")}
+        names = ("pipeline", "batch_id", "attempt", "seq", "rows", "rows_passed")
+        profile = {name: document[name] for name in names}
+        profile["weekday"] = verdict.weekday
         ports.state.put(PROFILES, f"{event.pipeline}:{event.batch_id}", {**profile, "columns": verdict.profile})
 
 

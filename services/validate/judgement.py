@@ -20,8 +20,9 @@ from services.validate.profile import BatchProfile
 from services.validate.quality import QualityLedger
 from services.validate.relationships import load_parents, orphans
 from services.validate.release import failing_rows
-from services.validate.scoring import Tally, measured
+from services.validate.scoring import WARNING_COUNTS, Tally, measured
 from services.validate.service_levels import ServiceLedger
+from services.validate.sketches import Sketches
 from services.validate.terms import released_rows
 from services.validate.two_readings import readings_in_question
 
@@ -74,6 +75,7 @@ class Judgement:
         self.terms = terms
         self.tally = Tally()
         self.profile = BatchProfile()
+        self._sketches = Sketches(terms.contract.columns, terms.event.pipeline)
         self.evidence: dict[tuple[str, str], Evidence] = {}
         self.uncounted: dict[tuple[str, str], int] = {}
         self._ports = ports
@@ -100,6 +102,7 @@ class Judgement:
         """The dimensions that some check of the contract measures."""
         rules = [*(item.rule for item in self._cell_rules), *(ledger.rule for ledger in self._keys)]
         rules += [*(parent.rule for parent in self.parents), *(each.rule for each in self._dependencies)]
+        rules += [each.rule for each in self._custom]
         return measured(rules)
 
     def run(self) -> None:
@@ -127,13 +130,20 @@ class Judgement:
                 settling.result()
         self._judge_sets()
 
+    def profile_document(self) -> dict[str, Any]:
+        """The batch's profile as it is kept."""
+        return self._sketches.document(self.profile)
+
+    def dimensions(self) -> dict[str, float]:
+        """The score of each dimension, once ``thresholds`` were looked at."""
+        return self.tally.dimensions(self.measured, [*self._quality.measures, *self._service.measures])
+
     def thresholds(self) -> list[DatasetFinding]:
         """What the quality rules with a threshold and the service levels say of the whole attempt."""
         broken = self._quality.findings(self.terms, self._typed_again, self._asked)
         if not self._service.levels:
             return broken
-        delivery = self._ports.state.get("deliveries", self.terms.event.batch_id) or {}
-        return [*broken, *self._service.findings(self.terms, int(delivery.get("registered_at") or 0))]
+        return [*broken, *self._service.findings(self.terms, self.terms.arrived)]
 
     def _asked(self, rules: list[QualityRule]) -> list[tuple[float | None, bool]]:
         """What the queries of quality rules give."""
@@ -178,7 +188,9 @@ class Judgement:
         present = [name for name in judged.typed.columns if name in delivered]
         rows = judged.typed.select(present)
         untyped = {name: int(mask.sum()) for name, mask in judged.untyped.items()}
-        self.profile.add(rows if judged.raw is None else rows.filter(~judged.raw), untyped)
+        fitting = rows if judged.raw is None else rows.filter(~judged.raw)
+        self.profile.add(fitting, untyped)
+        self._sketches.add(fitting)
         self._quality.add(judged.chunk.number, judged.renamed, judged.typed, judged.untyped, judged.raw)
         self._service.add(judged.typed, judged.raw)
 
@@ -195,13 +207,10 @@ class Judgement:
 
     def _settle(self, judged: Judged, held: DatasetFinding | None) -> None:
         failing = failing_rows(judged.chunk.rows.height, judged.failures)
-        by_dimension: dict[Dimension, int] = {}
-        for dimension in {failure.rule.dimension for failure in judged.failures}:
-            masks = [failure.mask for failure in judged.failures if failure.rule.dimension == dimension]
-            together = masks[0]
-            for mask in masks[1:]:
-                together = together | mask
-            by_dimension[dimension] = int(together.sum())
+        by_dimension = {
+            dimension: _rows_lost([failure for failure in judged.failures if failure.rule.dimension == dimension])
+            for dimension in {failure.rule.dimension for failure in judged.failures}
+        }
         failed = int(failing.sum()) if failing is not None else 0
         self.tally.note(judged.chunk.number, judged.chunk.rows.height, failed, by_dimension)
         self._sink.write(judged.chunk, judged.typed, judged.failures, held, self._delivered)
@@ -311,6 +320,20 @@ class Judgement:
             renamed = chunk.rows.rename(dict(self.terms.renamed)) if self.terms.renamed else chunk.rows
             found.append(cast_frame(renamed, wanted, self.terms.rules).frame.drop_nulls().unique())
         return pl.concat(found).unique()
+
+
+def _rows_lost(failures: list[Failure]) -> float:
+    """How many rows fail, those that break only warnings as the share that these count."""
+    errors = [failure.mask for failure in failures if failure.rule.severity == "error"]
+    of_all, of_errors = _any_of([failure.mask for failure in failures]), _any_of(errors)
+    return of_errors + WARNING_COUNTS * (of_all - of_errors)
+
+
+def _any_of(masks: list[pl.Series]) -> int:
+    together = masks[0] if masks else None
+    for mask in masks[1:]:
+        together = mask if together is None else together | mask
+    return int(together.sum()) if together is not None else 0
 
 
 def _is_text(judged: Judged, column: str) -> bool:

@@ -366,3 +366,67 @@ def test_formats(written: str, pattern: str) -> None:
 def test_no_formats(written: str) -> None:
     with pytest.raises(ValueError):
         strptime_pattern(written)
+
+
+@pytest.mark.parametrize(
+    ("limits", "wanted"),
+    [
+        ("{psiMax: 0.2, ksMax: 0.1, newCategories: false, vanishedCategories: true}",
+         DriftLimits(psi_max=0.2, ks_max=0.1, new_categories=False, vanished_categories=True)),
+        ("{meanShiftMax: 4, spreadRatioMax: 3, nullShareChangeMax: 0.1}",
+         DriftLimits(mean_shift_max=4, spread_ratio_max=3, null_share_change_max=0.1)),
+        ("{meanShift: 4, enabled: false}", DriftLimits(mean_shift_max=4, enabled=False)),
+        ("{psiMax: 0}", '"psiMax" must be a number above 0'),
+        ("{psiMax: true}", '"psiMax" must be a number above 0'),
+        ("{newCategories: 3}", '"newCategories" must be true or false'),
+        ("{psimax: 1}", 'unknown key "psimax"'),
+        ("{rowCountChangeMax: 0.3}", "it belongs to the table"),
+        ("{meanShift: 4, meanShiftMax: 5}", "stands here twice"),
+        ("[psiMax]", "a mapping is wanted"),
+    ],
+)  # fmt: skip
+def test_drift_limits_of_a_column(limits: str, wanted: DriftLimits | str) -> None:
+    text = f"logicalType: number\ncustomProperties:\n  - {{property: driftLimits, value: {limits}}}"
+    if isinstance(wanted, DriftLimits):
+        assert with_column(text).columns[0].drift_limits == wanted
+    else:
+        with pytest.raises(DefinitionError, match=wanted):
+            with_column(text)
+
+
+def test_drift_limits_of_a_table() -> None:
+    text = GOOD.replace(
+        "slaProperties:",
+        "    customProperties:\n      - {property: driftLimits, value: {rowCountChangeMax: 0.3}}\nslaProperties:",
+    )
+    assert parse_contract(text, "c.yaml").drift_limits == DriftLimits(row_count_change_max=0.3)
+    with pytest.raises(DefinitionError, match="it belongs to a column"):
+        parse_contract(text.replace("rowCountChangeMax", "psiMax"), "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("weights", "wanted"),
+    [
+        ("{completeness: 2, accuracy: 0}", (("accuracy", 0.0), ("completeness", 2.0))),
+        ("{}", ()),
+        ("{completness: 2}", 'no dimension "completness".*completeness'),
+        ("{conformity: 2}", 'no dimension "conformity"'),
+        ("{accuracy: -1}", 'the weight of "accuracy" must be a number, 0 or more'),
+        ("{accuracy: true}", 'the weight of "accuracy" must be a number, 0 or more'),
+        (
+            "{accuracy: 0, completeness: 0, consistency: 0, timeliness: 0, uniqueness: 0, validity: 0}",
+            "has the weight 0",
+        ),
+        ("[accuracy]", "a mapping is wanted"),
+    ],
+)
+def test_score_weights(weights: str, wanted: tuple[tuple[str, float], ...] | str) -> None:
+    text = GOOD.replace(
+        "slaProperties:",
+        f"    customProperties:\n      - {{property: scoreWeights, value: {weights}}}\nslaProperties:",
+    )
+    if isinstance(wanted, tuple):
+        assert parse_contract(text, "c.yaml").score_weights == wanted
+    else:
+        with pytest.raises(DefinitionError, match=wanted):
+            parse_contract(text, "c.yaml")
