@@ -229,6 +229,9 @@ def _table(before: Contract, after: Contract) -> Iterator[Change]:
             yield Change("degrading", "", told, _TIGHTER)
         else:
             yield Change("harmless", "", f"the service level {_promise(promised)} is new")
+    for name in ("drift_limits", "score_weights"):
+        if getattr(before, name) != getattr(after, name):
+            yield Change("harmless", "", f"{name.replace('_', ' ')} of the table changed")
     if before.version != after.version:
         yield Change("harmless", "", f"version {before.version} → {after.version}")
 

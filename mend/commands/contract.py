@@ -17,33 +17,62 @@ if TYPE_CHECKING:
     from mend.contract_trial import Tried
     from shared.domain.contract import Contract
 
+QUERY_CHARACTERS_MAX = 20_000
+
 app = typer.Typer(
     name="contract",
     help="Judge data by a contract alone, infer a contract from data, compare two contracts.",
     no_args_is_help=True,
 )
 Data = Annotated[str, typer.Argument(help="A file, a folder, a pattern in quotes, or a web address.")]
+DataOrTable = Annotated[
+    str,
+    typer.Argument(help="A file, folder, pattern in quotes or web address; or table:DATASET.TABLE of the warehouse."),
+]
 
 
 @app.command("test")
 def judge(
-    data: Data,
+    data: DataOrTable,
     contract: Annotated[
         Path | None, typer.Option("--contract", help="ODCS file (default: the only one here or in contracts/).")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=0, max=1_000, help="Failing rows to show, per delivery.")] = 20,
     values: Annotated[bool, typer.Option("--values", help="Show cell values too.")] = False,
+    engine: Annotated[
+        str, typer.Option("--engine", help="memory, streamed, staged (files), warehouse (tables); default: by size.")
+    ] = "auto",
+    failing: Annotated[
+        Path | None,
+        typer.Option("--failing", help="Parquet file for the number, check and column of every failing row."),
+    ] = None,
+    root: Root = None,
     as_json: Json = False,
 ) -> None:
     """Judge data by a contract, row by row; nothing is loaded, healed or kept. Exit code 1 when anything fails."""
-    from mend.contract_trial import contract_in, read_contract_file, trial
+    from mend.contract_trial import TABLE, Engine, contract_in, read_contract_file, table_trial, trial
 
+    if engine not in get_args(Engine):
+        raise typer.BadParameter(f"is one of {', '.join(get_args(Engine))}", param_hint="--engine")
     file = contract_in(contract)
     rules = read_contract_file(file)
-    with progress_bar(quiet=as_json) as progress:
-        tried = trial(file, rules, data, rows_shown=limit, values=values, progress=progress)
+    how = cast("Engine", engine)
+    if data.startswith(TABLE):
+        from mend import project
+
+        if failing is not None:
+            raise typer.BadParameter(
+                "rows of a table have no numbers; see the query that finds them", param_hint="--failing"
+            )
+        owner = project.open_process(project.of_root(root))
+        tried = table_trial(file, rules, data.removeprefix(TABLE), owner.warehouse, engine=how)
+    else:
+        with progress_bar(quiet=as_json) as progress:
+            tried = trial(
+                file, rules, data, rows_shown=limit, values=values, engine=how, failing=failing, progress=progress
+            )
     ok = all(each.state == "passed" for each in tried)
-    unchecked = _unchecked(rules)
+    unchecked = _unchecked(rules, table=data.startswith(TABLE))
     if as_json:
         told = {"ok": ok, "contract": str(file), "id": rules.id, "version": rules.version}
         print_json({**told, "deliveries": [each.document() for each in tried], "not_checked": unchecked})
@@ -55,12 +84,12 @@ def judge(
     raise typer.Exit(Exit.DONE if ok else Exit.FAILED)
 
 
-def _unchecked(rules: Contract) -> list[str]:
+def _unchecked(rules: Contract, *, table: bool) -> list[str]:
     """What the contract says and this look cannot judge: said, never skipped in silence."""
     from shared.domain.service_levels import service_levels
 
     told = [f"{rule.column}: {clean(rule.what)}" if rule.column else clean(rule.what) for rule in rules.unsupported]
-    for each in rules.references:
+    for each in rules.references if not table else ():
         told.append(f"{', '.join(each.columns)}: the keys of {each.table} are in a warehouse; mend run looks there")
     for promised, why in service_levels(rules)[1]:
         told.append(clean(f"{promised.property} {promised.value} {promised.unit}".strip() + f": {why}"))
@@ -81,7 +110,10 @@ def _show(each: Tried) -> None:
     print_table("why", columns, [[check[column] for column in columns] for check in each.checks])
     rows = [[row["row"], "; ".join(_reason(reason) for reason in row["reasons"])] for row in each.rows]
     print_table("rows", ("row", "reasons"), rows, personal=True)
-    if each.rows_failed > len(each.rows):
+    if each.query:
+        out.print("the rows that fail, in the warehouse:")
+        out.print(clean(each.query, QUERY_CHARACTERS_MAX), soft_wrap=True, markup=False, highlight=False)
+    elif each.rows_failed > len(each.rows) and each.rows:
         out.print(f"… and {each.rows_failed - len(each.rows):,} rows more: --limit N, or --json")
 
 

@@ -11,14 +11,14 @@ from services.validate import number_probes, text_probes
 from services.validate.casting import TextRules, cast_texts
 from services.validate.column_checks import bounds_of, has_format, pattern_supported
 from services.validate.date_probes import DateForms
-from services.validate.drift import unit_ratio
 from services.validate.profile import rounded
+from services.validate.units import unit_ratio
 from shared.domain.text_formats import TEXT_FORMATS
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from services.validate.drift import Baseline
+    from services.validate.baseline import Baseline
     from services.validate.findings import Failure, Rule
     from services.validate.profile import BatchProfile
     from services.validate.relationships import Parent

@@ -38,11 +38,13 @@ class NestedCells:
         self._roots = [nested_node(column, names) for column in known if column.inside is not None]
         self._schemas: dict[str, pa.DataType | None] = {}
 
-    @property
-    def required(self) -> bool:
-        """True when something inside must be there."""
-        below = [node for root in self._roots for node in root.below() if node is not root]
-        return any(not node.column.nullable for node in below) or any(map(required_names, (*self._roots, *below)))
+    def rules(self) -> Iterator[Rule]:
+        """What is asked inside cells, as far as it says which dimensions are measured."""
+        for root in self._roots:
+            for node in root.below():
+                if node is not root and not node.column.nullable:
+                    yield node.required_rule()
+                yield from (node.absent_rule(name) for name in required_names(node))
 
     def failures(self, typed: pl.DataFrame) -> list[Failure]:
         """The rows of a chunk that break a rule inside a cell; null cells have no inside."""

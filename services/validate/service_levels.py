@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.validate.findings import DatasetFinding
 from services.validate.quality import CHECK
+from services.validate.scoring import Measure
 from shared.domain.service_levels import ServiceLevel, service_levels
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class ServiceLedger:
     def __init__(self, contract: Contract) -> None:
         self.levels, _ = service_levels(contract)
         self._ends: dict[str, tuple[Any, Any]] = {}
+        self.measures: list[Measure] = []
 
     def add(self, typed: pl.DataFrame, raw: pl.Series | None) -> None:
         """Take in a chunk's typed cells; records that did not fit have none."""
@@ -50,6 +52,7 @@ class ServiceLedger:
                 continue
             moment = _end_of(ends[1] if level.kind == "freshness" else ends[0])
             age = arrived / 1_000_000 - moment.timestamp()
+            self.measures.append(Measure("timeliness", _kept(level, age)))
             if age > level.seconds:
                 found.append(_finding(level, age))
         return found
@@ -60,6 +63,13 @@ def _end_of(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     return datetime.combine(value if isinstance(value, date) else date.min, time(), UTC) + _DAY
+
+
+def _kept(level: ServiceLevel, age: float) -> float:
+    """How far a promise is kept: the promised age over the observed one, in whole units, as coarse as it is told."""
+    if age <= level.seconds:
+        return 1.0
+    return level.seconds / level.unit_seconds / (int(age // level.unit_seconds) + 1)
 
 
 def _finding(level: ServiceLevel, age: float) -> DatasetFinding:

@@ -29,6 +29,11 @@ class DriftLimits:
     mean_shift_max: float | None = None  # in robust standard deviations
     spread_ratio_max: float | None = None
     null_share_change_max: float | None = None
+    ks_max: float | None = None  # distance of Kolmogorov and Smirnov, 0 … 1
+    psi_max: float | None = None  # population stability index
+    new_categories: bool | None = None  # False: none may come; True: any may
+    vanished_categories: bool | None = None
+    row_count_change_max: float | None = None  # of a table: 0.3 allows 30 % more or fewer rows than usual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +161,7 @@ class CustomCheck:
     arguments: str = "{}"  # JSON object, as the contract gives it
     explanation: str = ""
     severity: Literal["error", "warning"] = "error"
+    dimension: str = ""
     raw: str = ""  # JSON of the quality rule, so that writing the contract keeps it
     line: int = field(default=0, compare=False)
 
@@ -263,6 +269,8 @@ class Contract:
     quality: tuple[QualityRule, ...] = ()
     unsupported: tuple[UnsupportedRule, ...] = ()
     sla: tuple[SlaProperty, ...] = ()
+    drift_limits: DriftLimits | None = None  # of the table as a whole
+    score_weights: tuple[tuple[str, float], ...] = ()  # by dimension; 1 where none is stated
     tags: tuple[str, ...] = ()
     custom: tuple[tuple[str, str], ...] = ()
     digest: str = field(default="", compare=False)  # SHA-256 of the text (and of columns accepted since)

@@ -128,7 +128,7 @@ def _contract(document: Document, value: dict[str, Any], index: int, digest: str
     ordered = _with_key_positions(columns, properties, place)
     table_quality(schema.get("quality") or [], place, quality)
     unsupported += quality.unsupported
-    dependencies, custom = table_customs(schema.get("customProperties") or [], place, names)
+    customs = table_customs(schema.get("customProperties") or [], place, names)
     table = schema.get("physicalName") or schema["name"]
     return Contract(
         id=value["id"],
@@ -142,7 +142,6 @@ def _contract(document: Document, value: dict[str, Any], index: int, digest: str
         unique_groups=tuple(quality.unique_groups),
         references=references(value, index, document, names),
         row_counts=tuple(quality.row_counts),
-        functional_dependencies=dependencies,
         custom_checks=tuple(quality.custom_checks),
         quality=tuple(quality.thresholds),
         unsupported=tuple(unsupported),
@@ -151,8 +150,8 @@ def _contract(document: Document, value: dict[str, Any], index: int, digest: str
             for number, item in enumerate(value.get("slaProperties") or [])
         ),
         tags=tuple(value.get("tags") or ()),
-        custom=custom,
         digest=digest,
+        **customs,
     )
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from shared.domain.contract import Column, Contract, DriftLimits, QualityRule, Reference, RowCountRule, SlaProperty
+from shared.domain.contract_rules import DRIFT_KEYS, TABLE_DRIFT_KEYS
 from shared.domain.definition_writing import yaml_text
 
 _BOUNDS = (
@@ -56,6 +57,10 @@ def _table(contract: Contract) -> dict[str, Any]:
     if contract.functional_dependencies:
         pairs = [{"from": list(d.determinants), "to": list(d.dependents)} for d in contract.functional_dependencies]
         customs.append(_custom("functionalDependencies", pairs))
+    if contract.drift_limits is not None:
+        customs.append(_custom("driftLimits", _drift(contract.drift_limits)))
+    if contract.score_weights:
+        customs.append(_custom("scoreWeights", dict(contract.score_weights)))
     single, composite = _by_column(contract)
     quality = [_row_count(rule) for rule in contract.row_counts]
     quality += [
@@ -180,10 +185,5 @@ def _customs(column: Column) -> list[dict[str, Any]]:
 
 
 def _drift(limits: DriftLimits) -> dict[str, Any]:
-    written = {
-        "enabled": limits.enabled,
-        "meanShift": limits.mean_shift_max,
-        "spreadRatio": limits.spread_ratio_max,
-        "nullShareChange": limits.null_share_change_max,
-    }
-    return {key: value for key, value in written.items() if value is not None}
+    keys = DRIFT_KEYS | TABLE_DRIFT_KEYS
+    return {key: value for key, name in keys.items() if (value := getattr(limits, name)) is not None}

@@ -49,7 +49,7 @@ def clean(texts: pl.Series) -> pl.Series:
 
 
 def fold(texts: pl.Series) -> pl.Series:
-    """What stays of a text without case, spaces and punctuation, except what makes another number: 1-2, -5."""
+    """What stays of a text when case, spaces and punctuation do not count, but where they change a number: 1-2, -5."""
     marked = clean(texts).str.to_lowercase().str.replace_all(r"^[^\p{L}\p{N}]*[-\u2212][^\p{L}\p{N}]*(\d)", "\0\0${1}")
     for _ in range(2):  # a digit between two marks is taken by the first
         marked = marked.str.replace_all(r"(\d)[^\p{L}\p{N}\x00]+(\d)", "${1}\0${2}")

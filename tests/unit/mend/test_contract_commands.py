@@ -148,6 +148,15 @@ def test_what_is_not_there(place: Path, arguments: tuple[str, ...], said: str) -
     assert said in str(mend(*arguments).exception)
 
 
+def test_words_for_null_are_in_a_contract_that_stands_alone(place: Path) -> None:
+    (place / "a.csv").write_text("bitter,style\n" + "".join(f"{n % 7 or 'N/A'},ale {n}\n" for n in range(40)))
+    assert mend("infer", "a.csv", "--out", "a.odcs.yaml").exit_code == 0
+    assert mend("test", "a.csv", "--contract", "a.odcs.yaml").exit_code == 0
+    (place / "b.csv").write_text("bitter,style\n1,N/A\nn/a,ale\nno,ale\n")
+    told = json.loads(mend("test", "b.csv", "--contract", "a.odcs.yaml", "--json").stdout)
+    assert [row["row"] for row in told["deliveries"][0]["rows"]] == [2, 3]
+
+
 def test_a_contract_is_inferred_and_fits_its_own_data(place: Path) -> None:
     rows = "".join(f"{number},{number / 2},{'ab'[number % 2]}\n" for number in range(300))
     (place / "data.csv").write_text(f"id,size,kind\n{rows}")
