@@ -248,3 +248,22 @@ def test_shares_are_never_rounded_to_nothing_or_to_all() -> None:
         "more than 99 %",
         "100 %",
     ]
+
+
+def test_a_contract_that_changed_since_the_last_good_batch_is_said(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path, healing="observe")
+    project.deliver("a.csv", HEADER + lines(1, 40))
+    project.run()
+    contract = project.folder / "contracts" / "orders.odcs.yaml"
+    text = contract.read_text(encoding="utf-8")
+    narrower = "{name: city, logicalType: string, logicalTypeOptions: {maxLength: 3}}"
+    contract.write_text(text.replace("{name: city, logicalType: string}", narrower), encoding="utf-8")
+    project.deliver("b.csv", HEADER + lines(41, 80))
+    project.run()
+    key = incident(project, "length")
+    (changed,) = [each for each in story(project, key)["believed"]["because"] if each["field"] == "contract changed"]
+    assert changed["source"] == "circumstances"
+    assert [each["cause"] for each in story(project, key)["believed"]["rivals"]] == ["definition_wrong"]
+    shown = mend(project, key).output
+    assert "circumstances: contract changed = contracts/orders.odcs.yaml@" in " ".join(shown.split())
+    assert "else look at definition_wrong: the contract is another one" in " ".join(shown.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -228,23 +229,14 @@ def test_a_refetch_that_finds_nothing_ends_in_a_question(tmp_path: Path) -> None
     assert "expired" in [each.state for each in world.remedies()]
 
 
-@pytest.mark.parametrize("works", [True, False])
-def test_another_reading_takes_the_old_ones_place_or_gives_it_back(tmp_path: Path, works: bool) -> None:
-    world = World(tmp_path, [])
-
-    def hold(rows: pl.DataFrame, event: BatchStaged) -> list[dict[str, Any]]:
-        if event.reading == 2 and works:
-            return []
-        return [{"check": "missing_columns", "cause": "wrong_dialect", "missing": ["price"], "missing_count": 1,
-                 "alternatives": [{"format": "csv", "delimiter": ";"}]}]  # fmt: skip
+def rereading(world: World) -> Callable[[SourceReread], list[Event]]:
+    """ingest: the same rows again, as the next reading."""
 
     def reread(event: SourceReread) -> list[Event]:
         world.loaded.clear()
         made = world.process.store.get("deliveries", BATCH)
         assert made is not None
         reading = len(made.data["readings"]) + 1
-        from shared.ports.state_store import Put
-
         readings = [*made.data["readings"], {"options": event.reading_options_json}]
         world.process.store.commit([Put("deliveries", BATCH, {**made.data, "readings": readings})])
         rows = trips().with_columns(
@@ -259,7 +251,20 @@ def test_another_reading_takes_the_old_ones_place_or_gives_it_back(tmp_path: Pat
                                   reading=reading, seq="s1", parts=[path], rows=20)
         ]  # fmt: skip
 
-    world.hold, world.on_reread = hold, reread
+    return reread
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_another_reading_takes_the_old_ones_place_or_gives_it_back(tmp_path: Path, works: bool) -> None:
+    world = World(tmp_path, [])
+
+    def hold(rows: pl.DataFrame, event: BatchStaged) -> list[dict[str, Any]]:
+        if event.reading == 2 and works:
+            return []
+        return [{"check": "missing_columns", "cause": "wrong_dialect", "missing": ["price"], "missing_count": 1,
+                 "alternatives": [{"format": "csv", "delimiter": ";"}]}]  # fmt: skip
+
+    world.hold, world.on_reread = hold, rereading(world)
     world.deliver(trips())
     healing = world.healing()
     (record,) = world.remedies()
@@ -273,6 +278,24 @@ def test_another_reading_takes_the_old_ones_place_or_gives_it_back(tmp_path: Pat
         assert healing.reading == 3
         assert world.finding("missing_columns").state == "escalated"
     assert len(world.of(BatchWithdraw)) == (1 if works else 2)
+    world.places(20)
+
+
+def test_a_reading_under_which_no_row_can_be_looked_at_heals_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path, [])
+
+    def hold(rows: pl.DataFrame, event: BatchStaged) -> list[dict[str, Any]]:
+        if event.reading == 2:
+            return [{"check": "missing_columns", "cause": "column_missing", "missing": ["price"], "missing_count": 1}]
+        return [{"check": "row_count", "cause": "wrong_dialect", "alternatives": [{"format": "csv", "delimiter": ";"}]}]
+
+    world.hold, world.on_reread = hold, rereading(world)
+    world.deliver(trips())
+    (record,) = [each for each in world.remedies() if each.remedy == "other_reading"]
+    assert record.state == "undone"
+    assert "it fails at missing_columns" in record.explanation
+    assert world.healing().reading == 3
+    assert world.finding("row_count").state != "healed"
     world.places(20)
 
 
