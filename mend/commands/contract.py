@@ -13,6 +13,7 @@ from shared.domain.errors import DefinitionError, DefinitionMissing, ForeignFail
 from shared.domain.masking import clean, one_line
 
 if TYPE_CHECKING:
+    from mend.contract_plan import Step
     from mend.contract_trial import Tried
     from shared.domain.contract import Contract
 
@@ -166,13 +167,16 @@ def diff_contracts(
     before: Annotated[Path, typer.Argument(help="The contract as it was.")],
     after: Annotated[Path, typer.Argument(help="The contract as it is to be.")],
     mode: Annotated[str, typer.Option("--mode", help="What must stay true: backward, forward, full or none.")] = "",
+    as_plan: Annotated[bool, typer.Option("--plan", help="Say what the destination table needs, in SQL.")] = False,
+    table: Annotated[str, typer.Option("--table", help="The destination, dataset.table (default: AFTER's).")] = "",
     as_json: Json = False,
 ) -> None:
     """What changed between two contracts: breaking, degrading or harmless. Exit code 1 when anything is breaking.
 
-    With --mode exit code 1 says instead that something breaks that compatibility.
+    With --mode exit code 1 says instead that something breaks that compatibility. --plan prints and never executes.
     """
     from mend.contract_changes import KINDS, Mode, changes, incompatible
+    from mend.contract_plan import plan
     from mend.contract_trial import read_contract_file
 
     for file in (before, after):
@@ -180,19 +184,35 @@ def diff_contracts(
             raise DefinitionMissing(f"{file}: there is no such contract")
     if mode not in ("", *get_args(Mode)):
         raise typer.BadParameter(f"one of {', '.join(get_args(Mode))}", param_hint="--mode")
-    found = changes(read_contract_file(before), read_contract_file(after))
+    old, new = read_contract_file(before), read_contract_file(after)
+    found, steps = changes(old, new), plan(old, new, table) if as_plan else None
     broken = incompatible(found, cast("Mode", mode)) if mode else []
     counts: dict[str, Any] = {kind: sum(each.kind == kind for each in found) for kind in KINDS}
     if as_json:
-        told = {"mode": mode, "compatible": not broken} if mode else {}
+        told: dict[str, Any] = {"mode": mode, "compatible": not broken} if mode else {}
+        told |= {} if steps is None else {"plan": [each._asdict() for each in steps]}
         print_json({**counts, **told, "changes": [each._asdict() for each in found]})
     else:
         rows = [[each.kind, each.column, each.what, ", ".join(each.breaks)] for each in found]
         print_table("changes", ("kind", "column", "what", "no longer compatible"), rows)
         if mode:
             console().print(f"{mode}: " + (f"{len(broken)} changes break it" if broken else "compatible"))
+        if steps is not None:
+            _show_plan(steps)
     failed = bool(broken) if mode else bool(counts["breaking"])
     raise typer.Exit(Exit.FAILED if failed else Exit.DONE)
+
+
+def _show_plan(steps: list[Step]) -> None:
+    by = {"you": "before the next load", "load": "the next load does it", "nobody": "nothing is to be done"}
+    out = console()
+    out.print("plan of the table" + ("" if steps else ": it stays as it is"))
+    for step in steps:
+        about = f"{one_line(step.column)} " if step.column else ""
+        out.print(f"-- {by[step.by]}: {about}{clean(step.what, 2_000)}")
+        for statement in step.statements:
+            # What is not to be executed as it stands stays a comment.
+            out.print(statement if step.by == "you" else f"--   {statement}")
 
 
 @app.command("history")

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from services.validate.casting import cast_frame
-from services.validate.column_checks import cell_rules, failing_cells
+from services.validate.column_checks import cell_rules, failing_cells, type_rule
 from services.validate.column_schema import keeps_contract
 from services.validate.custom_checks import broken_rows, load_checks
 from services.validate.dependencies import dependency_ledgers
 from services.validate.evidence import Evidence
 from services.validate.findings import Failure, Rule
 from services.validate.keys import KeyLedger, key_rules
+from services.validate.nested_cells import NestedCells
 from services.validate.profile import BatchProfile
 from services.validate.quality import QualityLedger
 from services.validate.relationships import load_parents, orphans
@@ -43,17 +44,6 @@ if TYPE_CHECKING:
 
 DETAILED_MAX = 200  # findings with evidence; beyond that failing rows are only counted
 WELL_FORMED = Rule("well_formed", (), "the record does not fit the delivery's columns or encoding")
-_TYPE_TEXT = {
-    "integer": "a whole number of at most 64 bits",
-    "number": "a finite decimal number",
-    "boolean": "true or false",
-    "date": "a date",
-    "timestamp": "a date and time",
-    "time": "a time of day",
-    "object": "a JSON object",
-    "array": "a JSON array",
-    "string": "text",
-}
 
 
 @dataclass(slots=True)
@@ -83,6 +73,7 @@ class Judgement:
         self._rows = rows
         self._sink = sink
         self._cell_rules = cell_rules(self._contract.columns, terms.never_null)
+        self._nested = NestedCells(self._contract.columns)
         self._delivered = {new: old for old, new in terms.renamed.items()}
         self.parents = load_parents(self._contract, terms.pipeline, ports, self._own_keys)
         self._keys = [KeyLedger(rule) for rule in key_rules(self._contract, terms.pipeline)]
@@ -102,7 +93,7 @@ class Judgement:
         """The dimensions that some check of the contract measures."""
         rules = [*(item.rule for item in self._cell_rules), *(ledger.rule for ledger in self._keys)]
         rules += [*(parent.rule for parent in self.parents), *(each.rule for each in self._dependencies)]
-        rules += [each.rule for each in self._custom]
+        rules += [*(each.rule for each in self._custom), *self._nested.rules()]
         return measured(rules)
 
     def run(self) -> None:
@@ -178,6 +169,7 @@ class Judgement:
         clean = not some_raw and not cast.failed and keeps_contract(cast.frame, self._contract, self.terms.never_null)
         if not clean:
             failures += failing_cells(cast.frame, self._cell_rules, cast.failed, raw if some_raw else None)
+        failures += self._nested.failures(cast.frame)
         failures += orphans(cast.frame, self.parents)
         failures += broken_rows(cast.frame, self._custom, raw if some_raw else None)
         typed = pl.DataFrame([chunk.rows["_mend_row"], *cast.frame.get_columns()])
@@ -338,12 +330,6 @@ def _any_of(masks: list[pl.Series]) -> int:
 
 def _is_text(judged: Judged, column: str) -> bool:
     return column in judged.renamed.columns and judged.renamed[column].dtype == pl.String
-
-
-def type_rule(column: Column) -> Rule:
-    """The rule that a column's cells are of its type."""
-    layout = f" ({column.format})" if column.format and column.logical_type in ("date", "timestamp", "time") else ""
-    return Rule("type", (column.name,), f"{column.name} must be {_TYPE_TEXT[column.logical_type]}{layout}")
 
 
 def _texts(renamed: pl.DataFrame, rule: Rule) -> pl.Series | None:

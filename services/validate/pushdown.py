@@ -10,12 +10,12 @@ import re
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from services.validate.column_checks import bounds_of, cell_rules, enum_values, pattern_supported
+from services.validate.column_checks import bounds_of, cell_rules, enum_values, pattern_supported, type_rule
 from services.validate.dependencies import dependency_rule
 from services.validate.findings import Rule
-from services.validate.judgement import type_rule
 from services.validate.keys import key_rules
 from services.validate.relationships import parent_rule
+from shared.domain.text_formats import TEXT_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -166,6 +166,10 @@ def _breaks(rule: Rule, column: Column, place: int) -> str:
         return f"{cell} NOT IN ({', '.join(literal(value) for value in enum_values(column))})"
     if rule.check == "pattern":
         return f"NOT REGEXP_CONTAINS({cell}, {literal(respelled(column.pattern))})"
+    if rule.check == "format":
+        has = TEXT_FORMATS[column.format]  # all within what both engines mean by it
+        fails = [f"NOT REGEXP_CONTAINS({cell}, {literal(each)})" for each in has.all_of]
+        return " OR ".join([*fails, *(f"REGEXP_CONTAINS({cell}, {literal(each)})" for each in has.none_of)])
     if rule.check == "length":
         high = "" if column.max_length is None else f" OR CHAR_LENGTH({cell}) > {column.max_length}"
         return f"CHAR_LENGTH({cell}) < {column.min_length or 0}{high}"

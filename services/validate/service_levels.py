@@ -1,7 +1,7 @@
 """Whether a delivery is as fresh as its contract promises, measured at the moment at which it was taken in.
 
-That moment is on record, so a verdict made again is the same one. A promise that is not kept is told, and holds nothing
-back.
+That moment is on record, so a verdict made again is the same one. A promise that is not kept is told; it holds the
+batch only when the contract says so (``severity: error``).
 """
 
 from __future__ import annotations
@@ -80,13 +80,13 @@ def _finding(level: ServiceLevel, age: float) -> DatasetFinding:
         check=f"{CHECK}:{level.kind}",
         column=level.column,
         message=f"{level.column}: the {end} row was more than {level.said} old when the delivery was taken in",
-        holds=False,
+        holds=level.holds,
         evidence={
             "metric": level.kind,
             "observed": observed,
             "expected": f"at most {level.said}",
             "unit": level.unit,
-            "severity": "warning",
+            "severity": "error" if level.holds else "warning",
             "dimension": "timeliness",
         },
     )

@@ -59,6 +59,7 @@ class Column:
     multiple_of: int | float | None = None
     format: str = ""  # as written; see `strptime_format`
     timezone: str = ""  # of timestamps written without one; "" = UTC
+    has_timezone: bool | None = None  # the standard's `timezone`: whether the timestamps have one of their own; kept
     synonyms: tuple[str, ...] = ()
     classification: str = ""
     tags: tuple[str, ...] = ()
@@ -66,7 +67,8 @@ class Column:
     null_values: tuple[str, ...] | None = None  # None: the pipeline's
     allowed_repairs: tuple[str, ...] | None = None  # remedy names; None: all, (): none
     drift_limits: DriftLimits | None = None
-    nested: str = ""  # JSON of properties, items, options … of an object or array: kept, not checked
+    nested: str = ""  # JSON of properties, items, options … of an object or array, as written
+    inside: Inside | None = field(default=None, compare=False)  # what of it is checked; follows from `nested`
     custom: tuple[tuple[str, str], ...] = ()  # other customProperties: name, JSON
 
     @property
@@ -79,7 +81,8 @@ class Column:
         if logical_type != "string":
             return replace(self, logical_type=logical_type, physical_type="", format="")
         return replace(
-            self, logical_type=logical_type, physical_type="", format="", timezone="", enum=(), multiple_of=None,
+            self, logical_type=logical_type, physical_type="", format="", timezone="", has_timezone=None, enum=(),
+            multiple_of=None, nested="", inside=None,
             minimum=None, maximum=None, exclusive_minimum=None, exclusive_maximum=None,
         )  # fmt: skip
 
@@ -91,6 +94,21 @@ class Column:
         from shared.domain.contract_formats import strptime_pattern
 
         return strptime_pattern(self.format)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """What is asked of the inside of an object (properties, or keys and values of a map) or an array (items)."""
+
+    properties: tuple[Column, ...] = ()
+    untyped: tuple[str, ...] = ()  # names of properties that may be of any type
+    items: Column | None = None
+    keys: Column | None = None  # of a map, as texts
+    values: Column | None = None
+    size_min: int | None = None  # properties or items
+    size_max: int | None = None
+    required: tuple[str, ...] = ()  # names that must be there, be it with null
+    unique: bool = False  # no item twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +245,8 @@ class SlaProperty:
     value: str
     unit: str = ""
     element: str = ""
+    severity: Literal["error", "warning"] = "warning"  # customProperty: with error a promise not kept holds the batch
+    more: str = ""  # JSON of the other keys, such as valueExt: kept, not checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,17 +92,20 @@ def _reference(columns: list[str], relation: dict[str, Any], value: dict[str, An
     if len(targets) != len(columns):
         raise place.below("to").error(f"{len(columns)} columns refer to {len(targets)}", "name as many on both sides")
     parent_columns = tuple(name for _, name in targets)
-    return Reference(tuple(columns), tables[0], parent_columns, _severity(relation, place))
+    return Reference(tuple(columns), tables[0], parent_columns, severity_of(relation, place, "error"))
 
 
-def _severity(relation: dict[str, Any], place: Place) -> Literal["error", "warning"]:
-    for index, item in enumerate(relation.get("customProperties") or []):
+def severity_of(
+    item_of: dict[str, Any], place: Place, usual: Literal["error", "warning"]
+) -> Literal["error", "warning"]:
+    """What the customProperty ``severity`` of a relationship or a service level says."""
+    for index, item in enumerate(item_of.get("customProperties") or []):
         if item.get("property") == "severity":
             if item.get("value") not in ("error", "warning"):
                 at = place.below("customProperties", index, "value")
                 raise at.error("a severity is error or warning", "write error or warning")
             return "warning" if item["value"] == "warning" else "error"
-    return "error"
+    return usual
 
 
 def _texts(value: str | list[str]) -> list[str]:

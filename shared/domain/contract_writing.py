@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from shared.domain.contract import Column, Contract, DriftLimits, QualityRule, Reference, RowCountRule
+from shared.domain.contract import Column, Contract, DriftLimits, QualityRule, Reference, RowCountRule, SlaProperty
 from shared.domain.contract_rules import DRIFT_KEYS, TABLE_DRIFT_KEYS
 from shared.domain.definition_writing import yaml_text
 
@@ -35,12 +35,17 @@ def contract_yaml(contract: Contract) -> str:
         "description": {"purpose": contract.description} if contract.description else None,
         "tags": list(contract.tags),
         "schema": [_table(contract)],
-        "slaProperties": [
-            _filled({"property": p.property, "value": p.value, "unit": p.unit, "element": p.element}, ("value",))
-            for p in contract.sla
-        ],
+        "slaProperties": [_sla(promised) for promised in contract.sla],
     }
     return yaml_text(_filled(document, ("id", "version")))
+
+
+def _sla(promised: SlaProperty) -> dict[str, Any]:
+    more: dict[str, Any] = json.loads(promised.more) if promised.more else {}
+    if promised.severity == "error":
+        more["customProperties"] = [_custom("severity", "error"), *more.get("customProperties", [])]
+    written = {name: getattr(promised, name) for name in ("property", "value", "unit", "element")}
+    return _filled(written, ("value",)) | more
 
 
 def _filled(mapping: dict[str, Any], always: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -142,6 +147,7 @@ def _severity(reference: Reference) -> dict[str, Any]:
 def _column(column: Column, references: list[Reference], contract: Contract) -> dict[str, Any]:
     options = {key: getattr(column, attribute) for key, attribute in _BOUNDS}
     options |= {"pattern": column.pattern, "format": column.format, "defaultTimezone": column.timezone}
+    options["timezone"] = column.has_timezone
     nested = json.loads(column.nested) if column.nested else {}
     written: dict[str, Any] = {
         "name": column.logical_name or column.name,

@@ -19,9 +19,11 @@ from mend.contract_trial import SAME_CONTENT, Engine, Tried, table_trial, trial
 from services.validate.pushdown import respelled
 from shared.domain.contract import parse_contract
 from shared.domain.errors import DefinitionError, DefinitionMissing
+from shared.domain.text_formats import TEXT_FORMATS, fits
 from shared.ports.warehouse import Layout, LoadJob, TableColumn
 from shared.runtime.wiring import Process
 from tests.support.local_ports import make_process
+from tests.unit.validate.test_text_formats import BAD, GOOD
 
 TYPES = {
     "id": ("integer", pl.Int64()),
@@ -80,6 +82,7 @@ RULES: dict[str, list[dict[str, Any]]] = {
         {"logicalTypeOptions": {"pattern": r"^[^\s]+$"}},
         {"quality": [{"metric": "invalidValues", "arguments": {"pattern": "^A"}, "mustBeLessThan": 4}]},
     ],
+    "note": [{"logicalTypeOptions": {"format": name}} for name in TEXT_FORMATS],
     "day": [{"logicalTypeOptions": {"minimum": "2020-01-01"}}, {"enum": [{"value": "2020-02-02"}]}],
     "at": [{"logicalTypeOptions": {"maximum": "2021-01-01T00:00:00Z"}}, {"required": True}],
     "flag": [{"required": True}],
@@ -91,6 +94,7 @@ RULES: dict[str, list[dict[str, Any]]] = {
         {"quality": [{"metric": "invalidValues", "arguments": {"validValues": [1, 2]}, "mustBeLessThan": 3}]},
     ],
 }
+TEXTS = [text for known in (GOOD, BAD) for texts in known.values() for text in texts]
 OF_THE_TABLE: list[dict[str, Any]] = [
     {"quality": [{"metric": "rowCount", "mustBeGreaterThan": 3}]},
     {"quality": [{"type": "sql", "query": "SELECT COUNTIF(`count` > 2) FROM ${table}", "mustBeLessThan": 2}]},
@@ -123,7 +127,7 @@ def rows() -> st.SearchStrategy[list[dict[str, Any]]]:
         "size": some() | st.sampled_from([0.0, -0.0, 0.5, 0.3, 9.5, -1.0, math.nan, math.inf, 7.0]),
         "kind": some() | st.sampled_from(["a", "b'\\", "", "c", "?", "A"]),
         "code": some() | st.sampled_from(["A1", "A", "B٣", "a 1", "A\u00a01", "", "A1\n", "A12"]),
-        "note": some() | st.text(max_size=3),
+        "note": some() | st.text(max_size=3) | st.sampled_from(TEXTS),
         "day": some() | st.dates(dt.date(2019, 12, 30), dt.date(2020, 2, 3)),
         "at": some()
         | st.sampled_from([dt.datetime(2020, 5, 5, tzinfo=dt.UTC), dt.datetime(2021, 1, 1, 0, 0, 1, tzinfo=dt.UTC)]),
@@ -213,6 +217,15 @@ def test_what_the_warehouse_would_judge_otherwise_is_judged_here(
     assert told([of_table(process, tmp_path, text)]) == told([of_table(process, tmp_path, text, "streamed")])
 
 
+@pytest.mark.parametrize("name", TEXT_FORMATS)
+def test_a_format_means_the_same_in_the_warehouse(process: Process, tmp_path: Path, name: str) -> None:
+    load(process, "shop.small", pl.DataFrame({"name": TEXTS}), {"name": "string"})
+    text = contract_text([{"name": "name", "logicalType": "string", "logicalTypeOptions": {"format": name}}])
+    found = of_table(process, tmp_path, text, "warehouse")
+    assert found.rows_failed == sum(not fits(each, name) for each in TEXTS if each)
+    assert told([found]) == told([of_table(process, tmp_path, text, "streamed")])
+
+
 def test_a_column_that_is_missing_or_strange_holds_the_table(process: Process, tmp_path: Path) -> None:
     rows = pl.DataFrame({"id": [1], "empty": [None], "new": ["x"]}, schema_overrides={"empty": pl.String})
     load(process, "shop.small", rows, {"id": "integer", "empty": "string", "new": "string"})
@@ -271,6 +284,21 @@ def test_a_table_that_is_not_there(process: Process, tmp_path: Path) -> None:
 )
 def test_a_pattern_is_respelled_for_the_warehouse(pattern: str, wanted: str) -> None:
     assert respelled(pattern) == wanted
+
+
+def test_what_is_inside_is_judged_alike(process: Process, tmp_path: Path) -> None:
+    lines = {"logicalType": "array", "items": {"logicalType": "integer", "required": True}}
+    contract = yaml.safe_load(
+        contract_text([{"name": "o", "logicalType": "object", "properties": [{"name": "lines", **lines}]}])
+    )
+    frame = pl.DataFrame({"o": [{"lines": [1]}, {"lines": [1, None]}, {"lines": None}, None]})
+    engines: tuple[Engine, ...] = ("memory", "streamed", "staged")
+    found = [on_file(tmp_path, contract, frame, each) for each in engines]
+    assert [(each.rows_failed, each.checks[0]["column"]) for each in found] == [(1, "o.lines[]")] * 3
+    assert found[0].document() == found[1].document() == found[2].document()
+    load(process, "shop.small", pl.DataFrame({"o": ['{"lines": [1]}']}), {"o": "object"})
+    with pytest.raises(DefinitionMissing, match="o holds nested values"):
+        of_table(process, tmp_path, yaml.safe_dump(contract), "warehouse")
 
 
 def test_a_file_that_is_no_parquet_is_told_as_ever(tmp_path: Path) -> None:
