@@ -179,9 +179,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=REPOSITORY / "build/benchmark/validate", help="where it is put")
     parser.add_argument("--rows", type=int, default=ROWS, help="rows of the clean and of the failing file")
     parser.add_argument("--rows-long", type=int, default=ROWS_LONG, help="rows of the long file")
-    columns = REPOSITORY.parent / "shared/data/columns/st_bench_odd.csv"
+    labelled = REPOSITORY.parent / "shared/data/columns/st_bench_odd.csv"
     parser.add_argument(
-        "--columns", type=Path, default=columns, help="labelled columns, as benchmarks.odd_columns reads"
+        "--columns", type=Path, default=labelled, help="labelled columns, as benchmarks.odd_columns reads"
     )
     asked = parser.parse_args()
     if environments.missing():
