@@ -22,6 +22,7 @@ SHAPE_CHARACTERS_MAX = 60
 # The narrowest first; a letter is one of any script: whatever is not ASCII counts as one.
 _KINDS = (
     r"^[^@\s]+@[^@\s]+$",
+    r"[^@\s]@[^@\s]",
     r"^[A-Za-z][A-Za-z0-9+.-]*://\S+$",
     r"[0-9]",
     r"[A-Za-z]|[^\x00-\x7F]",

@@ -18,7 +18,7 @@ BASELINE_MIN: Final = 5
 BASELINE_MAX: Final = 30
 SAME_WEEKDAY_MIN: Final = 4
 NOISE_HALVED: Final = 0.5  # batches of the same weekday are taken where they scatter no more than this share of all
-ROWS_PASSED_MIN: Final = 0.95  # a batch of which more was set aside is no example of a normal one
+ROWS_PASSED_MIN: Final = 0.75  # a batch of which more was set aside is no example of a normal one
 NO_WEEKDAY: Final = -1
 _TO_DEVIATION: Final = 1.4826  # median deviation of a normal distribution
 _FLOOR_SHARE: Final = 0.005  # batches that were all but equal are no reason to alarm at a half percent
@@ -32,7 +32,7 @@ class Place(NamedTuple):
     rows: int
     seq: str
     weekday: int = NO_WEEKDAY  # 0 is Monday
-    normal: bool = True  # neither held nor repaired
+    normal: bool = True  # released when its rows were judged first, neither held nor repaired
 
 
 class Baseline(NamedTuple):
@@ -138,5 +138,5 @@ def baseline_of(documents: Iterable[tuple[str, Mapping[str, Any]]]) -> Baseline:
 def _place(data: Mapping[str, Any]) -> Place:
     rows, attempt = int(data["rows"]), int(data["attempt"])
     passed = int(data.get("rows_passed", rows))
-    normal = attempt == 1 and passed >= ROWS_PASSED_MIN * rows
+    normal = not data.get("judged_before", False) and passed >= ROWS_PASSED_MIN * rows
     return Place(data["batch_id"], attempt, rows, data["seq"], int(data.get("weekday", NO_WEEKDAY)), normal)

@@ -73,14 +73,16 @@ def shifts(tested: BatchFacts, earlier: Baseline, contract: Contract) -> list[Da
     for column in contract.columns:
         limits = column.drift_limits or DriftLimits()
         if column.name in tested.columns and limits.enabled:
-            finding = _shift(column.name, tested, baseline, limits)
+            finding = _shift(column.name, tested, baseline, limits, earlier)
             if finding is not None:
                 found.append(finding)
     rows = _rows_moved(tested, baseline, contract.drift_limits or DriftLimits(), found)
     return found if rows is None else [*found, rows]
 
 
-def _shift(column: str, tested: BatchFacts, baseline: Baseline, limits: DriftLimits) -> DatasetFinding | None:
+def _shift(
+    column: str, tested: BatchFacts, baseline: Baseline, limits: DriftLimits, earlier: Baseline
+) -> DatasetFinding | None:
     facts, day = tested.columns[column], tested.weekday
     means, spreads = (baseline.usual(column, key, day) for key in ("mean", "spread"))
     shares = baseline.usual(column, "null_share", day)
@@ -102,7 +104,8 @@ def _shift(column: str, tested: BatchFacts, baseline: Baseline, limits: DriftLim
     reasons = [effect.reason for effect in effects]
     if "null_share" in facts and shares:
         evidence |= {"null_share": facts["null_share"], "baseline_null_share": rounded(median(shares))}
-    units = unit_ratio(facts, baseline, column) if not running and {"mean", "spread"} & set(reasons) else []
+    # What unit the numbers are in, batches that had to be released by hand show as well.
+    units = unit_ratio(facts, earlier, column) if not running and {"mean", "spread"} & set(reasons) else []
     if units:
         evidence["unit_ratio"] = units
     holds = bool(units) or any(effect.stated for effect in effects)

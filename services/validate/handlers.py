@@ -224,6 +224,9 @@ def _keep(terms: Terms, verdict: Verdict, validated: BatchValidated, ports: Port
         names = ("pipeline", "batch_id", "attempt", "seq", "rows", "rows_passed")
         profile = {name: document[name] for name in names}
         profile["weekday"] = verdict.weekday
+        # Rows that were judged, held and are back were accepted or repaired; a delivery that could not be judged at all
+        # (columns were missing, or it was cut off) is as good as any once it is.
+        profile["judged_before"] = any(each["dimensions"] for each in terms.earlier)
         ports.state.put(PROFILES, f"{event.pipeline}:{event.batch_id}", {**profile, "columns": verdict.profile})
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.domain.contract import Column, Contract, QualityRule
     from shared.ports.warehouse import TableInfo
 
+_PUSHED = ("required", "enum", "pattern", "length", "range", "multiple_of")
 # GoogleSQL neither groups nor partitions by these.
 _NO_KEYS = ("number", "object", "array")
 # RE2 means ASCII by its classes where the engine of the other checks means Unicode; these cannot be respelled.
@@ -80,6 +81,9 @@ def unpushable(terms: Terms, table: TableInfo, parents: Mapping[str, TableInfo |
             return f"{column.name} holds nested values"
         if column.pattern and not _alike(column.pattern):
             return f"the pattern of {column.name} may mean something else in the warehouse"
+    for item in cell_rules(contract.columns, terms.never_null):
+        if item.rule.check not in _PUSHED:
+            return f"the check {item.rule.check} of {item.rule.column} has no words in SQL"
     keys = [rule.columns for rule in key_rules(contract, terms.pipeline)]
     keys += [each.determinants for each in contract.functional_dependencies]
     keys += [rule.columns for rule in contract.quality if rule.metric == "duplicateValues"]

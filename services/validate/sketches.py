@@ -201,13 +201,12 @@ class Sketches:
 
 
 def _mixed(rows: pl.Series) -> pl.Series:
-    """A hash of row numbers that stays the same in every version (the end of splitmix64; Steele and others, 2014)."""
+    """A hash of row numbers that stays the same in every version: a round of splitmix64 (Steele and others, 2014)."""
     import polars as pl
 
-    mixed = pl.col("row").cast(pl.UInt64) * 0x9E3779B97F4A7C15
-    for divisor, factor in ((2**30, 0xBF58476D1CE4E5B9), (2**27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed // divisor)) * factor
-    return rows.alias("row").to_frame().select((mixed ^ (mixed // 2**31)).alias("_mend_hash")).to_series()
+    spread = pl.col("row").cast(pl.UInt64) * 0x9E3779B97F4A7C15
+    mixed = (spread ^ (spread // 2**32)) * 0xBF58476D1CE4E5B9
+    return rows.alias("row").to_frame().select(mixed.alias("_mend_hash")).to_series()
 
 
 def _as_number(column: Column) -> pl.Expr:

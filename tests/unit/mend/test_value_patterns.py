@@ -26,6 +26,7 @@ def of(values: Iterable[str]) -> str:
         ([f"{n:03d}c{n % 7:02d}" for n in range(WIDTH_VALUES_MIN - 1)], "^[0-9]+[a-z]+[0-9]+$"),
         ([f"{letter}x({n}).*" for n, letter in enumerate("aB" * 80)], r"^[A-Za-z]{2}\([0-9]+\)\.\*$"),
         ([f"a{n}@x.org" for n in range(40)] + [f"b.c{n}@y.co.uk" for n in range(100)], r"^[^@\s]+@[^@\s]+$"),
+        ([f"a{n}@x.org; b@y.org" if n % 9 else f"{n}@x.org" for n in range(150)], r"[^@\s]@[^@\s]"),
         ([f"https://x.org/{'a' * (n % 9)}/{n}" for n in range(150)], r"^[A-Za-z][A-Za-z0-9+.-]*://\S+$"),
         ([f"{'A-' * (n % 3)}{n}{'b' * (n % 5)}" for n in range(150)], "[0-9]"),
         ([f"{'ab ' * (n % 3)}{chr(0x430 + n % 30)}{n if n % 9 else ''}é{'x' * n}" for n in range(150)], HAS_LETTER),

@@ -145,18 +145,30 @@ def test_the_first_empty_delivery_is_told_and_no_further_one(world: Callable[...
     assert w.judge(batch(8).clear(), batch="b8", seq="008").incidents == {}
 
 
-def test_a_batch_that_was_held_is_no_example_of_a_normal_one(world: Callable[..., World]) -> None:
+def test_a_batch_that_was_held_for_its_rows_is_no_example_of_a_normal_one(world: Callable[..., World]) -> None:
     w = with_history(world, 4)
+    rule = [{"type": "library", "metric": "rowCount", "mustBe": 7}]
     for number in (4, 5, 6):
-        accepted = w.judge(batch(number), batch=f"b{number}", attempt=2, seq=f"{number:03}")
-        assert accepted.validated.state == "released"
+        about = {"batch": f"b{number}", "seq": f"{number:03}"}
+        w.contract["schema"][0]["quality"] = rule
+        assert w.judge(batch(number), **about).validated.state == "held"
+        w.contract["schema"][0]["quality"] = []
+        assert w.judge(batch(number), attempt=2, **about).validated.state == "released"
     assert w.judge(batch(9, 1.609344), batch="b9", seq="009").incidents == {}
+
+
+def test_a_batch_that_could_not_be_judged_at_first_is_one(world: Callable[..., World]) -> None:
+    w = with_history(world, 4)
+    assert w.judge(batch(4), batch="b4", seq="004", problem="truncated").validated.state == "held"
+    assert w.judge(batch(4), batch="b4", attempt=2, seq="004").validated.state == "released"
+    assert ("shift", "distance") in w.judge(batch(9, 1.609344), batch="b9", seq="009").incidents
 
 
 def test_a_profile_is_kept_with_all_that_later_batches_are_compared_with(world: Callable[..., World]) -> None:
     document = with_history(world, 1).document("profiles", "things:b0")
     assert document is not None
     assert (document["rows"], document["rows_passed"], document["weekday"]) == (200, 200, -1)
+    assert document["judged_before"] is False
     assert {"centroids_json", "sampled", "distinct", "order", "steps_back"} <= document["columns"]["n"].keys()
 
 

@@ -1,4 +1,4 @@
-"""Known answers: small deliveries whose failing rows are written down by hand, by family of check.
+"""Known answers: small deliveries whose failing rows are written down by hand, of contents and of relationships.
 
 A case is one line: what the contract says, the cells of each row (numbered from 1), and the rows that fail by check.
 Two rows make a part, so that most cases cross the border of one.
@@ -6,151 +6,12 @@ Two rows make a part, so that most cases cross the border of one.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from datetime import date
 from typing import Any
 
-import polars as pl
 import pytest
 
+from tests.unit.validate.known_answers import Rows, judged
 from tests.unit.validate.world import World
-
-Rows = dict[str, set[int]]
-numbers = itertools.count(1)
-
-COUNTRIES = {"code": ["de", "pt", "no"]}
-SHELVES = {"shop": ["s1", "s1", "s2"], "shelf": [1, 2, 1]}
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("known") / "w", [], rows_per_part=2)
-    made.table("shop.countries", pl.DataFrame(COUNTRIES), {"code": "string"})
-    made.table("shop.shelves", pl.DataFrame(SHELVES), {"shop": "string", "shelf": "integer"})
-    made.table("shop.days", pl.DataFrame({"day": [date(2020, 1, 1)]}), {"day": "date"})
-    made.table("shop.empty", pl.DataFrame({"code": []}, schema={"code": pl.String}), {"code": "string"})
-    yield made
-    made.close()
-
-
-def judged(world: World, properties: list[dict[str, Any]], columns: dict[str, list[Any]], **table: Any) -> Any:
-    world.contract["schema"] = [{"name": "things", "properties": properties, **table}]
-    texts = {name: pl.Series(cells, dtype=pl.String if _texts(cells) else None) for name, cells in columns.items()}
-    return world.judge(pl.DataFrame(texts), batch=f"b{next(numbers)}")
-
-
-def _texts(cells: list[Any]) -> bool:
-    return all(cell is None or isinstance(cell, str) for cell in cells)
-
-
-# ── schema: types and columns ──────────────────────────────────────────────────────────────────────────────────────
-
-TYPES: list[tuple[str, dict[str, Any], list[str | None], set[int]]] = [
-    ("integer", {}, ["1", "-1", "+1", "007"], set()),
-    ("integer", {}, ["1.0", "1.5", "1."], {2, 3}),
-    ("integer", {}, ["", None, "0"], set()),
-    ("integer", {}, ["1e3", "1_000", "1,000", "1 000"], {1, 2, 3, 4}),
-    ("integer", {}, ["9223372036854775807", "9223372036854775808"], {2}),
-    ("integer", {}, ["-9223372036854775808", "-9223372036854775809"], {2}),
-    ("integer", {}, ["0x1f", "٣", "½", "true"], {1, 2, 3, 4}),
-    ("integer", {}, [" 1", "1 ", "1"], {1, 2}),
-    ("integer", {"format": "i8"}, ["127", "128", "-128", "-129"], {2, 4}),
-    ("integer", {"format": "u8"}, ["0", "255", "256", "-1"], {3, 4}),
-    ("number", {}, ["1.5", "-.5", "1.", "1e-3"], set()),
-    ("number", {}, ["NaN", "inf", "-Infinity", "1"], {1, 2, 3}),
-    ("number", {}, ["1,5", "1.5.1", "--1", "€5"], {1, 2, 3, 4}),
-    ("number", {}, ["9007199254740992", "9007199254740993"], {2}),
-    ("number", {}, ["1e309", "1e308"], {1}),
-    ("number", {}, ["", None, "-0.0"], set()),
-    ("boolean", {}, ["true", "FALSE", "t", "0", "yes", "N"], set()),
-    ("boolean", {}, ["2", "on", "maybe", "tru"], {1, 2, 3, 4}),
-    ("boolean", {}, ["", None], set()),
-    ("date", {}, ["2020-02-29", "2021-02-29", "2021-02-28"], {2}),
-    ("date", {}, ["2020-1-2", "20200102", "02.01.2020"], {1, 2, 3}),
-    ("date", {}, ["0999-12-31", "9999-12-31", "0000-01-01"], {3}),
-    ("date", {}, ["2020-04-31", "2020-00-01", "2020-13-01"], {1, 2, 3}),
-    ("date", {}, ["2020-01-01T00:00:00", "2020-01-01 "], {1, 2}),
-    ("date", {"format": "dd.MM.yyyy"}, ["01.02.2020", "31.04.2020", "2020-02-01"], {2}),
-    ("date", {"format": "MM/dd/yyyy"}, ["12/31/2020", "31/12/2020"], {2}),
-    ("time", {}, ["00:00", "23:59:59", "24:00", "12:60"], {3, 4}),
-    ("time", {}, ["12:00:00.123456", "12:00:00.1234567", "12"], {2, 3}),
-    ("timestamp", {}, ["2020-01-01T00:00:00Z", "2020-01-01 00:00", "2020-01-01"], {3}),
-    ("timestamp", {}, ["2020-01-01T00:00:00+02:00", "2020-01-01T00:00:00+25:00"], {2}),
-    ("timestamp", {}, ["2020-01-01T00:00:60Z", "2020-01-01T24:00:00Z"], {1, 2}),
-    ("timestamp", {}, ["2020-01-01T00:00:00.1234567Z", "2020-01-01T00:00:00.1234560Z"], {1}),
-    ("object", {}, ['{"a": 1}', "{}", "[]", "{a: 1}"], {3, 4}),
-    ("array", {}, ["[1, 2]", "[]", "{}", "1"], {3, 4}),
-    ("array", {}, ['["a"', "", None], {1}),
-    ("string", {}, ["", " ", "\u0000", "ä\n"], set()),
-]
-
-
-@pytest.mark.parametrize(("kind", "options", "cells", "failing"), TYPES)
-def test_cells_that_have_no_type(
-    world: World, kind: str, options: dict[str, Any], cells: list[str | None], failing: set[int]
-) -> None:
-    column: dict[str, Any] = {"name": "x", "logicalType": kind}
-    result = judged(world, [column | ({"logicalTypeOptions": options} if options else {})], {"x": cells})
-    known = {check: rows for (check, _), rows in result.reasons.items()}
-    wanted = {"range"} if options.get("format", "")[1:].isdigit() else {"type"}
-    assert known == ({next(iter(wanted)): failing} if failing else {}) or known == (
-        {"type": failing} if failing else {}
-    )
-
-
-NATIVE: list[tuple[str, pl.Series, set[int]]] = [
-    ("integer", pl.Series([1.0, 1.5, float("nan")]), {2, 3}),
-    ("integer", pl.Series([1, 2**63], dtype=pl.UInt64), {2}),
-    ("integer", pl.Series([True, False]), {1, 2}),
-    ("number", pl.Series([1.0, float("inf"), float("nan")]), {2, 3}),
-    ("number", pl.Series([2**53, 2**53 + 1]), {2}),
-    ("string", pl.Series([1, None]), set()),
-    ("string", pl.Series([1.5, None]), {1}),
-    ("boolean", pl.Series([1, 0]), {1, 2}),
-    ("date", pl.Series(["2020-01-01 00:00", "2020-01-01 00:01"]).str.to_datetime("%Y-%m-%d %H:%M"), {2}),
-    ("timestamp", pl.Series(["2020-01-01"]).str.to_date(), set()),
-    ("timestamp", pl.Series([1, 1_000], dtype=pl.Int64).cast(pl.Datetime("ns")), {1}),
-    ("object", pl.Series([{"a": 1}, None]), set()),
-    ("array", pl.Series([[1, 2], []]), set()),
-    ("array", pl.Series([{"a": 1}]), {1}),
-]
-
-
-@pytest.mark.parametrize(("kind", "cells", "failing"), NATIVE)
-def test_typed_cells_that_are_not_of_the_contracts_type(
-    world: World, kind: str, cells: pl.Series, failing: set[int]
-) -> None:
-    world.contract["schema"] = [{"name": "things", "properties": [{"name": "x", "logicalType": kind}]}]
-    result = world.judge(pl.DataFrame({"x": cells}), batch=f"b{next(numbers)}")
-    assert result.reasons == ({("type", "x"): failing} if failing else {})
-
-
-COLUMNS: list[tuple[list[str], dict[str, list[str | None]], str]] = [
-    (["a"], {"a": ["1"]}, ""),
-    (["a", "b"], {"b": ["1"], "a": ["2"]}, ""),
-    (["a", "b"], {"a": ["1"]}, "missing_columns"),
-    (["a", "b"], {"a": ["1"], "c": ["2"]}, "missing_columns"),
-    (["a"], {"a": ["1"], "c": ["2"]}, "unexpected_columns"),
-    (["a"], {"a": ["1"], "c": [""]}, ""),
-    (["a"], {"a": ["1", "2", "3"], "c": [None, None, "x"]}, "unexpected_columns"),
-    (["a"], {"A": ["1"]}, "missing_columns"),
-    (["a"], {"a ": ["1"]}, "missing_columns"),
-    (["a"], {"b": ["1"]}, "missing_columns"),
-]
-
-
-@pytest.mark.parametrize(("wanted", "columns", "held_for"), COLUMNS)
-def test_columns_that_are_not_the_contracts(
-    world: World, wanted: list[str], columns: dict[str, list[str | None]], held_for: str
-) -> None:
-    result = judged(world, [{"name": name, "logicalType": "string"} for name in wanted], columns)
-    rows = len(next(iter(columns.values())))
-    assert (result.validated.state, result.validated.rows_quarantined) == (
-        ("held", rows) if held_for else ("released", 0)
-    )
-    assert {check for check, _ in result.incidents} == ({held_for} if held_for else set())
-
 
 # ── content: what a cell or a column may hold ──────────────────────────────────────────────────────────────────────
 
@@ -244,9 +105,9 @@ CONTENT: list[tuple[dict[str, Any], list[str | None], Rows]] = [
 
 @pytest.mark.parametrize(("column", "cells", "failing"), CONTENT)
 def test_cells_that_break_their_columns_rules(
-    world: World, column: dict[str, Any], cells: list[str | None], failing: Rows
+    known_world: World, column: dict[str, Any], cells: list[str | None], failing: Rows
 ) -> None:
-    result = judged(world, [column], {"x": cells})
+    result = judged(known_world, [column], {"x": cells})
     assert {check: rows for (check, _), rows in result.reasons.items()} == failing
     assert result.validated.rows_passed == len(cells) - len(set().union(*failing.values()))
 
@@ -365,13 +226,13 @@ RELATED: list[Related] = [
 
 @pytest.mark.parametrize(("properties", "table", "columns", "failing"), RELATED)
 def test_rows_that_break_what_relates_them(
-    world: World,
+    known_world: World,
     properties: list[dict[str, Any]],
     table: dict[str, Any],
     columns: dict[str, list[str | None]],
     failing: dict[tuple[str, str], set[int]],
 ) -> None:
-    assert judged(world, properties, columns, **table).reasons == failing
+    assert judged(known_world, properties, columns, **table).reasons == failing
 
 
 # Rules over several columns, in SQL: what the query gives on two columns of whole numbers, and whether that is allowed.
@@ -400,7 +261,7 @@ ACROSS: list[tuple[str, dict[str, Any], list[str | None], list[str | None], bool
 
 @pytest.mark.parametrize(("query", "allowed", "first", "second", "kept"), ACROSS)
 def test_rules_over_several_columns(
-    world: World,
+    known_world: World,
     query: str,
     allowed: dict[str, Any],
     first: list[str | None],
@@ -409,11 +270,10 @@ def test_rules_over_several_columns(
 ) -> None:
     columns = [{"name": "a", **WHOLE}, {"name": "b", **WHOLE}]
     rule = {"quality": [{"type": "sql", "query": query, **allowed}]}
-    result = judged(world, columns, {"a": first, "b": second}, **rule)
+    result = judged(known_world, columns, {"a": first, "b": second}, **rule)
     assert (result.held is None) == kept
 
 
 def test_there_are_sixty_of_each_family() -> None:
-    assert len(TYPES) + len(NATIVE) + len(COLUMNS) >= 60
     assert len(CONTENT) >= 60
     assert len(RELATED) + len(ACROSS) >= 60
