@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shared.domain.contract import Column, Contract, QualityRule
     from shared.ports.warehouse import TableInfo
 
-_PUSHED = ("required", "enum", "pattern", "length", "range", "multiple_of")
+_PUSHED = ("required", "enum", "pattern", "format", "length", "range", "multiple_of")
 # GoogleSQL neither groups nor partitions by these.
 _NO_KEYS = ("number", "object", "array")
 # RE2 means ASCII by its classes where the engine of the other checks means Unicode; these cannot be respelled.
