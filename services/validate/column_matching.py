@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from services.validate.drift import Baseline
+    from services.validate.baseline import Baseline
     from services.validate.identities import Identity
     from services.validate.profile import ColumnProfile
     from services.validate.recent_rows import RecentRows
     from services.validate.staged_rows import Chunk
     from shared.domain.contract import Column, Contract
-    from shared.ports.object_store import ObjectStore
 
 NAMES_SHOWN = 200
 NAME_CHARACTERS = 200
@@ -59,21 +58,17 @@ def compare_columns(delivered: Sequence[str], contract: Contract, accepted: Iter
     return Mismatch(missing, tuple(name for name in delivered if name not in known))
 
 
-def columns_with_values(
-    objects: ObjectStore, parts: Sequence[str], mismatch: Mismatch, rules: TextRules
-) -> tuple[str, ...]:
+def columns_with_values(chunks: Iterable[Chunk], mismatch: Mismatch, rules: TextRules) -> tuple[str, ...]:
     """The unexpected columns in which at least one cell is not null."""
     import polars as pl
 
     words, found = list(rules.null_values), set[str]()
-    for path in parts:
+    for chunk in chunks:
         left = [name for name in mismatch.unexpected if name not in found]
         if not left:
             break
-        with objects.read(path) as stream:
-            rows = pl.read_parquet(stream, columns=left)
-        texts = _texts(rows, left)
-        known = rows.select(
+        texts = _texts(chunk.rows, left)
+        known = chunk.rows.select(
             (pl.col(name).is_not_null() & ~pl.col(name).is_in(words) if name in texts else pl.col(name).is_not_null())
             .any()
             .alias(name)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from services.validate.findings import DatasetFinding
 from services.validate.terms import (
     CONTRACTS,
     PROFILES,
@@ -24,10 +22,10 @@ from shared.events.types import BatchHeld, BatchStaged, BatchValidated, Contract
 from shared.runtime.service import Service
 
 if TYPE_CHECKING:
-    from services.validate.judgement import Judgement
+    from services.validate.findings import DatasetFinding
+    from services.validate.judging import Verdict
     from services.validate.release import RowFiles
     from services.validate.terms import Terms
-    from services.validate.verdict import Decision
     from shared.ports.ports import Ports
 
 INCIDENTS_MAX = 40
@@ -37,32 +35,15 @@ EVIDENCE_CHARACTERS_MAX = 50_000
 _DISPENSABLE = ("alternatives", "candidates", "unexpected", "groups", "missing", "required")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """All that is said of an attempt."""
-
-    decision: Decision
-    rows: int
-    score: float
-    dimensions: dict[str, float]
-    dataset: list[DatasetFinding]
-    violations: list[dict[str, Any]]  # evidence of each violation group, most failing rows first
-    profile: dict[str, Any]
-    snapshots: list[str]
-    files: RowFiles
-    renamed: dict[str, str] = field(default_factory=dict)  # delivered name: contract name, as the rows were judged
-    absent: list[str] = field(default_factory=list)  # accepted new columns that the delivery lacks: null there
-
-
 def on_batch_staged(event: BatchStaged, ports: Ports) -> list[Event]:
     """Judge the attempt, write its files, then tell."""
     key = f"{event.batch_id}:{event.attempt}"
     if ports.state.get(VERDICTS, key) is not None:
         return []  # the same attempt announced by another cause
     terms = gather_terms(event, ports)
-    verdict = _judged(terms, ports)
-    passed, quarantined = verdict.files.finish()
-    rows_passed, rows_quarantined = verdict.files.rows_passed, verdict.files.rows_quarantined
+    verdict, files = _judged(terms, ports)
+    passed, quarantined = files.finish()
+    rows_passed, rows_quarantined = files.rows_passed, files.rows_quarantined
     check(rows_passed + rows_quarantined == verdict.rows, "every staged row passed or is in quarantine")
     check(verdict.rows == event.rows, "as many rows were judged as were staged")
     incidents = _incidents(terms, verdict, ports)
@@ -94,122 +75,14 @@ def on_batch_staged(event: BatchStaged, ports: Ports) -> list[Event]:
     return [validated, *_held(event, verdict, ports), *incidents]
 
 
-def _judged(terms: Terms, ports: Ports) -> Verdict:
-    from services.validate.staged_rows import staged_columns
-    from services.validate.verdict import incomplete_delivery
-
-    broken = incomplete_delivery(terms)
-    if broken is not None:
-        return _held_whole(terms, ports, [broken])
-    delivered = staged_columns(ports.objects, terms.event.parts)
-    renamed = {old: new for old, new in terms.renamed.items() if old in delivered and new not in delivered}
-    if delivered:
-        from services.validate.column_matching import columns_with_values, compare_columns, learned_renames
-
-        renamed |= learned_renames(delivered, terms.contract, renamed, terms.learned)
-        terms = replace(terms, renamed=renamed)
-        names = [renamed.get(name, name) for name in delivered]
-        mismatch = compare_columns(names, terms.contract, terms.optional)
-        if mismatch.unexpected and not mismatch.missing:
-            # A column without any value has no type yet, and nothing is lost without it.
-            mismatch = mismatch._replace(
-                unexpected=columns_with_values(ports.objects, terms.event.parts, mismatch, terms.rules)
-            )
-        if mismatch.missing or mismatch.unexpected:
-            return replace(_mismatched(terms, ports, mismatch, len(delivered)), renamed=renamed)
-        absent = sorted(terms.optional - set(names))
-        return replace(_judged_rows(terms, ports), renamed=renamed, absent=absent)
-    return _judged_rows(replace(terms, renamed=renamed), ports)
-
-
-def _judged_rows(terms: Terms, ports: Ports) -> Verdict:
-    """Cells, keys, references, drift and score of a delivery that has the contract's columns."""
-    from services.validate import drift, scoring, verdict
-    from services.validate.judgement import Judgement
-
-    judgement = Judgement(terms, ports)
-    judgement.run()
-    tally, profile = judgement.tally, judgement.profile.document()
-    dimensions = tally.dimensions(judgement.measured)
-    score = scoring.overall(dimensions)
-    moved = drift.shifts(profile, terms.baseline, terms.contract) if terms.whole else []
-    found = [
-        verdict.row_count(terms, tally.rows_total),
-        *judgement.thresholds(),
-        *(finding for finding in moved if not terms.waives("shift", finding.column)),
-        verdict.low_score(terms, score, dimensions),
-    ]
-    findings = [finding for finding in found if finding is not None]
-    decision = verdict.decide(terms, findings, tally.rows_total, tally.rows_failed)
-    if decision.reason is not None:
-        judgement.hold(decision.reason)
-    return Verdict(
-        decision=decision,
-        rows=tally.rows_total,
-        score=score,
-        dimensions=dimensions,
-        dataset=findings,
-        violations=_violations(terms, judgement),
-        profile=profile,
-        snapshots=[parent.snapshot for parent in judgement.parents if parent.snapshot],
-        files=judgement.files,
-    )
-
-
-def _violations(terms: Terms, judgement: Judgement) -> list[dict[str, Any]]:
-    rows, alternatives = judgement.tally.rows_total, len(terms.alternatives)
-    found = [
-        item.evidence(rows, judgement.profile, terms.baseline, alternatives) for item in judgement.evidence.values()
-    ]
-    for (name, column), failed in judgement.uncounted.items():
-        found.append({"check": name, "column": column, "rows_failed": failed, "rows": rows})
-    return sorted(found, key=lambda item: (-item["rows_failed"], item["check"], item["column"]))
-
-
-def _mismatched(terms: Terms, ports: Ports, mismatch: Any, delivered: int) -> Verdict:
-    """Nothing is judged when the columns are not the contract's; but what the strange ones hold is looked at."""
-    from services.validate.column_matching import ColumnTrial
-    from services.validate.recent_rows import RecentRows, recent_rows
-    from services.validate.staged_rows import StagedRows
-    from services.validate.verdict import mismatched_columns
-
-    aliases: dict[str, list[str]] = {}
-    for each in terms.learned:
-        aliases.setdefault(each["wanted"], []).append(each["delivered"])
-    wanted = mismatch.missing and mismatch.unexpected
-    recent = recent_rows(terms.event, ports, terms.baseline, terms.contract) if wanted else RecentRows((), ())
-    trial = ColumnTrial(mismatch, terms.rules, terms.contract, terms.baseline, recent, aliases)
-    for chunk in StagedRows(ports.objects, terms.event.parts, ports.limits.rows_per_part).chunks():
-        trial.add(chunk._replace(rows=chunk.rows.rename(dict(terms.renamed))) if terms.renamed else chunk)
-    return _held_whole(terms, ports, [mismatched_columns(terms, mismatch, trial, delivered)])
-
-
-def _held_whole(terms: Terms, ports: Ports, findings: list[DatasetFinding]) -> Verdict:
-    """All rows to quarantine, unjudged; records that did not fit keep that reason."""
-    from services.validate.findings import Failure
-    from services.validate.judgement import WELL_FORMED
+def _judged(terms: Terms, ports: Ports) -> tuple[Verdict, RowFiles]:
+    from services.validate.judging import judge
     from services.validate.release import RowFiles
     from services.validate.staged_rows import StagedRows
-    from services.validate.verdict import Decision
 
-    event = terms.event
-    files = RowFiles(ports.objects, event, {})
-    rows = 0
-    for chunk in StagedRows(ports.objects, event.parts, ports.limits.rows_per_part).chunks():
-        failures = [Failure(WELL_FORMED, chunk.raw)] if chunk.raw.any() else []
-        files.write(chunk, chunk.rows.clear(), failures, findings[0])
-        rows += chunk.rows.height
-    return Verdict(
-        decision=Decision(state=VerdictState.HELD, reason=findings[0]),
-        rows=rows,
-        score=0.0,
-        dimensions={},
-        dataset=findings,
-        violations=[],
-        profile={},
-        snapshots=[],
-        files=files,
-    )
+    rows = StagedRows(ports.objects, terms.event.parts, ports.limits.rows_per_part)
+    files = RowFiles(ports.objects, terms.event)
+    return judge(terms, ports, rows, files), files
 
 
 def _held(event: BatchStaged, verdict: Verdict, ports: Ports) -> list[Event]:
@@ -348,7 +221,12 @@ def _keep(terms: Terms, verdict: Verdict, validated: BatchValidated, ports: Port
     }
     ports.state.put(VERDICTS, f"{event.batch_id}:{event.attempt}", document)
     if validated.state == VerdictState.RELEASED and terms.whole and verdict.rows:
-        profile = {name: document[name] for name in ("pipeline", "batch_id", "attempt", "seq", "rows")}
+        names = ("pipeline", "batch_id", "attempt", "seq", "rows", "rows_passed")
+        profile = {name: document[name] for name in names}
+        profile["weekday"] = verdict.weekday
+        # Rows that were judged, held and are back were accepted or repaired; a delivery that could not be judged at all
+        # (columns were missing, or it was cut off) is as good as any once it is.
+        profile["judged_before"] = any(each["dimensions"] for each in terms.earlier)
         ports.state.put(PROFILES, f"{event.pipeline}:{event.batch_id}", {**profile, "columns": verdict.profile})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from shared.domain import paths
 from shared.domain.checks import check
@@ -23,20 +23,41 @@ VALUE_CHARACTERS_MAX = 1_000  # the whole cell stands in its own column
 REASONS_AT_ONCE = 1_000_000  # violations built in one piece, so that memory stays bounded when every row fails
 
 
+class RowSink(Protocol):
+    """Where the rows of judged chunks go."""
+
+    def write(
+        self,
+        chunk: Chunk,
+        typed: pl.DataFrame,
+        failures: Sequence[Failure],
+        held: DatasetFinding | None,
+        delivered: Mapping[str, str],
+    ) -> None:
+        """Take a chunk's rows, those typed that no failure marks; a chunk that comes again replaces what it brought.
+
+        ``delivered`` gives the staged name of a renamed contract column.
+        """
+        ...
+
+
 class RowFiles:
     """The passed and quarantined files of one attempt; writing a chunk again replaces its files."""
 
-    def __init__(self, objects: ObjectStore, event: BatchStaged, delivered: Mapping[str, str]) -> None:
-        """``delivered`` gives the staged name of a renamed contract column."""
+    def __init__(self, objects: ObjectStore, event: BatchStaged) -> None:
         self._objects = objects
-        self._delivered = delivered
         self._provenance = {BATCH_COLUMN: event.batch_id, SEQ_COLUMN: event.seq}
         self._passed = paths.passed(event.batch_id, event.attempt)
         self._quarantine = paths.quarantine(event.batch_id, event.attempt)
         self._written: dict[str, int] = {}
 
     def write(
-        self, chunk: Chunk, typed: pl.DataFrame, failures: Sequence[Failure], held: DatasetFinding | None
+        self,
+        chunk: Chunk,
+        typed: pl.DataFrame,
+        failures: Sequence[Failure],
+        held: DatasetFinding | None,
+        delivered: Mapping[str, str],
     ) -> None:
         """Release the rows that no failure marks; when ``held``, none."""
         failing = failing_rows(chunk.rows.height, failures)
@@ -47,7 +68,7 @@ class RowFiles:
             self._forget(path)
             return
         aside = None if held else failing
-        self._write_quarantine(path, chunk.rows, failures, aside, held)
+        self._write_quarantine(path, chunk.rows, failures, aside, held, delivered)
 
     def _write_passed(self, path: str, rows: pl.DataFrame) -> None:
         import polars as pl
@@ -68,12 +89,13 @@ class RowFiles:
         failures: Sequence[Failure],
         aside: pl.Series | None,
         held: DatasetFinding | None,
+        delivered: Mapping[str, str],
     ) -> None:
         count = rows.height if aside is None else int(aside.sum())
         if not count:
             self._forget(path)
             return
-        pieces = _with_reasons(rows, failures, aside, held, self._delivered)
+        pieces = with_reasons(rows, failures, aside, held, delivered)
         with self._objects.write(path) as stream:
             first = next(pieces)
             if first.height == count:
@@ -131,14 +153,14 @@ def failing_rows(rows: int, failures: Sequence[Failure]) -> pl.Series | None:
     return pl.DataFrame(named).select(pl.any_horizontal(pl.all()).alias("failing")).to_series()
 
 
-def _with_reasons(
+def with_reasons(
     rows: pl.DataFrame,
     failures: Sequence[Failure],
     aside: pl.Series | None,
     held: DatasetFinding | None,
     delivered: Mapping[str, str],
 ) -> Iterator[pl.DataFrame]:
-    """The rows set aside with their violations, in pieces."""
+    """The rows set aside (None: all) with every reason, in pieces; rows that broke nothing have that of ``held``."""
     masks = [failure.mask.alias(f"_mend_mask_{index}") for index, failure in enumerate(failures)]
     marked = rows.hstack(masks) if masks else rows
     if aside is not None:

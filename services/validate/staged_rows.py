@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -28,14 +28,17 @@ class Chunk(NamedTuple):
         return self.rows["_mend_misfit"].is_not_null() | self.rows["_mend_raw"].is_not_null()
 
 
-def staged_columns(objects: ObjectStore, parts: Sequence[str]) -> list[str]:
-    """Names of the delivered columns; [] without parts."""
-    import polars as pl
+class DeliveredRows(Protocol):
+    """All rows of an attempt in order, with Mendline's own columns before those that were delivered."""
 
-    if not parts:
-        return []
-    with objects.read(parts[0]) as stream:
-        return [name for name in pl.read_parquet_schema(stream) if name not in OWN_COLUMNS]
+    @property
+    def columns(self) -> list[str]:
+        """Names of the delivered columns; [] when nothing was delivered."""
+        ...
+
+    def chunks(self, only: Collection[int] | None = None) -> Iterator[Chunk]:
+        """The same chunks however often they are read; with ``only``, those of these numbers."""
+        ...
 
 
 class StagedRows:
@@ -46,6 +49,16 @@ class StagedRows:
         self._parts = parts
         self._rows_max = rows_max
         self._numbers: dict[str, range] = {}
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the delivered columns; [] without parts."""
+        import polars as pl
+
+        if not self._parts:
+            return []
+        with self._objects.read(self._parts[0]) as stream:
+            return [name for name in pl.read_parquet_schema(stream) if name not in OWN_COLUMNS]
 
     def chunks(self, only: Collection[int] | None = None) -> Iterator[Chunk]:
         """The chunks; of parts read before, only those with a number in ``only`` are opened again."""

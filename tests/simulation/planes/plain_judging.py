@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from services.validate import drift, scoring, verdict
+from services.validate.baseline import NO_WEEKDAY, weekday_of
 from services.validate.column_matching import compare_columns, learned_renames
 from services.validate.findings import DatasetFinding, Dimension, Rule
-from services.validate.handlers import Verdict
+from services.validate.judging import Verdict
 from services.validate.keys import key_rules
 from services.validate.profile import BatchProfile, ColumnProfile
 from services.validate.terms import Terms
@@ -33,6 +34,7 @@ from tests.simulation.planes.plain_columns import (
 )
 from tests.simulation.planes.plain_evidence import Finding, PlainParent
 from tests.simulation.planes.plain_release import Broken, PlainFiles
+from tests.simulation.planes.plain_sketches import sketch_document
 from tests.simulation.planes.rows_file import Row, Rows
 
 _OWN = (ROW, RAW, MISFIT)
@@ -45,8 +47,11 @@ _TYPE_TEXT = {
 }
 
 
-def judged(terms: Terms, ports: Ports) -> Verdict:
-    """The verdict on an attempt, its files written."""
+_Verdict = tuple[Verdict, PlainFiles]
+
+
+def judged(terms: Terms, ports: Ports) -> _Verdict:
+    """The verdict on an attempt, and its files, which are written."""
     staged = _staged(terms, ports)
     broken = verdict.incomplete_delivery(terms)
     if broken is not None:
@@ -62,10 +67,12 @@ def judged(terms: Terms, ports: Ports) -> Verdict:
         if mismatch.unexpected and not mismatch.missing:
             mismatch = mismatch._replace(unexpected=with_values(_named(staged, terms), mismatch, terms.rules))
         if mismatch.missing or mismatch.unexpected:
-            return replace(_mismatched(terms, ports, staged, mismatch), renamed=renamed)
+            held, files = _mismatched(terms, ports, staged, mismatch)
+            return replace(held, renamed=renamed), files
         absent = sorted(terms.optional - set(names))
     terms = replace(terms, renamed=renamed)
-    return replace(_judged_rows(terms, ports, staged), renamed=renamed, absent=absent)
+    found, files = _judged_rows(terms, ports, staged)
+    return replace(found, renamed=renamed, absent=absent), files
 
 
 def _staged(terms: Terms, ports: Ports) -> Rows:
@@ -80,7 +87,7 @@ def _named(staged: Rows, terms: Terms) -> Rows:
     return staged._replace(columns=[terms.renamed.get(name, name) for name in staged.columns])
 
 
-def _mismatched(terms: Terms, ports: Ports, staged: Rows, mismatch: Any) -> Verdict:
+def _mismatched(terms: Terms, ports: Ports, staged: Rows, mismatch: Any) -> _Verdict:
     wanted = mismatch.missing and mismatch.unexpected
     recent = recent_rows(terms.event, ports, terms.baseline) if wanted else PlainRecentRows((), ())
     trial = PlainColumnTrial(
@@ -96,12 +103,12 @@ def _mismatched(terms: Terms, ports: Ports, staged: Rows, mismatch: Any) -> Verd
     return _held_whole(terms, ports, staged, [finding])
 
 
-def _held_whole(terms: Terms, ports: Ports, staged: Rows, findings: list[DatasetFinding]) -> Verdict:
+def _held_whole(terms: Terms, ports: Ports, staged: Rows, findings: list[DatasetFinding]) -> _Verdict:
     files = PlainFiles(terms, ports)
     raw = [place for place, row in enumerate(staged.rows) if row[2] is not None or row[1] is not None]
     failures = [Broken(_WELL_FORMED, raw)] if raw else []
     files.write(staged, [], failures, findings[0])
-    return Verdict(
+    told = Verdict(
         decision=verdict.Decision(state=VerdictState.HELD, reason=findings[0]),
         rows=len(staged.rows),
         score=0.0,
@@ -109,24 +116,30 @@ def _held_whole(terms: Terms, ports: Ports, staged: Rows, findings: list[Dataset
         dataset=findings,
         violations=[],
         profile={},
+        weekday=NO_WEEKDAY,
         snapshots=[],
-        files=files,  # type: ignore[arg-type]
     )
+    return told, files
 
 
-def _judged_rows(terms: Terms, ports: Ports, staged: Rows) -> Verdict:
+def _judged_rows(terms: Terms, ports: Ports, staged: Rows) -> _Verdict:
     judgement = _Judgement(terms, ports, staged)
     failures, rows = judgement.failures(), len(staged.rows)
     failing = {place for each in failures if each.rule.severity == "error" for place in each.places}
-    by_dimension: dict[Dimension, set[int]] = defaultdict(set)
-    for each in failures:
-        by_dimension[each.rule.dimension].update(each.places)
+    by_dimension: dict[Dimension, float] = {}
+    for name in {each.rule.dimension for each in failures}:
+        within = [each for each in failures if each.rule.dimension == name]
+        errors = {place for each in within if each.rule.severity == "error" for place in each.places}
+        warnings = {place for each in within for place in each.places} - errors
+        by_dimension[name] = len(errors) + scoring.WARNING_COUNTS * len(warnings)
     tally = scoring.Tally()
-    tally.note(0, rows, len(failing), {name: len(places) for name, places in by_dimension.items()})
-    profile = judgement.profile.document()
+    tally.note(0, rows, len(failing), by_dimension)
+    profile = sketch_document(judgement.profile, terms.contract.columns, judgement.values, terms.event.pipeline)
     dimensions = tally.dimensions(judgement.measured())
-    score = scoring.overall(dimensions)
-    moved = drift.shifts(profile, terms.baseline, terms.contract) if terms.whole else []
+    score = scoring.overall(dimensions, terms.contract.score_weights)
+    weekday = weekday_of(judgement.profile, terms.contract.columns, terms.arrived)
+    tested = drift.BatchFacts(profile, rows, weekday, terms.empty_before)
+    moved = drift.shifts(tested, terms.baseline, terms.contract) if terms.whole else []
     found = [
         verdict.row_count(terms, rows),
         *(finding for finding in moved if not terms.waives("shift", finding.column)),
@@ -136,7 +149,7 @@ def _judged_rows(terms: Terms, ports: Ports, staged: Rows) -> Verdict:
     decision = verdict.decide(terms, findings, rows, len(failing))
     files = PlainFiles(terms, ports)
     files.write(staged, judgement.typed_rows(failing), failures, decision.reason)
-    return Verdict(
+    told = Verdict(
         decision=decision,
         rows=rows,
         score=score,
@@ -144,9 +157,10 @@ def _judged_rows(terms: Terms, ports: Ports, staged: Rows) -> Verdict:
         dataset=findings,
         violations=judgement.violations(failures),
         profile=profile,
+        weekday=weekday,
         snapshots=[parent.snapshot for parent in judgement.parents if parent.snapshot],
-        files=files,  # type: ignore[arg-type]
     )
+    return told, files
 
 
 class _Judgement:
