@@ -77,7 +77,7 @@ def judged(
     Keys are looked up in ``warehouse``, where the contract refers to tables.
     """
     terms, ports = terms_of(process, pipeline, delivery.found, delivery.rows.rows, warehouse)
-    return judge(terms, ports, delivery.rows, sink)
+    return judge(terms, ports, delivery.rows, sink, sketched=False)
 
 
 def terms_of(

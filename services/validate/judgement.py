@@ -61,11 +61,13 @@ class Judged:
 class Judgement:
     """The judging of one attempt whose columns are as the contract says."""
 
-    def __init__(self, terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink) -> None:
+    def __init__(
+        self, terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink, *, sketched: bool = True
+    ) -> None:
         self.terms = terms
         self.tally = Tally()
         self.profile = BatchProfile()
-        self._sketches = Sketches(terms.contract.columns, terms.event.pipeline)
+        self._sketches = Sketches(terms.contract.columns, terms.event.pipeline) if sketched else None
         self.evidence: dict[tuple[str, str], Evidence] = {}
         self.uncounted: dict[tuple[str, str], int] = {}
         self._ports = ports
@@ -123,7 +125,7 @@ class Judgement:
 
     def profile_document(self) -> dict[str, Any]:
         """The batch's profile as it is kept."""
-        return self._sketches.document(self.profile)
+        return self._sketches.document(self.profile) if self._sketches else self.profile.document()
 
     def dimensions(self) -> dict[str, float]:
         """The score of each dimension, once ``thresholds`` were looked at."""
@@ -182,7 +184,8 @@ class Judgement:
         untyped = {name: int(mask.sum()) for name, mask in judged.untyped.items()}
         fitting = rows if judged.raw is None else rows.filter(~judged.raw)
         self.profile.add(fitting, untyped)
-        self._sketches.add(fitting)
+        if self._sketches:
+            self._sketches.add(fitting)
         self._quality.add(judged.chunk.number, judged.renamed, judged.typed, judged.untyped, judged.raw)
         self._service.add(judged.typed, judged.raw)
 

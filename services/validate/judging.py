@@ -44,8 +44,11 @@ class Verdict:
     absent: list[str] = field(default_factory=list)  # accepted new columns that the delivery lacks: null there
 
 
-def judge(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink) -> Verdict:
-    """The verdict on an attempt; every one of its rows goes to ``sink``, with what is wrong with it."""
+def judge(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink, *, sketched: bool = True) -> Verdict:
+    """The verdict on an attempt; every one of its rows goes to ``sink``, with what is wrong with it.
+
+    Without ``sketched`` its profile is no baseline for later batches: a trial has none.
+    """
     broken = incomplete_delivery(terms)
     if broken is not None:
         return _held_whole(terms, rows, sink, [broken])
@@ -62,15 +65,16 @@ def judge(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink) -> Ver
         if mismatch.missing or mismatch.unexpected:
             return replace(_mismatched(terms, ports, rows, sink, mismatch, len(delivered)), renamed=renamed)
         absent = sorted(terms.optional - set(names))
-        return replace(_judged_rows(terms, ports, rows, sink), renamed=renamed, absent=absent)
-    return _judged_rows(replace(terms, renamed=renamed), ports, rows, sink)
+        judged = _judged_rows(terms, ports, rows, sink, sketched=sketched)
+        return replace(judged, renamed=renamed, absent=absent)
+    return _judged_rows(replace(terms, renamed=renamed), ports, rows, sink, sketched=sketched)
 
 
-def _judged_rows(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink) -> Verdict:
+def _judged_rows(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink, *, sketched: bool) -> Verdict:
     """Cells, keys, references, drift and score of a delivery that has the contract's columns."""
     from services.validate.judgement import Judgement
 
-    judgement = Judgement(terms, ports, rows, sink)
+    judgement = Judgement(terms, ports, rows, sink, sketched=sketched)
     judgement.run()
     tally, profile = judgement.tally, judgement.profile_document()
     broken = judgement.thresholds()
