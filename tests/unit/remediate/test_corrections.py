@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from services.remediate.handlers import SERVICE
 from shared.events.types import (
+    BatchStaged,
     IncidentClassified,
     IncidentClosed,
     RemedyApplied,
@@ -20,6 +22,7 @@ from shared.events.types import (
 from tests.support.local_ports import handle
 from tests.unit.remediate.test_healing import trips
 from tests.unit.remediate.test_lone import Outside, ring
+from tests.unit.remediate.test_whole_batches import rereading
 from tests.unit.remediate.world import BATCH, World, fails_city, fails_day, fails_id
 
 
@@ -215,4 +218,22 @@ def test_what_a_person_approved_keeps_its_turn_and_runs_once(tmp_path: Path) -> 
     world.run()
     assert [each.remedy_id for each in world.of(RemedyApplied)] == [asked.remedy_id]
     assert world.finding("enum", "city").state == "healed"
+    world.places(20)
+
+
+def test_a_reading_under_which_no_row_can_be_looked_at_heals_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path, [])
+
+    def hold(rows: pl.DataFrame, event: BatchStaged) -> list[dict[str, Any]]:
+        if event.reading == 2:
+            return [{"check": "missing_columns", "cause": "column_missing", "missing": ["price"], "missing_count": 1}]
+        return [{"check": "row_count", "cause": "wrong_dialect", "alternatives": [{"format": "csv", "delimiter": ";"}]}]
+
+    world.hold, world.on_reread = hold, rereading(world)
+    world.deliver(trips())
+    (record,) = [each for each in world.remedies() if each.remedy == "other_reading"]
+    assert record.state == "undone"
+    assert "it fails at missing_columns" in record.explanation
+    assert world.healing().reading == 3
+    assert world.finding("row_count").state != "healed"
     world.places(20)

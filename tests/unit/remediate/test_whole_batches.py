@@ -281,24 +281,6 @@ def test_another_reading_takes_the_old_ones_place_or_gives_it_back(tmp_path: Pat
     world.places(20)
 
 
-def test_a_reading_under_which_no_row_can_be_looked_at_heals_nothing(tmp_path: Path) -> None:
-    world = World(tmp_path, [])
-
-    def hold(rows: pl.DataFrame, event: BatchStaged) -> list[dict[str, Any]]:
-        if event.reading == 2:
-            return [{"check": "missing_columns", "cause": "column_missing", "missing": ["price"], "missing_count": 1}]
-        return [{"check": "row_count", "cause": "wrong_dialect", "alternatives": [{"format": "csv", "delimiter": ";"}]}]
-
-    world.hold, world.on_reread = hold, rereading(world)
-    world.deliver(trips())
-    (record,) = [each for each in world.remedies() if each.remedy == "other_reading"]
-    assert record.state == "undone"
-    assert "it fails at missing_columns" in record.explanation
-    assert world.healing().reading == 3
-    assert world.finding("row_count").state != "healed"
-    world.places(20)
-
-
 def test_orphans_are_judged_again_when_their_parent_is_loaded(tmp_path: Path) -> None:
     parents = {"Newark"}
     fails = pl.col("city").is_in(["Boston", "Kennedy"])
