@@ -37,6 +37,7 @@ from shared.ports.event_bus import DEAD_LETTER_TOPIC, SIGNALS_TOPIC
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 MONITORING: Final = "infra/monitoring"
+PRIVATE: Final = ("--no-allow-unauthenticated", "--ingress=internal")
 
 
 def plan(target: Target, service: str = "") -> list[Step]:
@@ -173,6 +174,8 @@ def _publishers(target: Target) -> Iterator[Step]:
 def _functions(target: Target) -> Iterator[Step]:
     for function in FUNCTIONS:
         yield Step(f"function {function.name}", _deployed(target, function), service=function.service)
+        if target.is_open(function.name):
+            continue
         caller = "scheduler" if function.target in ("due", "tick", "measure") else "push"
         member = (f"--member=serviceAccount:{target.account(caller)}", "--role=roles/run.invoker")
         words = gcloud(target, "run services add-iam-policy-binding", function.name, *region(target), *member)
@@ -189,14 +192,13 @@ def _deployed(target: Target, function: Function) -> Words:
         *region(target),
         f"--service-account={target.account(function.service)}",
         f"--labels=mend={function.service}",
-        "--no-allow-unauthenticated",
-        "--ingress=internal",
+        *(("--allow-unauthenticated", "--ingress=all") if target.is_open(function.name) else PRIVATE),
         f"--memory={size.memory}",
         f"--cpu={size.cpu}",
         f"--concurrency={size.concurrency}",
         f"--max-instances={size.instances_max}",
         f"--timeout={ACK_SECONDS}",
-        f"{target.settings},FUNCTION_TARGET={function.target}",
+        f"{target.settings},FUNCTION_TARGET={function.target}{target.judging(function.name)}",
         "--quiet",
     )
 

@@ -55,7 +55,8 @@ def lint(commands: list[str], tmp_path: Path) -> dict[str, str]:
 
 
 def test_gcloud_accepts_every_command(emulators: Emulators, tmp_path: Path) -> None:
-    steps = [*plan(TARGET._replace(spans=True)), *destroyed(TARGET)]
+    asked = TARGET._replace(spans=True, signals_secret="s", signals_accounts=("a@b.example", "c@d.example"))
+    steps = [*plan(TARGET), *plan(asked), *destroyed(TARGET)]
     commands = [command_of(words) for step in steps for words in (step.make, step.exists) if words and words[0] != "bq"]
     shapes = {shape_of(command): command for command in commands}
     wrong = "gcloud pubsub topics create x --no-such-flag=1 --project=p"

@@ -72,6 +72,48 @@ def test_what_is_private_stays_private() -> None:
         assert not any("roles/owner" in word or "roles/editor" in word for word in step.make)
 
 
+def variables(words: tuple[str, ...]) -> dict[str, str]:
+    """The settings that a function is deployed with, as gcloud splits them."""
+    (flag,) = [word for word in words if word.startswith("--set-env-vars=")]
+    return dict(pair.partition("=")[::2] for pair in flag.removeprefix("--set-env-vars=").split(","))
+
+
+def test_what_is_opened_believes_whom_it_is_told_to() -> None:
+    accounts = ("reports@other.iam.gserviceaccount.com", "flows@p-1.iam.gserviceaccount.com")
+    for target in (TARGET, TARGET._replace(signals_secret="s"), TARGET._replace(signals_accounts=accounts)):
+        steps = plan(target)
+        opened = {step.what for step in steps if "--allow-unauthenticated" in step.make}
+        asked = bool(target.signals_secret or target.signals_accounts)
+        assert opened == ({"function mend-signals"} if asked else set())
+        assert ("mend-signals may be called by push alone" in {step.what for step in steps}) is not asked
+        for step in steps:
+            if step.what.startswith("function "):
+                told = {name: value for name, value in variables(step.make).items() if "SIGNALS" in name}
+                assert bool(told) is (step.what in opened), "opened and told whom to believe in one command, or neither"
+                assert ("--ingress=all" in step.make) is (step.what in opened)
+    made = {step.what: step for step in steps}["function mend-signals"]
+    told = variables(made.make)
+    assert told["MEND_SIGNALS_ACCOUNTS"].split() == list(accounts)
+    assert "MEND_SIGNALS_SECRET" not in told
+    said = subprocess.run(
+        ["sh", "-c", f"gcloud() {{ printf '%s\n' \"$@\"; }}; {made.shell()}"],
+        env={"NUMBER": "123", "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    assert variables(tuple(said))["MEND_SIGNALS_AUDIENCE"] == "https://mend-signals-123.europe-west1.run.app"
+    assert variables(tuple(said))["MEND_SIGNALS_ACCOUNTS"].split() == list(accounts)
+
+
+def test_a_caller_that_is_misspelt_is_refused() -> None:
+    asked = ["deploy", "--project", "p-1", "--region", "r", "--plan"]
+    for wrong in ("--signals-secret=a/b", "--signals-from=a@b.example,c@d.example", "--signals-from=allUsers"):
+        assert CliRunner().invoke(app, [*asked, wrong]).exit_code == 2
+    right = CliRunner().invoke(
+        app, [*asked, "--signals-secret=a", "--signals-from=a@b.example", "--signals-from=c@d.ex"]
+    )
+    assert right.exit_code == 0
+    assert "MEND_SIGNALS_ACCOUNTS=a@b.example c@d.ex" in right.output
+
+
 def test_failures_in_the_logs_come_in_as_signals_and_our_own_do_not() -> None:
     made = {step.what: step for step in plan(TARGET)}
     words = made["failures in the logs are told"].make
