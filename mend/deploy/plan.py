@@ -28,6 +28,7 @@ from mend.deploy.topology import (
     BACKOFF_SECONDS_MAX,
     BACKOFF_SECONDS_MIN,
     DELIVERIES_MAX,
+    Topic,
     published,
     queues,
     topics,
@@ -49,8 +50,12 @@ def plan(target: Target, service: str = "") -> list[Step]:
 
 
 def destroyed(target: Target) -> list[Step]:
-    """What takes the system away and leaves the data: buckets, tables and documents stay."""
-    steps = [
+    """What takes the system away and leaves the data: buckets, tables and documents stay.
+
+    What would go on without it goes too: an alert that nothing is heard, a subscription to a topic that is no more.
+    """
+    steps = [*_unwatched(target)]
+    steps += [
         Step(
             f"function {function.name}",
             gcloud(target, "run services delete", function.name, *region(target), "--quiet"),
@@ -58,9 +63,10 @@ def destroyed(target: Target) -> list[Step]:
         for function in FUNCTIONS
     ]
     steps.append(Step("the sink of failures", gcloud(target, "logging sinks delete", SINK, "--quiet")))
-    steps += [
-        Step(f"subscription {each.name}", gcloud(target, "pubsub subscriptions delete", each.name)) for each in queues()
-    ]
+    words = ("eventarc triggers delete mend-landed", f"--location={target.region}", "--quiet")
+    steps.append(Step("an object that lands is told", gcloud(target, *words)))
+    names = [*(each.name for each in queues()), *(history_of(topic) for topic in topics() if topic.schema)]
+    steps += [Step(f"subscription {name}", gcloud(target, "pubsub subscriptions delete", name)) for name in names]
     steps += [Step(f"topic {each.name}", gcloud(target, "pubsub topics delete", each.name)) for each in topics()]
     steps += [
         Step(
@@ -70,6 +76,24 @@ def destroyed(target: Target) -> list[Step]:
         for name in ("mend-tick", "mend-measure", audit_job.NAME)
     ]
     return [*steps, *audit_job.destroyed(target)]
+
+
+def history_of(topic: Topic) -> str:
+    """The subscription by which Pub/Sub writes a topic's events into their table."""
+    return f"history.{topic.name}"
+
+
+def _unwatched(target: Target) -> Iterator[Step]:
+    for kind, folder, command in (
+        ("alert", "alerts", "alpha monitoring policies"),
+        ("dashboard", "dashboards", "monitoring dashboards"),
+    ):
+        for path in sorted((ROOT / MONITORING / folder).glob("*.json")):
+            listed = shell(_named(target, command, f"Mendline: {path.stem}"))
+            delete = shell(gcloud(target, f"{command} delete", "--quiet"))
+            yield Step(f"{kind} {path.stem}", ("sh", "-c", f"{listed} | xargs -r -n 1 {delete}"))
+    for path in sorted((ROOT / MONITORING / "metrics").glob("*.json")):
+        yield Step(f"metric {path.stem}", gcloud(target, "logging metrics delete", path.stem, "--quiet"))
 
 
 def _ground(target: Target) -> Iterator[Step]:
@@ -140,7 +164,7 @@ def _history(target: Target) -> Iterator[Step]:
             continue
         table = f"--bigquery-table={target.project}:{history.DATASET}.{history.table_of(topic.schema)}"
         how = (table, "--use-topic-schema", "--write-metadata", "--drop-unknown-fields", "--expiration-period=never")
-        name = f"history.{topic.name}"
+        name = history_of(topic)
         made = gcloud(target, "pubsub subscriptions create", name, f"--topic={topic.name}", *how)
         yield Step(f"subscription {name}", made, gcloud(target, "pubsub subscriptions describe", name))
 
@@ -293,6 +317,9 @@ def _monitoring(target: Target) -> Iterator[Step]:
         yield Step(f"alert {path.stem}", made, _listed(target, "alpha monitoring policies", f"Mendline: {path.stem}"))
 
 
+def _named(target: Target, kind: str, name: str) -> Words:
+    return gcloud(target, f"{kind} list", f'--filter=displayName="{name}"', "--format=value(name)")
+
+
 def _listed(target: Target, kind: str, name: str) -> Words:
-    words = gcloud(target, f"{kind} list", f'--filter=displayName="{name}"', "--format=value(name)")
-    return ("sh", "-c", f"{shell(words)} | grep -q .")
+    return ("sh", "-c", f"{shell(_named(target, kind, name))} | grep -q .")

@@ -203,6 +203,26 @@ def test_destroying_leaves_the_data() -> None:
         assert kept not in words
 
 
+def test_destroying_leaves_nothing_that_goes_on_by_itself() -> None:
+    """Made and made again after a destruction, everything that is looked for by its name is made anew."""
+    kinds = ("subscriptions", "topics", "sinks", "jobs", "triggers", "services", "policies", "dashboards", "metrics")
+    said = [" ".join(step.make) for step in destroyed(TARGET)]
+    for step in plan(TARGET):
+        words = " ".join(step.make).split()
+        kind = next((each for each in kinds if each in words[:4] and {"create", "deploy"} & set(words[:6])), "")
+        if kind:
+            name = step.what.split()[-1] if kind in ("policies", "dashboards") else _name_of(step.make)
+            assert any(kind in each and "delete" in each and re.search(rf"\b{name}\b", each) for each in said), (
+                step.what
+            )
+
+
+def _name_of(words: tuple[str, ...]) -> str:
+    """What a command makes: the first word that is no flag after those of the command."""
+    after = max(words.index(each) for each in ("create", "deploy") if each in words) + 1
+    return words[after + 1] if words[after] == "http" else words[after]
+
+
 def test_the_printed_plan_is_a_shell_script() -> None:
     ended = CliRunner().invoke(app, ["deploy", "--project", "p-1", "--region", "europe-west1", "--plan"])
     assert ended.exit_code == 0
