@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from mend.commands.options import By, Json, Reason, Root, person
 from mend.output import Exit, console, print_json, progress_bar
 
-if TYPE_CHECKING:
-    from shared.ports.state_store import Document, Stored
-    from shared.runtime.wiring import Process
-
-ELSEWHERE_SECONDS_MAX: Final = 60.0
-_LOOK_SECONDS: Final = 0.5
 _UNDER_WAY: Final = {"approve": {"approved", "applied"}}
-_NOT_YET: Final = f"the services were told; within {ELSEWHERE_SECONDS_MAX:.0f} s nothing has changed"
+_NOT_YET: Final = "the services were told, and nothing has changed for a minute"
 
 Remedy = Annotated[str, typer.Argument(help="Id of the remedy (r…), as mend incidents shows it.")]
 
@@ -60,7 +54,14 @@ def _decide(remedy: str, decision: str, root: Root, by: str, reason: str, as_jso
             reason=reason[:500],
         )
         runner.run_events(process, [event])
-        data = _dealt_with(process, stored, decision)
+        under_way = {str(stored.data["state"]), *_UNDER_WAY.get(decision, ())}
+
+        def now() -> dict[str, Any]:
+            found = process.store.get("remedies", remedy)
+            return found.data if found is not None else stored.data
+
+        runner.await_services(process, lambda: now()["state"] not in under_way)
+        data = now()
     names = ("remedy_id", "remedy", "incident_id", "state", "plan_text", "decided_by", "rows_healed", "rows_not_healed")
     shown = {name: data.get(name, "") for name in (*names, "explanation")}
     if as_json:
@@ -73,19 +74,6 @@ def _decide(remedy: str, decision: str, root: Root, by: str, reason: str, as_jso
         out.print(f"mend explain {shown['incident_id']} --root {process.settings.root}   # the whole story")
     wanted = {"approve": {"verified", "applied", "approved"}, "reject": {"rejected"}, "undo": {"undone"}}[decision]
     raise typer.Exit(Exit.DONE if shown["state"] in wanted else Exit.FAILED)
-
-
-def _dealt_with(process: Process, before: Stored, decision: str) -> Document:
-    """The remedy after the decision. On Google Cloud the services are elsewhere: one looks until they are done."""
-    until = process.clock.monotonic() + ELSEWHERE_SECONDS_MAX
-    under_way = {str(before.data["state"]), *_UNDER_WAY.get(decision, ())}
-    while True:
-        found = process.store.get("remedies", before.key)
-        data = found.data if found is not None else before.data
-        elsewhere = process.settings.backend == "gcp" and str(data["state"]) in under_way
-        if not elsewhere or process.clock.monotonic() >= until:
-            return data
-        process.clock.sleep(_LOOK_SECONDS)
 
 
 def _said(decision: str, shown: dict[str, Any], before: str) -> str:

@@ -48,8 +48,14 @@ def feedback(
         console(stderr=True).print(f"nothing was kept: {who} (approvals.people in policy.yaml says who may)")
         raise typer.Exit(Exit.FAILED)
     runner.run_events(process, [_event(process, found, verdict, person(by), note)])
-    after = process.store.get("incidents", found.key)
-    known = list((after.data if after is not None else found.data).get("feedback", []))
+
+    def kept() -> list[dict[str, Any]]:
+        after = process.store.get("incidents", found.key)
+        return list((after.data if after is not None else found.data).get("feedback", []))
+
+    before = list(found.data.get("feedback", []))
+    runner.await_services(process, lambda: kept() != before)
+    known = kept()
     said: dict[str, Any] = known[-1] if known else {}
     if as_json:
         print_json({"incident_id": found.key, "feedback": said, "before": known[:-1]})

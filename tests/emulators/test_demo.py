@@ -2,8 +2,8 @@
 
 Here it runs in one process over SQLite, DuckDB and files. There each service is a process of its own behind
 functions-framework, pushed to by Pub/Sub, over Firestore, Cloud Storage and BigQuery; files reach BigQuery by load jobs
-from gs://. The project is examples/orders: a parent table, values to be trimmed, snapped and approved, a file in
-another dialect. (All of `mend demo` there: test_whole_demo.py.)
+from gs://. The project is examples/orders: a parent table, values to be trimmed and snapped, a file in another dialect;
+at last a person takes a heal back. (All of `mend demo` there: test_whole_demo.py.)
 """
 
 import json
@@ -17,6 +17,7 @@ from mend.deploy import audit_job
 from mend.deploy.stage import stage
 from mend.runner import run_pipeline
 from shared.ports.event_bus import REQUESTS_TOPIC, Message
+from shared.ports.state_store import Where
 from shared.runtime import wiring
 from shared.runtime.settings import load
 from shared.runtime.wiring import Process
@@ -24,6 +25,7 @@ from tests.emulators.functions import deployed
 from tests.emulators.place import Place
 from tests.emulators.running import Emulators
 from tests.emulators.standing import account, audited, ends
+from tests.end_to_end.command import mend
 from tests.tidy.tree import ROOT
 
 EXAMPLE = ROOT / "examples" / "orders"
@@ -52,7 +54,18 @@ def there(emulators: Emulators, folder: Path, local: Process) -> Process:
             request = json.dumps({"pipeline": pipeline}).encode()
             process.bus.publish([Message(REQUESTS_TOPIC, request, {})])
             wait_until_quiet(process, pipeline, local)
+        take_back(local, Path(local.settings.project), "--root", local.settings.root)
+        take_back(process, folder, environment=place.environment)
+        wait_until_quiet(process, "orders", local)
     return process
+
+
+def take_back(process: Process, folder: Path, *where: str, environment: dict[str, str] | None = None) -> None:
+    """What a person does who thinks otherwise: a heal is undone by the command, which says what came of it."""
+    found = process.store.query("remedies", [Where("remedy", "==", "snap_to_allowed")])
+    (remedy,) = [each.key for each in found if each.data["state"] == "verified"]
+    ended = mend("undo", remedy, *where, "--json", cwd=folder, environment=environment)
+    assert (ended.code, ended.json["state"]) == (0, "undone"), ended.said
 
 
 def wait_until_quiet(process: Process, pipeline: str, local: Process) -> None:
