@@ -120,6 +120,23 @@ def test_what_is_made_for_pubsub_is_there(emulators: Emulators, gcloud: dict[str
         )
 
 
+def test_an_event_that_has_grown_is_a_new_revision_of_its_schema(emulators: Emulators, gcloud: dict[str, str]) -> None:
+    name = f"projects/{TARGET.project}/schemas/{topic_of(ClockTicked)}"
+    schemas = SchemaServiceClient(transport=SchemaServiceGrpcTransport(channel=channels.insecure(emulators.pubsub)))
+    older = {"type": "record", "name": "older", "fields": [{"name": "id", "type": "string"}]}
+    schema = {"type_": "AVRO", "definition": json.dumps(older)}
+    parent = f"projects/{TARGET.project}"
+    schemas.create_schema(request={"parent": parent, "schema_id": topic_of(ClockTicked), "schema": schema})
+    steps = {step.what: step for step in plan(TARGET)}
+    known = []
+    for what in (f"schema {topic_of(ClockTicked)}", *2 * [f"schema {topic_of(ClockTicked)} as it is now"]):
+        run(steps[what], gcloud)
+        known.append(len(list(schemas.list_schema_revisions(name=name))))
+    assert known == [1, 2, 2], "kept, revised once, and then as it is"
+    wanted = json.loads((ROOT / "schemas" / "events" / f"{ClockTicked.TYPE}.avsc").read_text())
+    assert json.loads(schemas.get_schema(name=name).definition) == wanted
+
+
 def test_nothing_is_found_without_gcloud() -> None:
     """The commands are gcloud's and bq's; no other program is asked for."""
     programs = {step.make[0] for step in [*plan(TARGET), *destroyed(TARGET)]}

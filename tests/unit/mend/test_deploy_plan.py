@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from sqlglot import exp, parse_one
 from typer.testing import CliRunner
 
 from mend.deploy import audit_job, history
@@ -231,6 +232,21 @@ def test_the_printed_plan_is_a_shell_script() -> None:
     assert "mend-ingest-${NUMBER}.europe-west1.run.app" in ended.output
     wrong = CliRunner().invoke(app, ["deploy", "--project", "p", "--region", "r", "--plan", "--service", "nobody"])
     assert wrong.exit_code == 2
+
+
+def test_a_field_that_an_event_has_since_is_a_column_of_its_table() -> None:
+    """The emulator takes such a statement and does not show what it did: GoogleSQL's grammar is asked instead."""
+    for made, grown in zip(history.tables(), history.new_columns(), strict=True):
+        whole, added = (parse_one(each.sql, read="bigquery") for each in (made, grown))
+        assert isinstance(added, exp.Alter)
+        assert added.this == whole.this.this, "the same table"
+        assert all(each.args["exists"] for each in added.args["actions"])
+        told = [(each.this.name, each.kind.sql()) for each in added.args["actions"]]
+        columns = [(each.this.name, each.kind.sql()) for each in whole.this.expressions]
+        assert told == columns[:-4], "all but what Pub/Sub adds"
+    steps = [step.what for step in plan(TARGET)]
+    first_view = steps.index(f"history: {next(history.views()).name}")
+    assert all(steps.index(f"history: {each.name}") < first_view for each in history.new_columns())
 
 
 def test_pubsub_may_write_history_and_no_other_table() -> None:
