@@ -18,7 +18,7 @@ REPOSITORY = HERE.parent
 ENVIRONMENTS = HERE / "envs"
 REQUIREMENTS = HERE / "peers"
 OURS = "mendline"
-PEERS = ("datacontract", "great_expectations")
+PEERS = ("datacontract", "great_expectations", "soda")
 
 
 def binary(side: str, name: str) -> Path:

@@ -28,6 +28,7 @@ def believed(state: StateStore, key: str, incident: dict[str, Any]) -> Story:
     return {
         **{name: incident.get(name, "") for name in names},
         "means": cause.meaning if cause else "",
+        "rivals": [each for each in incident.get("rivals") or [] if isinstance(each, dict)],
         "remedies_that_fit": list(cause.remedies) if cause else [],
         "advice": cause.advice if cause else "",
         "because": because,

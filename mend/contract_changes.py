@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple
 
-from shared.domain.contract import Column, Contract, QualityRule, is_wider
+from shared.domain.contract import Column, Contract, Inside, QualityRule, SlaProperty, is_wider
+from shared.domain.text_formats import TEXT_FORMATS
 
 Kind = Literal["breaking", "degrading", "harmless"]
 KINDS: tuple[Kind, ...] = ("breaking", "degrading", "harmless")
@@ -81,14 +82,64 @@ def _column(old: Column, new: Column) -> Iterator[Change]:
     for what, one, other in (
         ("unit", old.unit, new.unit),
         ("time zone", old.timezone, new.timezone),
-        ("format", old.format, new.format),
     ):
         if one != other:
-            kind = "degrading" if what == "format" else "breaking"
-            yield Change(kind, name, f"{what} was {one or 'not said'}, is {other or 'not said'}", _OTHER)
+            yield Change("breaking", name, f"{what} was {one or 'not said'}, is {other or 'not said'}", _OTHER)
+    yield from _format(old, new)
     yield from _flags(old, new)
     yield from _limits(old, new)
     yield from _words(old, new)
+    if old.nested != new.nested:
+        yield from _inside(old, new)
+
+
+def _inside(old: Column, new: Column) -> Iterator[Change]:
+    """What changed in what is asked of the inside of an object or array, under its path."""
+    one, other = old.inside or Inside(), new.inside or Inside()
+    yield from _limits(
+        Column(name=new.name, min_length=one.size_min, max_length=one.size_max),
+        Column(name=new.name, min_length=other.size_min, max_length=other.size_max),
+    )
+    before, after = _places(one, new.name), _places(other, new.name)
+    for path, column in before.items():
+        if path not in after:
+            yield Change("breaking", path, "is gone", _LOOSER)
+        else:
+            yield from _column(column, after[path])
+    for path, column in after.items():
+        if path not in before and not column.nullable:
+            yield Change("breaking", path, f"is new ({column.logical_type}) and required", _TIGHTER)
+        elif path not in before:
+            # What was there unasked may be of another type.
+            yield Change("degrading", path, f"is new ({column.logical_type}), and may be empty", _TIGHTER)
+    for what, had, has in (
+        ("names that must be there", set(one.required), set(other.required)),
+        ("no item may be there twice", {one.unique} - {False}, {other.unique} - {False}),
+    ):
+        if had - has:
+            yield Change("degrading", new.name, f"{what}: no longer as strict", _LOOSER)
+        if has - had:
+            yield Change("degrading", new.name, f"{what}: rows that passed may be set aside", _TIGHTER)
+
+
+def _places(inside: Inside, path: str) -> dict[str, Column]:
+    found = {f"{path}.{column.name}": column for column in inside.properties}
+    others = {f"{path}[]": inside.items, f"{path}.* (key)": inside.keys, f"{path}.*": inside.values}
+    found |= {name: column for name, column in others.items() if column is not None}
+    return {name: replace(column, name=name) for name, column in found.items()}
+
+
+def _format(old: Column, new: Column) -> Iterator[Change]:
+    """Of texts and numbers only formats that are checked matter; those of dates and times say how a cell is read."""
+    if old.format == new.format or new.logical_type in ("integer", "number"):  # of integers it is a range, told as one
+        return
+    one, other = old.format, new.format
+    told = f"format was {one or 'not said'}, is {other or 'not said'}"
+    if new.logical_type != "string":
+        yield Change("degrading", new.name, told, _OTHER)
+        return
+    had, has = one in TEXT_FORMATS, other in TEXT_FORMATS
+    yield Change("degrading" if had or has else "harmless", new.name, told, _way(had, has) if had or has else ())
 
 
 def _flags(old: Column, new: Column) -> Iterator[Change]:
@@ -170,8 +221,23 @@ def _table(before: Contract, after: Contract) -> Iterator[Change]:
             yield Change("degrading", "", f"a {what} is gone", _LOOSER)
         for _ in has - had:
             yield Change("degrading", "", f"a {what} is new: rows that passed may be set aside", _TIGHTER)
+    for promised in sorted(set(before.sla) - set(after.sla), key=str):
+        yield Change("degrading", "", f"the service level {_promise(promised)} is gone, or another one", _LOOSER)
+    for promised in sorted(set(after.sla) - set(before.sla), key=str):
+        if promised.severity == "error":
+            told = f"the service level {_promise(promised)} is new: batches that passed may be held"
+            yield Change("degrading", "", told, _TIGHTER)
+        else:
+            yield Change("harmless", "", f"the service level {_promise(promised)} is new")
+    for name in ("drift_limits", "score_weights"):
+        if getattr(before, name) != getattr(after, name):
+            yield Change("harmless", "", f"{name.replace('_', ' ')} of the table changed")
     if before.version != after.version:
         yield Change("harmless", "", f"version {before.version} → {after.version}")
+
+
+def _promise(promised: SlaProperty) -> str:
+    return f"{promised.property} {promised.value} {promised.unit}".strip()
 
 
 def _thresholds(contract: Contract) -> set[QualityRule]:

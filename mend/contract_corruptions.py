@@ -18,6 +18,7 @@ import polars as pl
 
 from shared.domain.contract import Bound, Column, Contract, RowCountRule
 from shared.domain.personal_data import hides_values
+from shared.domain.text_formats import TEXT_FORMATS, fits
 
 STEP: Final = 10  # every tenth row is corrupted
 CATEGORIES_MAX: Final = 20
@@ -182,6 +183,17 @@ def _of_texts(column: Column, values: pl.Series, made: _Made, some: _Some) -> It
         yield made(
             "format", "every tenth value has digits for letters and letters for digits", some(_crossed(values)), best
         )
+    form = column.format if column.format in TEXT_FORMATS else _format_of(present)
+    if form:
+        said = TEXT_FORMATS[form].said
+        named = Rule(f"logicalTypeOptions: {{format: {form}}}", _changed(column.name, format=form))
+        # A format that the column has and that is not checked (password) is not replaced.
+        yield made(
+            "other format",
+            f"every tenth value is not {said}",
+            some(values + " ?"),
+            named if not column.format else None,
+        )
     if shortest >= 2:
         at_least = Rule(f"logicalTypeOptions: {{minLength: {shortest}}}", _changed(column.name, min_length=shortest))
         half = values.str.slice(0, shortest // 2)
@@ -193,6 +205,14 @@ def _of_texts(column: Column, values: pl.Series, made: _Made, some: _Some) -> It
     )
     if shortest and bool((present == present.str.strip_chars()).all()):
         yield made("padded", "every tenth value has spaces around it", some(" " + values + " "), best or trimmed)
+
+
+def _format_of(present: pl.Series) -> str:
+    """The format that all values have; "" for none, or for one that any word has (host names, base64)."""
+    for name in ("uuid", "ipv4", "ipv6", "email", "uri"):
+        if all(fits(value, name) for value in present):
+            return name
+    return ""
 
 
 def _pattern(column: Column, pattern: str) -> Rule | None:

@@ -9,26 +9,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from mend.failing_file import FailingFile
+from services.validate.failing_rows import FailingRows
+from services.validate.release import VIOLATIONS
+from shared.domain.checks import check
 from shared.domain.contract import Contract
 from shared.domain.errors import DefinitionError, DefinitionMissing, ForeignFailure
 from shared.domain.personal_data import PersonalColumns
+from shared.domain.reading import ROW
 
 if TYPE_CHECKING:
     from mend.project import Progress
-    from shared.ports.source import Source
+    from services.validate.judging import Verdict
+    from shared.ports.source import Found, Source
+    from shared.ports.warehouse import Warehouse
     from shared.runtime.wiring import Process
 
 NAME = "trial"
 ROWS_SHOWN = 20
+ROWS_IN_MEMORY = 1 << 31
+TABLE = "table:"  # before the name of a table in the warehouse
+PARQUET_ENDINGS = (".parquet", ".pq")
+Engine = Literal["auto", "memory", "streamed", "staged", "warehouse"]
 SAME_CONTENT = "the same content as "
 _SERVICES = ("ingest", "validate", "classify")  # the last keeps what an error said
 _PIPELINE = """\
 pipeline: {name}
 source: {{kind: files, uri: {uri}, order: name{reading}}}
 contract: contracts/{name}.odcs.yaml
-destination: {{table: {name}.{table}, mode: append}}
+destination: {{table: {table}, mode: append}}
 on_violation: {{rows: quarantine, score_below: 0}}
 healing: {{mode: observe}}
 alerts: {{channels: [jsonl]}}
@@ -49,6 +60,7 @@ class Tried:
     whole: list[str] = field(default_factory=list)  # what is wrong with the delivery as a whole, held for it or not
     checks: list[dict[str, Any]] = field(default_factory=list)  # check, column, rows, explanation
     rows: list[dict[str, Any]] = field(default_factory=list)
+    query: str = ""  # of a table: GoogleSQL that finds the failing rows
 
     def document(self) -> dict[str, Any]:
         """For JSON."""
@@ -63,11 +75,15 @@ def trial(
     rows_shown: int = ROWS_SHOWN,
     values: bool = False,
     reading: str = "",
+    engine: Engine = "auto",
+    failing: Path | None = None,
     progress: Progress | None = None,
 ) -> list[Tried]:
     """Judge every delivery that ``data`` (a file, folder, pattern or address) names, by name.
 
     ``reading`` says how they are read, as a pipeline's ``format`` does; without it that is seen from the bytes.
+    Parquet files are judged where they lie, whole or in pieces as ``engine`` says; others are staged as a pipeline's.
+    ``failing`` is a file that gets the number of every failing row, with each check and column.
     ``DefinitionMissing`` when there is none.
     """
     from mend.initialise import source_uri
@@ -83,26 +99,134 @@ def trial(
         folder = Path(name)
         files = _write(folder, contract_file, contract, uri, reading)
         given = settings.load(root=str(folder / "store"), project=name, backend="local")
-        _look(wiring.source_of(given), uri, data)
+        there = _look(wiring.source_of(given), uri, data)
         process = wiring.build(given, log=EventLog(), definition_files=files, progress=progress)
         try:
             for error in query_errors(contract, str(contract_file), process.sql):
                 raise error
+            personal = PersonalColumns(contract)
+            look = _Look(process, personal, rows_shown, values)
+            with FailingFile(failing) as file:
+                if not reading and (told := _in_place(look, there, engine, file)):
+                    return told
             worker = process.worker([each for each in every_service() if each.name in _SERVICES])
             process.bus.publish(_messages(due(process, NAME, "", "mend contract test")))
             worker.run_until_idle(0.0)
-            return _tried(process, PersonalColumns(contract), rows_shown, values=values)
+            with FailingFile(failing) as file:
+                return _tried(look, file)
         finally:
             process.close()
 
 
-def _look(source: Source, uri: str, data: str) -> None:
+def _look(source: Source, uri: str, data: str) -> list[Found]:
     try:
-        there = any(True for _ in source.discover(uri))
+        there = list(source.discover(uri))
     except ForeignFailure as error:
         raise DefinitionMissing(f"{data}: {error.message}; name a file, a folder or a pattern in quotes") from error
     if not there:
         raise DefinitionMissing(f"{data}: there is no file; name a file, a folder or a pattern in quotes")
+    return there
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How failing rows are shown."""
+
+    process: Process
+    personal: PersonalColumns
+    rows_shown: int = 0
+    values: bool = False
+
+
+def _in_place(look: _Look, there: list[Found], engine: Engine, file: FailingFile) -> list[Tried] | None:
+    """The verdicts on files that can be judged where they lie; None when one of them cannot."""
+    if engine == "staged" or not all(each.name.lower().endswith(PARQUET_ENDINGS) for each in there):
+        return None
+    import polars as pl
+
+    from mend.contract_in_place import judged, opened
+
+    process = look.process
+    deliveries = opened(there, _rows_max(engine, process))
+    told: list[Tried] = []
+    named: dict[str, FailingRows] = {}
+    for each in deliveries or ():
+        if each.same_as:
+            told.append(Tried(each.found.name, "passed", held_for=f"{SAME_CONTENT}{each.same_as}"))
+            continue
+        sink = FailingRows(look.rows_shown, process.objects if file.path else None, f"failing/{len(told)}")
+        try:
+            verdict = judged(process, NAME, each, sink)
+        except pl.exceptions.PolarsError:
+            return None  # a damaged file: ingest says what is wrong with it
+        told.append(_of_judgement(look, each.found.name, verdict, sink))
+        named[each.found.name] = sink
+    for name, sink in named.items():
+        file.add(name, sink.named())
+    return told or None
+
+
+def table_trial(
+    contract_file: Path, contract: Contract, table: str, warehouse: Warehouse, *, engine: Engine = "auto"
+) -> list[Tried]:
+    """Judge a table (``dataset.table``) of a warehouse as it is now.
+
+    Large ones are judged in the warehouse, unless the contract asks for what that cannot do in the same way; others are
+    copied to a file first. ``DefinitionMissing`` when there is no such table.
+    """
+    from mend.contract_in_place import judged, opened, terms_of
+    from mend.contract_table import ROWS_PUSHED, InTheWarehouse, spooled, told
+    from shared.ports.source import Found
+    from shared.runtime import settings, wiring
+    from shared.runtime.logs import EventLog
+
+    described = warehouse.describe(table)
+    if described is None:
+        raise DefinitionMissing(f"{table}: there is no such table in the warehouse; mend status names the pipelines")
+    with TemporaryDirectory(prefix="mend-contract-") as name:
+        folder = Path(name)
+        files = _write(folder, contract_file, contract, "nothing/*", "", table)
+        given = settings.load(root=str(folder / "store"), project=name, backend="local")
+        process = wiring.build(given, log=EventLog(), definition_files=files)
+        found = Found(f"{folder / 'table.parquet'}", table, "", 0, 0)
+        try:
+            terms, _ = terms_of(process, NAME, found, described.rows, warehouse)
+            place = InTheWarehouse(warehouse, described, terms)
+            why = "" if engine in ("memory", "streamed") else place.unpushable
+            if engine == "warehouse" and why:
+                raise DefinitionMissing(f"{table} cannot be judged in the warehouse: {why}; leave --engine out")
+            if not why and (engine == "warehouse" or (engine == "auto" and described.rows > ROWS_PUSHED)):
+                return [Tried(**told(place, table, process.clock.now()))]
+            spooled(warehouse, described, folder / "table.parquet")
+            deliveries = opened([found], _rows_max(engine, process))
+            check(deliveries is not None, "the copy of a table is a Parquet file")
+            sink = FailingRows(0)
+            verdict = judged(process, NAME, (deliveries or [])[0], sink, warehouse)
+            return [_of_judgement(_Look(process, PersonalColumns(contract)), table, verdict, sink)]
+        finally:
+            process.close()
+
+
+def _rows_max(engine: Engine, process: Process) -> int:
+    """Rows of a piece; 0: by size."""
+    return {"memory": ROWS_IN_MEMORY, "streamed": process.settings.rows_per_part}.get(engine, 0)
+
+
+def _of_judgement(look: _Look, name: str, verdict: Verdict, sink: FailingRows) -> Tried:
+    from mend.quarantine import reasons_told, rows_in
+
+    reason = verdict.decision.reason
+    document = {
+        "state": str(verdict.decision.state),
+        "rows": verdict.rows,
+        "score": verdict.score,
+        "dimensions": verdict.dimensions,
+        "reason": reason.check if reason else "",
+        "findings": [{"message": finding.message} for finding in verdict.dataset],
+    }
+    frames = ((1, frame) for frame in sink.shown())
+    shown = rows_in(frames, look.rows_shown, values=look.values, personal=look.personal)
+    return _of_verdict(name, document, sink.rows, reasons_told(sink.reasons), shown)
 
 
 def _messages(event: Any) -> Any:
@@ -111,7 +235,10 @@ def _messages(event: Any) -> Any:
     return messages_of("mend", [event])
 
 
-def _write(folder: Path, contract_file: Path, contract: Contract, uri: str, reading: str) -> Mapping[str, Path]:
+def _write(
+    folder: Path, contract_file: Path, contract: Contract, uri: str, reading: str, table: str = ""
+) -> Mapping[str, Path]:
+    """A pipeline for the trial; without a ``table`` there is no warehouse in which keys could be looked up."""
     import json
 
     from shared.domain.contract import write_contract
@@ -119,11 +246,14 @@ def _write(folder: Path, contract_file: Path, contract: Contract, uri: str, read
     for each in ("pipelines", "contracts"):
         (folder / each).mkdir()
     text = _PIPELINE.format(
-        name=NAME, uri=json.dumps(uri), table=NAME, reading=f", format: {reading}" if reading else ""
+        name=NAME,
+        uri=json.dumps(uri),
+        table=table or f"{NAME}.{NAME}",
+        reading=f", format: {reading}" if reading else "",
     )
     (folder / f"pipelines/{NAME}.yaml").write_text(text, encoding="utf-8")
     alone = folder / f"contracts/{NAME}.odcs.yaml"
-    if contract.references:
+    if contract.references and not table:
         from dataclasses import replace
 
         alone.write_text(write_contract(replace(contract, references=())), encoding="utf-8")
@@ -131,10 +261,14 @@ def _write(folder: Path, contract_file: Path, contract: Contract, uri: str, read
     return {f"contracts/{NAME}.odcs.yaml": contract_file.resolve()}
 
 
-def _tried(process: Process, personal: PersonalColumns, rows_shown: int, *, values: bool) -> list[Tried]:
+def _tried(look: _Look, file: FailingFile) -> list[Tried]:
     """What the documents and the quarantine say of every delivery."""
-    from mend.quarantine import reasons_of, rows_of
+    import polars as pl
 
+    from mend.places import quarantine_frames
+    from mend.quarantine import reasons_of, rows_of, violations_in
+
+    process = look.process
     deliveries = process.store.query("deliveries", order_by="name", limit=100_000)
     found: list[Tried] = []
     for stored in deliveries:
@@ -147,27 +281,34 @@ def _tried(process: Process, personal: PersonalColumns, rows_shown: int, *, valu
                 told.whole = _errors(process, stored.key)
             found.append(told)
             continue
-        data = verdict.data
+        name = str(stored.data["name"])
         rows, reasons = reasons_of(process.objects, stored.key, None)
-        rows_told = (
-            rows_of(process.objects, stored.key, None, rows_shown, values=values, personal=personal) if rows else []
-        )
-        held = data["state"] in ("held", "rejected")
-        found.append(
-            Tried(
-                str(stored.data["name"]),
-                "held" if held else "failed" if rows else "passed",
-                rows_read=int(data["rows"]),
-                rows_failed=rows,
-                score=float(data["score"]),
-                dimensions=dict(data["dimensions"]),
-                held_for=str(data["reason"]) if held else "",
-                whole=[str(each["message"]) for each in data["findings"] if each.get("message")],
-                checks=reasons,
-                rows=rows_told,
+        shown = rows_of(process.objects, stored.key, None, look.rows_shown, values=look.values, personal=look.personal)
+        found.append(_of_verdict(name, verdict.data, rows, reasons, shown))
+        if file.path:
+            frames = quarantine_frames(process.objects, stored.key, None, [VIOLATIONS])
+            file.add(
+                name, (violations_in(frame).select(pl.col(ROW).alias("row"), "check", "column") for _, frame in frames)
             )
-        )
     return found
+
+
+def _of_verdict(
+    name: str, document: Mapping[str, Any], rows: int, reasons: list[dict[str, Any]], shown: list[dict[str, Any]]
+) -> Tried:
+    held = document["state"] in ("held", "rejected")
+    return Tried(
+        name,
+        "held" if held else "failed" if rows else "passed",
+        rows_read=int(document["rows"]),
+        rows_failed=rows,
+        score=float(document["score"]),
+        dimensions=dict(document["dimensions"]),
+        held_for=str(document["reason"]) if held else "",
+        whole=[str(each["message"]) for each in document["findings"] if each.get("message")],
+        checks=reasons,
+        rows=shown,
+    )
 
 
 def _errors(process: Process, batch_id: str) -> list[str]:

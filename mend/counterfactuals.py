@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from services.classify.decision import diagnose
 from services.classify.diagnosis import Diagnosis
+from services.classify.records import report_of
 from shared.domain.incident import ACTING_CONFIDENCE
 from shared.events.types import IncidentOpened
 
@@ -15,8 +16,6 @@ TRIED_MAX: Final = 24
 _FIELDS: Final = ("reason", "sqlstate", "grpc_status", "exception_type", "http_status", "exit_code", "message")
 # What a finding is about, and what holds the other pieces, is no evidence by itself.
 _ABOUT: Final = frozenset({"check", "column", "columns", "rows", "logical_type", "severity", "diagnosis", "hypotheses"})
-_KEPT: Final = ("origin", "system", "service", "event_id", "check", "column", "pipeline", "batch_id", "uri")
-_COUNTS: Final = ("rows", "rows_failed", "attempt", "reading")
 
 
 def would_change(incident: dict[str, Any]) -> list[dict[str, Any]]:
@@ -38,20 +37,6 @@ def would_change(incident: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _verdict(diagnosis: Diagnosis) -> tuple[str, bool]:
     return diagnosis.cause, diagnosis.confidence >= ACTING_CONFIDENCE
-
-
-def report_of(incident: dict[str, Any]) -> IncidentOpened:
-    """The last report of an incident, from its document, as classify was given it."""
-    fields = {name: incident[name] for name in (*_FIELDS, *_KEPT, *_COUNTS) if incident.get(name)}
-    return IncidentOpened(
-        id="again",
-        time=int(incident.get("first_seen") or 0),
-        subject="again",
-        correlation_id="again",
-        fingerprint=str(incident.get("fingerprint") or ""),
-        evidence_json=str(incident.get("evidence_json") or ""),
-        **{"origin": "", **fields},
-    )
 
 
 def _without_one(report: IncidentOpened) -> Iterator[tuple[str, IncidentOpened]]:

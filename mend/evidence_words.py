@@ -202,16 +202,31 @@ def _score(place: Evidence) -> list[str]:
     return [f"the batch scores {place['score']:.1f} of 100, {place.get('score_below', 0):g} are asked for ({parts})"]
 
 
+_MOVED: Final = {
+    "mean": "the mean moved by {effect:.3g} of the column's spread",
+    "spread": "the spread is another by a factor of {effect:.3g}",
+    "nulls": "the share of nulls changed by {effect:.0%}",
+    "quantiles": "its values are distributed otherwise (KS distance {effect:.2f})",
+    "categories": "the mix of categories is another (PSI {effect:.2f})",
+    "new_categories": "{effect:.0%} of the values are of categories that never were before",
+    "vanished_categories": "categories that held {effect:.0%} of the values are gone",
+    "order": "the values no longer come in order",
+    "distinct": "the number of different values is another by a factor of {effect:.3g}",
+    "rows": "the number of rows is {effect:.0%} off the usual one",
+}
+
+
 def _shift(place: Evidence) -> list[str]:
-    words = {"mean": "the mean moved", "spread": "the spread moved", "nulls": "nulls became more or fewer"}
-    told = ", ".join(words.get(str(each), str(each)) for each in place["reasons"])
-    ratios = [
-        f"{name} × {place[key]:.3g}"
-        for name, key in (("mean", "mean_ratio"), ("spread", "spread_ratio"))
-        if isinstance(place.get(key), int | float)
-    ]
-    detail = f" ({', '.join(ratios)})" if ratios else ""
-    return [f"compared with {int(place.get('baseline_batches', 0))} earlier batches {told}{detail}"]
+    batches = int(place.get("baseline_batches", 0))
+    told = place.get("effects")
+    effects = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
+    found = []
+    for each in effects:
+        words = _MOVED.get(str(each.get("reason")), "").format(effect=float(each.get("effect", 0)))
+        if words:
+            usual = f"{float(each.get('noise', 0)):.2g} is usual, {float(each.get('limit', 0)):.3g} the limit"
+            found.append(f"compared with {batches} earlier batches {words} ({usual})".replace("%", " %"))
+    return found or [f"compared with {batches} earlier batches its {', '.join(map(str, place['reasons']))} moved"]
 
 
 def _units(place: Evidence) -> list[str]:

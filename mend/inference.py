@@ -1,19 +1,23 @@
 """Infers a contract from a sample of staged text, prudently: what a small sample cannot support is not claimed.
 
 A contract inferred from few rows must not raise alarms on tomorrow's ordinary data, so lists of allowed values, least
-values, keys and ``required`` need enough rows behind them; the column decides its type together.
+values, patterns, keys and ``required`` need enough behind them; the column decides its type together. That something
+was not seen proves little: it is believed where what comes next to it was seen often, and thins out too slowly for
+chance to have hidden the rest.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mend.column_sample import ColumnSample
+from mend.key_inference import primary_key
+from mend.value_patterns import pattern_of
 from shared.domain.contract import Column, Contract, LogicalType, parse_contract, write_contract
 from shared.domain.personal_data import is_personal
 
@@ -21,15 +25,12 @@ if TYPE_CHECKING:
     import polars as pl
 
 REQUIRED_ROWS_MIN = 100  # no null in so many rows: nulls are no ordinary thing here
+CLOCK_ROWS_MIN = 5  # times in order by chance: once in 5! = 120
 RANGE_ROWS_MIN = 100
-KEY_ROWS_MIN = 10
-COMPOSITE_ROWS_MIN = 200
 ENUM_ROWS_MIN = 200
 ENUM_VALUES_MAX = 20
-ENUM_TIMES_MIN = 5  # a value seen less often says that there are values not seen yet
-KEY_COLUMNS_MAX = 3
-KEY_CANDIDATES_MAX = 12
-PROBE_ROWS = 5_000
+UNSEEN_TIMES_MIN = 4  # how often the first unseen thing should have been seen; by chance it is missed once in e^4 = 55
+POSITIVE_ROWS_MIN = 30  # with fewer, that none is below zero may be chance
 
 SURE_NULLS = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "\\N", "(null)", "<NA>")
 MAYBE_NULLS = ("-", "--", "?", ".", "None", "none", "nil", "missing", "n.a.", "n.d.", "nd")
@@ -40,9 +41,7 @@ _BOOLEAN = r"^(?:true|false|True|False|TRUE|FALSE)$"
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}$"
 _ISO_TIMESTAMP = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?$"
 _TIME = r"^\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?$"
-_KEY_NAME = re.compile(r"(?:^|_)(?:id|key|code|uuid|guid|nr|no|number|sku|isbn|iata|icao|codice)$", re.IGNORECASE)
 _CODE = r"^[A-Z]{2,3}$"
-_FLOOR = r"^[01]$"
 # Numbers of which some have marks between thousands: 1.234,56 and 7,00, or 1,234.56 and 7.00.
 _GROUPED = {
     ".": r"^[+-]?[0-9]{1,3}(?:(?:,[0-9]{3})+|[0-9]*)(?:\.[0-9]+)?$",
@@ -83,24 +82,6 @@ class Inferred:
     notes: tuple[str, ...]  # sentences for the person who is asked, without cell values
 
 
-@dataclass(slots=True)
-class _Sample:
-    """One column's values, nulls taken out, and what was found about it."""
-
-    name: str
-    position: int
-    values: pl.Series  # as delivered
-    rows: int
-    logical_type: LogicalType = "string"
-    format: str = ""
-    nulls: set[str] = field(default_factory=set)  # tokens that mean null here
-    known: pl.Series | None = None  # values that are not null
-
-    @property
-    def full(self) -> bool:
-        return self.known is not None and len(self.known) == self.rows > 0
-
-
 def infer(
     frames: pl.DataFrame | Sequence[pl.DataFrame],
     *,
@@ -108,9 +89,11 @@ def infer(
     table: str,
     null_candidates: Sequence[str] = (*SURE_NULLS, *MAYBE_NULLS),
     decimal: str = ".",
+    alone: bool = False,
 ) -> Inferred:
     """Infer from staged text, one frame per delivery: the header most deliveries share (of equals the last) decides
     the columns, and every delivery that has a column decides about it. ``_mend_`` columns and misfits are left out.
+    A contract that is to stand ``alone`` names the texts that mean null itself, since no pipeline does.
     """
     import polars as pl
 
@@ -120,12 +103,12 @@ def infer(
     samples = []
     for position, column in enumerate(header):
         values = pl.concat([_text(frame.get_column(column)) for frame in staged if column in frame.columns])
-        samples.append(_Sample(name=column, position=position, values=values, rows=len(values)))
+        samples.append(ColumnSample(name=column, position=position, values=values, rows=len(values)))
     null_values = _type_all(samples, tuple(null_candidates), decimal, notes)
     rows = max((sample.rows for sample in samples), default=0)
     same = [frame.select(header) for frame in staged if set(header) <= set(frame.columns)]
-    key = _primary_key(samples, pl.concat(same) if same else pl.DataFrame(), null_values, notes)
-    columns = tuple(_column(sample, key, null_values) for sample in samples)
+    key = primary_key(samples, pl.concat(same) if same else pl.DataFrame(), notes)
+    columns = tuple(_column(sample, key, {""} if alone else set(null_values)) for sample in samples)
     if rows < REQUIRED_ROWS_MIN:
         notes.append(f"only {rows} rows were seen, so little but types is claimed; add rules you know to be true")
     text = write_contract(Contract(id=name, name=name, version="1.0.0", table=table, columns=columns))
@@ -172,7 +155,9 @@ def _shared_header(frames: list[pl.DataFrame], notes: list[str]) -> list[str]:
     return list(kept.values())
 
 
-def _type_all(samples: list[_Sample], candidates: tuple[str, ...], decimal: str, notes: list[str]) -> tuple[str, ...]:
+def _type_all(
+    samples: list[ColumnSample], candidates: tuple[str, ...], decimal: str, notes: list[str]
+) -> tuple[str, ...]:
     """Decide nulls and types of all columns, and return the texts that mean null everywhere."""
     found: set[str] = set()
     for sample in samples:
@@ -245,92 +230,72 @@ def _written_format(known: pl.Series, name: str, notes: list[str]) -> tuple[Logi
     return "string", ""
 
 
-def _column(sample: _Sample, key: tuple[str, ...], null_values: tuple[str, ...]) -> Column:
+def _column(sample: ColumnSample, key: tuple[str, ...], nulls: set[str]) -> Column:
     in_key = sample.name in key
-    moment = sample.logical_type in ("date", "timestamp")
-    keylike = in_key or bool(_KEY_NAME.search(sample.name)) or moment
-    enough = sample.rows >= REQUIRED_ROWS_MIN
-    own_nulls = sample.logical_type == "string" and sample.nulls != set(null_values)
+    enough = sample.rows >= REQUIRED_ROWS_MIN or in_key or _is_clock(sample)
+    enum = _enum(sample)
     return Column(
         name=sample.name,
         logical_type=sample.logical_type,
         format=sample.format,
-        required=sample.full and (enough or (keylike and sample.rows >= 2)),
+        required=sample.full and enough,
         primary_key_position=key.index(sample.name) + 1 if in_key else 0,
-        enum=_enum(sample),
+        enum=enum,
         minimum=_minimum(sample),
-        null_values=tuple(sorted(sample.nulls)) if own_nulls else None,
+        pattern="" if enum or sample.logical_type != "string" or sample.known is None else pattern_of(sample.known),
+        null_values=tuple(sorted(sample.nulls)) if sample.nulls != nulls else None,
     )
 
 
-def _minimum(sample: _Sample) -> int | None:
-    """Zero, when many rows come down to it and none goes below; latitudes or summer's degrees claim nothing."""
+def _is_clock(sample: ColumnSample) -> bool:
+    """Whether a time goes on from row to row: the rows' own, not that of something that may never happen."""
+    if sample.logical_type not in ("date", "timestamp") or sample.format or sample.rows < CLOCK_ROWS_MIN:
+        return False
+    return sample.values.n_unique() == sample.rows and sample.values.is_sorted()
+
+
+def _minimum(sample: ColumnSample) -> int | None:
+    """Zero, when none of many rows goes below and so many stand on it that a slope would go on below.
+
+    Latitudes, or summer's degrees, claim nothing, nor does what comes down to zero once in a while.
+    """
     known = sample.known
     if sample.logical_type not in ("integer", "number") or known is None or len(known) < RANGE_ROWS_MIN:
         return None
-    touched = known.str.contains(_FLOOR if sample.logical_type == "integer" else _ZERO).any()
-    return 0 if touched and not known.str.starts_with("-").any() else None
+    if known.str.starts_with("-").any():
+        return None
+    whole = sample.logical_type == "integer"
+    zeros = int(known.str.contains(r"^\+?0$" if whole else _ZERO).sum())
+    ones = int(known.str.contains(r"^\+?1$").sum()) if whole else 0
+    ends = _unseen_times([*([ones] if ones else []), zeros]) >= UNSEEN_TIMES_MIN
+    return 0 if ends and len(known) - zeros >= POSITIVE_ROWS_MIN else None
 
 
-def _enum(sample: _Sample) -> tuple[str, ...]:
+def _unseen_times(times: Sequence[int]) -> float:
+    """How often the next thing after those seen so many times should have been seen, if the steepest step down between
+    two neighbours came once more; without a step as often as the last.
+    """
+    steepest = min((after / before for before, after in itertools.pairwise(times)), default=1.0)
+    return times[-1] * min(1.0, steepest)
+
+
+def _enum(sample: ColumnSample) -> tuple[str, ...]:
+    """All values, when even one rarer than the rarest by the steepest step between two would have been seen; none of
+    data that is sorted by them, which shows some values only later.
+    """
     known = sample.known
     if sample.logical_type != "string" or known is None or len(known) < ENUM_ROWS_MIN:
         return ()
+    if known.n_unique() > ENUM_VALUES_MAX:
+        return ()
+    halves = [known.slice(0, len(known) // 2), known.slice(len(known) // 2)]
     counts = known.alias("value").value_counts(name="times").sort("value")
     values: list[str] = counts.get_column("value").to_list()
-    if is_personal(sample.name, values[:ENUM_VALUES_MAX]):
+    if is_personal(sample.name, values):
         return ()  # a contract is read by more people than the data is
-    if not 2 <= len(values) <= ENUM_VALUES_MAX or any(len(v) > 40 or _MOMENT.search(v) for v in values):
+    if len(values) < 2 or any(len(v) > 40 or _MOMENT.search(v) for v in values):
         return ()
-    return tuple(values) if bool((counts.get_column("times") >= ENUM_TIMES_MIN).all()) else ()
-
-
-def _primary_key(
-    samples: list[_Sample], frame: pl.DataFrame, null_values: tuple[str, ...], notes: list[str]
-) -> tuple[str, ...]:
-    """A column, or up to three, that no two rows share: named like a key before leftmost, and never by a measure."""
-    rows = frame.height
-    usable = [s for s in samples if s.full and s.logical_type in ("string", "integer", "date", "timestamp")]
-    distinct = {sample.name: frame.get_column(sample.name).n_unique() for sample in usable}
-    for sample in sorted(usable, key=lambda s: (not _KEY_NAME.search(s.name), s.position)):
-        named = bool(_KEY_NAME.search(sample.name))
-        first = sample.position == 0 and rows >= KEY_ROWS_MIN
-        if distinct[sample.name] == rows and rows >= 2 and (named or first):
-            return (sample.name,)
-    if rows < COMPOSITE_ROWS_MIN:
+    if any(half.n_unique() < len(values) for half in halves):
         return ()
-    found = _composite(usable, distinct, frame)
-    if found:
-        notes.append(f"no column is unique; together {', '.join(found)} are: please check that they are the key")
-    return found
-
-
-def _composite(usable: list[_Sample], distinct: dict[str, int], frame: pl.DataFrame) -> tuple[str, ...]:
-    """The most plausible smallest unique combination: with a time, then codes before numbers, then leftmost."""
-    rows = frame.height
-    members = [s for s in usable if 1 < distinct[s.name] <= rows / 2 and not _is_measure(s)]
-    members = sorted(members, key=lambda s: (-_plausible(s), s.position))[:KEY_CANDIDATES_MAX]
-    probe = frame.head(PROBE_ROWS)
-    for size in range(2, KEY_COLUMNS_MAX + 1):
-        groups = [
-            group
-            for group in itertools.combinations(sorted(members, key=lambda s: s.position), size)
-            if math.prod(distinct[s.name] for s in group) >= rows
-        ]
-        groups.sort(key=lambda group: (-sum(_plausible(s) for s in group), [s.position for s in group]))
-        for group in groups:
-            names = [sample.name for sample in group]
-            if probe.select(names).n_unique() == probe.height and frame.select(names).n_unique() == rows:
-                return tuple(names)
-    return ()
-
-
-def _plausible(sample: _Sample) -> int:
-    if _KEY_NAME.search(sample.name):
-        return 3
-    return {"timestamp": 3, "date": 3, "string": 2}.get(sample.logical_type, 1)
-
-
-def _is_measure(sample: _Sample) -> bool:
-    """Numbers below zero are measured, not given."""
-    return sample.logical_type == "integer" and bool(sample.values.str.starts_with("-").any())
+    times = counts.get_column("times").sort(descending=True).to_list()
+    return tuple(values) if _unseen_times(times) >= UNSEEN_TIMES_MIN else ()

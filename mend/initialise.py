@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from mend.key_inference import KEY_NAME
 from shared.domain.contract import Contract
 from shared.domain.definition_writing import yaml_text
 from shared.domain.errors import DefinitionError, DefinitionMissing
@@ -30,7 +31,6 @@ Mode = Literal["append", "upsert", "overwrite"]
 
 _ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
 _DATES = re.compile(r"(?:19|20)\d{2}[-_.]?(?:\d{2}(?:[-_.]?\d{2})?)?(?:[T_-]?\d{4,6})?|\d+$")
-_KEY_NAME = re.compile(r"(?:^|_)(?:id|key|code|uuid|guid|nr|no|number|sku|isbn|iata|icao|codice)$", re.IGNORECASE)
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -123,7 +123,7 @@ def inferred_from(place: str, name: str, samples: int, source: Source, progress:
     if not frames or not any(frame.height for frame in frames):
         raise DefinitionError(place, 0, 0, "the deliveries hold no rows", "name one that does")
     wanted = name or name_of(uri, found)
-    return infer(frames, name=wanted, table=_identifier(wanted), decimal=taken.dialect.decimal)
+    return infer(frames, name=wanted, table=_identifier(wanted), decimal=taken.dialect.decimal, alone=True)
 
 
 def _differ(frames: Sequence[pl.DataFrame]) -> bool:
@@ -199,7 +199,7 @@ def _stem(name: str) -> str:
 def mode_for(inferred: Inferred) -> Mode:
     """Upsert where the key is surely one: named like one, or unique in many rows; append otherwise."""
     key = inferred.contract.primary_key
-    named = len(key) == 1 and bool(_KEY_NAME.search(key[0]))
+    named = len(key) == 1 and bool(KEY_NAME.search(key[0]))
     return "upsert" if key and (named or inferred.rows >= UPSERT_ROWS_MIN) else "append"
 
 

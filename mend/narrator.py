@@ -102,7 +102,7 @@ def _of_batch(event: Event) -> tuple[str, str, str] | None:
 
 
 def _of_incident(event: Event) -> tuple[str, str, str] | None:
-    if isinstance(event, IncidentClassified) and not event.repeated:
+    if isinstance(event, IncidentClassified) and (event.judged_by or not event.repeated):
         diagnosis = f"{event.failure_class}/{event.cause} ({event.confidence:.0%})"
         return "classify", f"{event.incident_id} {diagnosis}: {event.explanation}", "red"
     if isinstance(event, IncidentClosed):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -88,7 +88,7 @@ def reasons_of(objects: ObjectStore, batch: str, healing: Document | None) -> tu
     for _, frame in quarantine_frames(objects, batch, healing, [VIOLATIONS]):
         rows += frame.height
         parts.append(
-            _violations(frame)
+            violations_in(frame)
             .group_by("check", "column")
             .agg(pl.col(ROW).n_unique().alias("rows"), pl.col("explanation").min())
         )
@@ -100,12 +100,16 @@ def reasons_of(objects: ObjectStore, batch: str, healing: Document | None) -> tu
         .agg(pl.col("rows").sum(), pl.col("explanation").min())
         .sort(["rows", "check", "column"], descending=[True, False, False])
     )
-    told = summed.select("check", "column", "rows", "explanation").to_dicts()  # as many as the contract has rules
-    return rows, [{**each, **{name: hidden(each[name] or "") for name in ("column", "explanation")}} for each in told]
+    return rows, reasons_told(summed.select("check", "column", "rows", "explanation").to_dicts())  # one for each rule
 
 
-def _violations(frame: pl.DataFrame) -> pl.DataFrame:
-    """One line per row and violation."""
+def reasons_told(reasons: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Reasons as people may see them."""
+    return [{**each, **{name: hidden(each[name] or "") for name in ("column", "explanation")}} for each in reasons]
+
+
+def violations_in(frame: pl.DataFrame) -> pl.DataFrame:
+    """One line per row and violation of quarantined rows."""
     import polars as pl
 
     return (
@@ -129,9 +133,17 @@ def rows_of(
 
     The cells are the delivered ones, personal data masked; ``personal`` is None for who may see it.
     """
+    frames = quarantine_frames(objects, batch, healing, None if values else [MISFIT, VIOLATIONS])
+    return rows_in(frames, limit, values=values, personal=personal)
+
+
+def rows_in(
+    frames: Iterable[tuple[int, pl.DataFrame]], limit: int, *, values: bool, personal: PersonalColumns | None
+) -> list[dict[str, Any]]:
+    """The first rows of ``(attempt, frame)`` with their reasons, as ``rows_of`` tells them."""
     wanted = min(limit, ROWS_SHOWN_MAX)
     shown: list[dict[str, Any]] = []
-    for attempt, frame in quarantine_frames(objects, batch, healing, None if values else [MISFIT, VIOLATIONS]):
+    for attempt, frame in frames:
         columns = personal.among(frame.columns) if personal is not None else None
         names = shown_names(frame.columns) if columns else {name: name for name in frame.columns}
         for row in frame.sort(ROW).head(wanted - len(shown)).to_dicts():  # at most ROWS_SHOWN_MAX

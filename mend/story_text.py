@@ -80,7 +80,10 @@ def _incident(story: Story) -> Iterator[str]:
         yield f"  {believed['cause']}: {believed['means']}"
         yield f"  remedies that fit: {', '.join(believed['remedies_that_fit'])}; a person: {believed['advice']}"
     for each in believed["because"]:
-        yield f"  – {each['source']}: {each['field']} = {each['value']} (weighs {float(each['weight'] or 0):.2f})"
+        weight = f" (weighs {float(each['weight']):.2f})" if each["weight"] else ""
+        yield f"  – {each['source']}: {each['field']} = {each['value']}{weight}"
+    for each in believed["rivals"]:
+        yield f"  else look at {each['cause']}: {one_line(str(each['because']), 200)}"
     for each in believed["would_change"]:
         then = f"{each['failure_class']} / {each['cause']}, {share(each['confidence'])} sure"
         yield f"  without {one_line(each['without'], 100)} it would be: {then}"

@@ -13,8 +13,11 @@ from shared.domain.errors import DefinitionError, DefinitionMissing, ForeignFail
 from shared.domain.masking import clean, one_line
 
 if TYPE_CHECKING:
+    from mend.contract_plan import Step
     from mend.contract_trial import Tried
     from shared.domain.contract import Contract
+
+QUERY_CHARACTERS_MAX = 20_000
 
 app = typer.Typer(
     name="contract",
@@ -22,27 +25,54 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 Data = Annotated[str, typer.Argument(help="A file, a folder, a pattern in quotes, or a web address.")]
+DataOrTable = Annotated[
+    str,
+    typer.Argument(help="A file, folder, pattern in quotes or web address; or table:DATASET.TABLE of the warehouse."),
+]
 
 
 @app.command("test")
 def judge(
-    data: Data,
+    data: DataOrTable,
     contract: Annotated[
         Path | None, typer.Option("--contract", help="ODCS file (default: the only one here or in contracts/).")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=0, max=1_000, help="Failing rows to show, per delivery.")] = 20,
     values: Annotated[bool, typer.Option("--values", help="Show cell values too.")] = False,
+    engine: Annotated[
+        str, typer.Option("--engine", help="memory, streamed, staged (files), warehouse (tables); default: by size.")
+    ] = "auto",
+    failing: Annotated[
+        Path | None,
+        typer.Option("--failing", help="Parquet file for the number, check and column of every failing row."),
+    ] = None,
+    root: Root = None,
     as_json: Json = False,
 ) -> None:
     """Judge data by a contract, row by row; nothing is loaded, healed or kept. Exit code 1 when anything fails."""
-    from mend.contract_trial import contract_in, read_contract_file, trial
+    from mend.contract_trial import TABLE, Engine, contract_in, read_contract_file, table_trial, trial
 
+    if engine not in get_args(Engine):
+        raise typer.BadParameter(f"is one of {', '.join(get_args(Engine))}", param_hint="--engine")
     file = contract_in(contract)
     rules = read_contract_file(file)
-    with progress_bar(quiet=as_json) as progress:
-        tried = trial(file, rules, data, rows_shown=limit, values=values, progress=progress)
+    how = cast("Engine", engine)
+    if data.startswith(TABLE):
+        from mend import project
+
+        if failing is not None:
+            raise typer.BadParameter(
+                "rows of a table have no numbers; see the query that finds them", param_hint="--failing"
+            )
+        owner = project.open_process(project.of_root(root))
+        tried = table_trial(file, rules, data.removeprefix(TABLE), owner.warehouse, engine=how)
+    else:
+        with progress_bar(quiet=as_json) as progress:
+            tried = trial(
+                file, rules, data, rows_shown=limit, values=values, engine=how, failing=failing, progress=progress
+            )
     ok = all(each.state == "passed" for each in tried)
-    unchecked = _unchecked(rules)
+    unchecked = _unchecked(rules, table=data.startswith(TABLE))
     if as_json:
         told = {"ok": ok, "contract": str(file), "id": rules.id, "version": rules.version}
         print_json({**told, "deliveries": [each.document() for each in tried], "not_checked": unchecked})
@@ -54,12 +84,12 @@ def judge(
     raise typer.Exit(Exit.DONE if ok else Exit.FAILED)
 
 
-def _unchecked(rules: Contract) -> list[str]:
+def _unchecked(rules: Contract, *, table: bool) -> list[str]:
     """What the contract says and this look cannot judge: said, never skipped in silence."""
     from shared.domain.service_levels import service_levels
 
     told = [f"{rule.column}: {clean(rule.what)}" if rule.column else clean(rule.what) for rule in rules.unsupported]
-    for each in rules.references:
+    for each in rules.references if not table else ():
         told.append(f"{', '.join(each.columns)}: the keys of {each.table} are in a warehouse; mend run looks there")
     for promised, why in service_levels(rules)[1]:
         told.append(clean(f"{promised.property} {promised.value} {promised.unit}".strip() + f": {why}"))
@@ -80,7 +110,10 @@ def _show(each: Tried) -> None:
     print_table("why", columns, [[check[column] for column in columns] for check in each.checks])
     rows = [[row["row"], "; ".join(_reason(reason) for reason in row["reasons"])] for row in each.rows]
     print_table("rows", ("row", "reasons"), rows, personal=True)
-    if each.rows_failed > len(each.rows):
+    if each.query:
+        out.print("the rows that fail, in the warehouse:")
+        out.print(clean(each.query, QUERY_CHARACTERS_MAX), soft_wrap=True, markup=False, highlight=False)
+    elif each.rows_failed > len(each.rows) and each.rows:
         out.print(f"… and {each.rows_failed - len(each.rows):,} rows more: --limit N, or --json")
 
 
@@ -134,13 +167,16 @@ def diff_contracts(
     before: Annotated[Path, typer.Argument(help="The contract as it was.")],
     after: Annotated[Path, typer.Argument(help="The contract as it is to be.")],
     mode: Annotated[str, typer.Option("--mode", help="What must stay true: backward, forward, full or none.")] = "",
+    as_plan: Annotated[bool, typer.Option("--plan", help="Say what the destination table needs, in SQL.")] = False,
+    table: Annotated[str, typer.Option("--table", help="The destination, dataset.table (default: AFTER's).")] = "",
     as_json: Json = False,
 ) -> None:
     """What changed between two contracts: breaking, degrading or harmless. Exit code 1 when anything is breaking.
 
-    With --mode exit code 1 says instead that something breaks that compatibility.
+    With --mode exit code 1 says instead that something breaks that compatibility. --plan prints and never executes.
     """
     from mend.contract_changes import KINDS, Mode, changes, incompatible
+    from mend.contract_plan import plan
     from mend.contract_trial import read_contract_file
 
     for file in (before, after):
@@ -148,19 +184,35 @@ def diff_contracts(
             raise DefinitionMissing(f"{file}: there is no such contract")
     if mode not in ("", *get_args(Mode)):
         raise typer.BadParameter(f"one of {', '.join(get_args(Mode))}", param_hint="--mode")
-    found = changes(read_contract_file(before), read_contract_file(after))
+    old, new = read_contract_file(before), read_contract_file(after)
+    found, steps = changes(old, new), plan(old, new, table) if as_plan else None
     broken = incompatible(found, cast("Mode", mode)) if mode else []
     counts: dict[str, Any] = {kind: sum(each.kind == kind for each in found) for kind in KINDS}
     if as_json:
-        told = {"mode": mode, "compatible": not broken} if mode else {}
+        told: dict[str, Any] = {"mode": mode, "compatible": not broken} if mode else {}
+        told |= {} if steps is None else {"plan": [each._asdict() for each in steps]}
         print_json({**counts, **told, "changes": [each._asdict() for each in found]})
     else:
         rows = [[each.kind, each.column, each.what, ", ".join(each.breaks)] for each in found]
         print_table("changes", ("kind", "column", "what", "no longer compatible"), rows)
         if mode:
             console().print(f"{mode}: " + (f"{len(broken)} changes break it" if broken else "compatible"))
+        if steps is not None:
+            _show_plan(steps)
     failed = bool(broken) if mode else bool(counts["breaking"])
     raise typer.Exit(Exit.FAILED if failed else Exit.DONE)
+
+
+def _show_plan(steps: list[Step]) -> None:
+    by = {"you": "before the next load", "load": "the next load does it", "nobody": "nothing is to be done"}
+    out = console()
+    out.print("plan of the table" + ("" if steps else ": it stays as it is"))
+    for step in steps:
+        about = f"{one_line(step.column)} " if step.column else ""
+        out.print(f"-- {by[step.by]}: {about}{clean(step.what, 2_000)}")
+        for statement in step.statements:
+            # What is not to be executed as it stands stays a comment.
+            out.print(statement if step.by == "you" else f"--   {statement}")
 
 
 @app.command("history")

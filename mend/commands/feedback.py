@@ -35,7 +35,7 @@ def feedback(
     by: By = "",
     as_json: Json = False,
 ) -> None:
-    """Say whether a diagnosis was right, or what it was: evidence for later failures that are like this one."""
+    """Say whether a diagnosis is right, or what it is: this incident's from now on, and evidence for others like it."""
     from mend import lookup, project, runner
     from services.classify.people import may_judge
 
@@ -49,18 +49,20 @@ def feedback(
         raise typer.Exit(Exit.FAILED)
     runner.run_events(process, [_event(process, found, verdict, person(by), note)])
 
-    def kept() -> list[dict[str, Any]]:
+    def now() -> dict[str, Any]:
         after = process.store.get("incidents", found.key)
-        return list((after.data if after is not None else found.data).get("feedback", []))
+        return after.data if after is not None else found.data
 
     before = list(found.data.get("feedback", []))
-    runner.await_services(process, lambda: kept() != before)
-    known = kept()
+    runner.await_services(process, lambda: list(now().get("feedback", [])) != before)
+    judged = now()
+    known = list(judged.get("feedback", []))
     said: dict[str, Any] = known[-1] if known else {}
     if as_json:
-        print_json({"incident_id": found.key, "feedback": said, "before": known[:-1]})
+        diagnosis = {name: judged.get(name, "") for name in ("failure_class", "cause", "confidence")}
+        print_json({"incident_id": found.key, "feedback": said, "before": known[:-1], "diagnosis": diagnosis})
     else:
-        _show(found.key, found.data, said, str(process.settings.root))
+        _show(found, judged, said, str(process.settings.root))
     raise typer.Exit(Exit.DONE)
 
 
@@ -86,6 +88,9 @@ def _verdict(incident: dict[str, Any], right: bool, wrong: bool, named: tuple[st
     failure_class, cause = named
     if right + wrong + bool(failure_class) == 0 or (right and wrong):
         raise typer.BadParameter("say one of --right, --wrong, --class CLASS or --cause CAUSE")
+    last = (incident.get("feedback") or [{}])[-1]
+    if failure_class and not right and named == (last.get("failure_class"), last.get("cause")):
+        return Verdict(last["verdict"], *named)  # said again: it is believed by now because it was said
     same = failure_class == believed[0] and cause in ("", believed[1])
     if failure_class and ((right and not same) or (wrong and same)):
         raise typer.BadParameter(
@@ -115,10 +120,12 @@ def _event(process: Process, found: Named, verdict: Verdict, by: str, note: str)
     )
 
 
-def _show(key: str, before: dict[str, Any], said: dict[str, Any], root: str) -> None:
+def _show(found: Named, now: dict[str, Any], said: dict[str, Any], root: str) -> None:
     from mend.beliefs import sentence
+    from mend.evidence_words import share
+    from shared.domain.incident import IncidentState
 
-    out = console()
+    out, key, before = console(), found.key, found.data
     if not said:
         out.print("the services have been told; mend explain shows it once they have heard")
     else:
@@ -126,4 +133,8 @@ def _show(key: str, before: dict[str, Any], said: dict[str, Any], root: str) -> 
         again = [each for each in before.get("feedback", []) if each == said]
         if again:
             out.print("that was said before; nothing changed")
+        elif now.get("state") in (IncidentState.HEALED, IncidentState.DISMISSED):
+            out.print(f"it is {now['state']}, so its diagnosis stays; later failures like it are diagnosed with this")
+        else:
+            out.print(f"it is taken for {now['failure_class']}/{now['cause']} now, {share(now['confidence'])} sure")
     out.print(f"mend explain {key} --root {root}   # the whole story")

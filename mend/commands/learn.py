@@ -82,7 +82,8 @@ def _shadowed(challenger: Path, root: Path | None, as_json: bool) -> Exit:
     print_table("verdicts that differ", columns, rows, empty="none")
     tell = console()
     right, wrong = found["right"], found["surely_wrong"]
-    tell.print(f"{found['messages']:,} messages, {found['differ']:,} verdicts differ")
+    read = f"{found['messages']:,} messages ({found['recorded_live']:,} were read by both when they came)"
+    tell.print(f"{read}, {found['differ']:,} verdicts differ")
     if not found["judged_by_people"]:
         tell.print("nobody has said of any what it was: mend feedback ID --right, or --class CLASS")
     else:

@@ -71,6 +71,7 @@ INDEXES: Final = (
     ("healings", ("asks",), "asks_seq", "ascending"),
     ("loads", ("table",), "loaded_at", "ascending"),
     ("incidents", ("pipeline", "cause"), "closed_at", "descending"),
+    ("incidents", ("source",), "last_seen", "descending"),
     # Those of the commands that show a whole store, or one pipeline of it.
     ("deliveries", ("pipeline",), "batch_id", "ascending"),
     ("verdicts", ("pipeline",), "batch_id", "ascending"),

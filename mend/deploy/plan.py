@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from mend.deploy import audit_job, history
+from mend.deploy import history, scheduled_jobs
 from mend.deploy.description import (
     APIS,
     COMMON_ROLES,
@@ -45,7 +45,7 @@ def plan(target: Target, service: str = "") -> list[Step]:
     """Every step, or those that one service needs alone."""
     steps = [*_ground(target), *_state(target), *_tables(target), *_bus(target), *_history(target)]
     steps += [*_publishers(target), *_functions(target), *_subscriptions(target), *_schedules(target), *_sink(target)]
-    steps += [*audit_job.steps(target), *_monitoring(target)]
+    steps += [*scheduled_jobs.steps(target), *_monitoring(target)]
     return [step for step in steps if step.service == service] if service else steps
 
 
@@ -73,9 +73,9 @@ def destroyed(target: Target) -> list[Step]:
             f"schedule {name}",
             gcloud(target, f"scheduler jobs delete {name}", f"--location={target.region}", "--quiet"),
         )
-        for name in ("mend-tick", "mend-measure", audit_job.NAME)
+        for name in ("mend-tick", "mend-measure", *(job.name for job in scheduled_jobs.JOBS))
     ]
-    return [*steps, *audit_job.destroyed(target)]
+    return [*steps, *scheduled_jobs.destroyed(target)]
 
 
 def history_of(topic: Topic) -> str:
@@ -99,7 +99,7 @@ def _unwatched(target: Target) -> Iterator[Step]:
 def _ground(target: Target) -> Iterator[Step]:
     apis = [f"{api}.googleapis.com" for api in (*APIS, *(("telemetry",) if target.spans else ()))]
     yield Step("APIs", gcloud(target, "services enable", *apis))
-    names = [*(each.name for each in every_service()), "push", "scheduler", "audit"]
+    names = [*(each.name for each in every_service()), "push", "scheduler", scheduled_jobs.STAGED]
     for name in names:
         yield Step(
             f"account mend-{name}",

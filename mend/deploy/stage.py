@@ -1,4 +1,4 @@
-"""A folder that holds one service, or the audit, and nothing else: ``python -m mend.deploy.stage validate``."""
+"""A folder that holds one service, or the scheduled commands, alone: ``python -m mend.deploy.stage validate``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from mend.deploy.audit_job import STAGED as STAGED_AUDIT
+from mend.deploy import scheduled_jobs
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 STAGED: Final = ROOT / "build" / "stage"
@@ -25,7 +25,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from services.{service}.main import *  # noqa: E402, F403
 '''
 _PROCFILE: Final = "web: functions-framework --source=main.py\n"  # FUNCTION_TARGET says which entry point
-_AUDIT_PROCFILE: Final = "web: python -m mend audit --json\n"
 _IGNORED: Final = shutil.ignore_patterns("__pycache__", "README.md")
 
 
@@ -38,13 +37,13 @@ def stage(service: str, folder: Path, *, requirements: bool = True) -> Path:
     """Make the folder anew: the kernel, the service, an entry point, its dependencies alone; byte-compiled.
 
     ``requirements`` are exported from the lock by uv, with hashes, so that what is built is what was tested. The
-    audit is the command line, with what it imports.
+    scheduled commands (``audit``) are the command line, with what it imports.
     """
-    if service not in (known := [*services(), STAGED_AUDIT]):
+    if service not in (known := [*services(), scheduled_jobs.STAGED]):
         raise SystemExit(f"there is no service {service}: {', '.join(known)}")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "shared", folder / "shared", ignore=_IGNORED)
-    (_put_audit if service == STAGED_AUDIT else _put_service)(service, folder)
+    (_put_commands if service == scheduled_jobs.STAGED else _put_service)(service, folder)
     if requirements:
         (folder / "requirements.txt").write_text(requirements_of(service), encoding="utf-8")
     # Checked by content, not by time: a build copies the files and gives them other times.
@@ -52,10 +51,10 @@ def stage(service: str, folder: Path, *, requirements: bool = True) -> Path:
     return folder
 
 
-def _put_audit(_: str, folder: Path) -> None:
+def _put_commands(_: str, folder: Path) -> None:
     for name in ("mend", "services"):
         shutil.copytree(ROOT / name, folder / name, ignore=_IGNORED)
-    (folder / "Procfile").write_text(_AUDIT_PROCFILE, encoding="utf-8")
+    (folder / "Procfile").write_text(scheduled_jobs.procfile(), encoding="utf-8")
 
 
 def _put_service(service: str, folder: Path) -> None:
@@ -69,14 +68,15 @@ def requirements_of(service: str) -> str:
     """The service's dependencies on Google Cloud, from the lock."""
     uv = shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")
     command = [uv, "export", "--quiet", "--frozen", "--no-default-groups", "--no-emit-project"]
-    extras = ["--extra", "cli" if service == STAGED_AUDIT else service, "--extra", "gcp"]
-    exported = subprocess.run([*command, *extras], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = (*scheduled_jobs.EXTRAS, "gcp") if service == scheduled_jobs.STAGED else (service, "gcp")
+    words = [*command, *(f"--extra={name}" for name in names)]
+    exported = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     return exported.stdout
 
 
 def main() -> None:
     """Stage the named service, or all."""
-    for service in sys.argv[1:] or [*services(), STAGED_AUDIT]:
+    for service in sys.argv[1:] or [*services(), scheduled_jobs.STAGED]:
         sys.stdout.write(f"{stage(service, STAGED / service)}\n")
 
 

@@ -9,10 +9,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from mend.counterfactuals import report_of
 from mend.report import documents
 from services.classify import spoken, text_features, text_model
 from services.classify.decision import diagnose
+from services.classify.records import report_of
 from services.classify.text_model import TextModel
 from shared.domain.incident import ACTING_CONFIDENCE, Origin
 from shared.domain.masking import one_line
@@ -32,6 +32,14 @@ class Heard(NamedTuple):
     at: int  # microseconds since 1970
     report: IncidentOpened
     truth: str
+    shadow: dict[str, Any] | None = None  # what was kept of a challenger that read the report when it came
+
+
+class Said(NamedTuple):
+    """What a model makes of a failure."""
+
+    failure_class: str
+    confidence: float
 
 
 def heard(state: StateStore) -> list[Heard]:
@@ -42,7 +50,8 @@ def heard(state: StateStore) -> list[Heard]:
         if "failure_class" not in data or of_data or not data.get("message"):
             continue
         said = [each for each in data.get("feedback") or [] if isinstance(each, dict)]
-        found.append(Heard(key, int(data.get("first_seen") or 0), report_of(data), _truth(said[-1]) if said else ""))
+        at, truth = int(data.get("first_seen") or 0), _truth(said[-1]) if said else ""
+        found.append(Heard(key, at, report_of(data), truth, data.get("shadow")))
     return sorted(found, key=lambda each: (each.at, each.incident))
 
 
@@ -102,19 +111,20 @@ def _confidence(message: Heard) -> float:
 def shadow(messages: Sequence[Heard], challenger: TextModel) -> dict[str, Any]:
     """The challenger beside the model in use, on every message; measured where a person has said what it was.
 
-    ``promote`` is yes when the challenger is right more often where the two differ, by more than chance (McNemar's
-    exact test, one-sided, 5 %), and is not surely wrong more often; no when it is worse; else undecided.
+    Where the same two read a message when it came, what they said then is taken; else both read it now. ``promote`` is
+    yes when the challenger is right more often where the two differ, by more than chance (McNemar's exact test,
+    one-sided, 5 %), and is not surely wrong more often; no when it is worse; else undecided.
     """
     champion = text_model.current()
-    one = [diagnose(each.report) for each in messages]
-    with text_model.using(challenger):
-        other = [diagnose(each.report) for each in messages]
+    then = [_told_live(each, champion, challenger) for each in messages]
+    one = [each[0] if each else _said_now(told, champion) for each, told in zip(then, messages, strict=True)]
+    other = [each[1] if each else _said_now(told, challenger) for each, told in zip(then, messages, strict=True)]
     differs = [
         {
             "incident": each.incident,
             "message": one_line(each.report.message, 200),
-            "champion": str(a.failure_class),
-            "challenger": str(b.failure_class),
+            "champion": a.failure_class,
+            "challenger": b.failure_class,
             "truth": each.truth,
         }
         for each, a, b in zip(messages, one, other, strict=True)
@@ -134,6 +144,7 @@ def shadow(messages: Sequence[Heard], challenger: TextModel) -> dict[str, Any]:
         "champion": champion.version,
         "challenger": challenger.version,
         "messages": len(messages),
+        "recorded_live": sum(each is not None for each in then),
         "differ": len(differs),
         "differences": differs[:LISTED_MAX],
         "judged_by_people": len(known),
@@ -147,6 +158,21 @@ def shadow(messages: Sequence[Heard], challenger: TextModel) -> dict[str, Any]:
         "chance": round(chance, 4),
         "promote": "yes" if better else "no" if worse else "undecided",
     }
+
+
+def _told_live(message: Heard, champion: TextModel, challenger: TextModel) -> tuple[Said, Said] | None:
+    kept = message.shadow or {}
+    sides = [kept.get(name) or {} for name in ("champion", "challenger")]
+    if [each.get("version") for each in sides] != [champion.version, challenger.version]:
+        return None
+    one, other = (Said(str(each["failure_class"]), float(each["confidence"])) for each in sides)
+    return one, other
+
+
+def _said_now(message: Heard, model: TextModel) -> Said:
+    with text_model.using(model):
+        found = diagnose(message.report)
+    return Said(str(found.failure_class), found.confidence)
 
 
 def _chance(gained: int, lost: int) -> float:

@@ -1,10 +1,10 @@
 -- Incidents: one row per incident, with its diagnosis and how it ended.
 --
--- A report (incident.opened) belongs to the incident whose diagnosis it caused; `reports` counts them. The diagnosis is
--- the latest, the rows are those of the latest report. state: classified, waiting (a person is asked), healing, or as it
--- was closed: healed, escalated, dismissed.
+-- A report (incident.opened) belongs to the incident whose diagnosis it caused; `reports` counts them (a person's word
+-- on a diagnosis is none). The diagnosis is the latest, the rows are those of the latest report. state: classified,
+-- waiting (a person is asked), healing, or as it was closed: healed, escalated, dismissed.
 WITH reports AS (
-  SELECT c.incident_id, MIN(o.time) AS opened_us, COUNT(DISTINCT c.causation_id) AS reports,
+  SELECT c.incident_id, MIN(o.time) AS opened_us, COUNT(DISTINCT o.id) AS reports,
     MIN(c.time) AS classified_us
   FROM ${dataset}.events_incident_classified_v1 AS c
   LEFT JOIN ${dataset}.events_incident_opened_v1 AS o ON o.id = c.causation_id

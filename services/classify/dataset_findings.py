@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from services.classify.diagnosis import Diagnosis, diagnosed
+from services.classify.diagnosis import Diagnosis, Evidence, diagnosed
 from services.classify.violations import (
     GUESS,
     MOST,
@@ -150,16 +150,51 @@ def _shift(column: str, profile: Profile) -> Diagnosis:
     if found is not None and found[1] >= MOST:
         told = f"The numbers in {column} are what they were in another unit ({found[0]})."
         return diagnosed("unit_changed", explained(found[1]), told, [seen("unit_ratio", found[0], found[1])])
-    reasons = profile.get("reasons")
-    shown = ", ".join(str(reason) for reason in reasons) if isinstance(reasons, list) else ""
+    reasons = {str(each) for each in said} if isinstance(said := profile.get("reasons"), list) else set()
+    return _rows_moved(profile) if "rows" in reasons else _moved(column, reasons, profile)
+
+
+def _seen_of_shift(profile: Profile) -> tuple[float, list[Evidence]]:
+    """How sure a finding of drift makes, which grows with the batches before, and what it was seen by."""
     batches = number(profile, "baseline_batches")
     confidence = PLAIN if batches >= 8 else 0.65
-    evidence = [seen("mean_shift", number(profile, "mean_shift"), confidence), seen("baseline_batches", batches, 0.5)]
-    if isinstance(reasons, list) and reasons == ["nulls"]:
+    evidence = [seen("baseline_batches", batches, 0.5)]
+    if "mean_shift" in profile:
+        evidence.append(seen("mean_shift", number(profile, "mean_shift"), confidence))
+    effects = [(str(each.get("reason")), number(each, "effect")) for each in listed(profile, "effects")]
+    return confidence, evidence + [seen(reason, effect, confidence) for reason, effect in effects[:5]]
+
+
+def _moved(column: str, reasons: set[str], profile: Profile) -> Diagnosis:
+    confidence, evidence = _seen_of_shift(profile)
+    batches = int(number(profile, "baseline_batches"))
+    if reasons == {"nulls"}:
         told = f"{column} is empty far more often than in earlier deliveries."
         return diagnosed("null_burst", confidence, told, evidence)
-    told = f"{column} left the range of {int(batches)} earlier deliveries ({shown})."
+    if {"new_categories", "vanished_categories"} <= reasons:
+        told = f"Categories of {column} are gone that every earlier delivery had, and others came."
+        return diagnosed("category_drift", confidence, told, evidence)
+    shown = " and ".join(sorted(each.replace("_", " ") for each in reasons))
+    if reasons and reasons <= {"order", "distinct"}:
+        # Rows come in another order, or repeat, for many reasons, and nothing here says which.
+        told = f"The values of {column} are of another kind than in {batches} earlier deliveries ({shown})."
+        return diagnosed("unknown", confidence, told, evidence)
+    told = f"{column} left the range of {batches} earlier deliveries ({shown})."
     return diagnosed("distribution_shifted", confidence, told, evidence)
+
+
+def _rows_moved(profile: Profile) -> Diagnosis:
+    """Fewer rows that also lack a category are a part of a delivery."""
+    confidence, evidence = _seen_of_shift(profile)
+    rows, usual = int(number(profile, "rows")), number(profile, "usual_rows")
+    told = f"The delivery has {rows:,} rows where {usual:,.0f} are usual"
+    if not rows:
+        return diagnosed("empty_delivery", confidence, f"{told}.", evidence)
+    lacking = [str(name) for name in vanished] if isinstance(vanished := profile.get("vanished"), list) else []
+    if rows < usual and lacking:
+        told += f", and lacks categories of {', '.join(lacking[:5])} that never lacked before."
+        return diagnosed("partial_delivery", confidence, told, evidence)
+    return diagnosed("row_count_off", confidence, f"{told}.", evidence)
 
 
 def _score(_column: str, profile: Profile) -> Diagnosis:

@@ -29,7 +29,7 @@ EXPLANATION_CHARACTERS_MAX = 1_000
 class Evidence(NamedTuple):
     """One thing the diagnosis rests on: where it came from, what it is, and how much it weighs (0 … 1)."""
 
-    source: str  # event | profile | words | person (feedback on a failure like it)
+    source: str  # event | profile | words | person (feedback on it, or one like it) | circumstances (weigh nothing)
     field: str
     value: str
     weight: float

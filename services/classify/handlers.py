@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from services.classify import judged, knowledge, people, records
+from services.classify import challenger, circumstances, judged, knowledge, people, records
 from services.classify.decision import diagnose, evidence_of
 from services.classify.diagnosis import Diagnosis
 from shared.domain.incident import CLOSED, IncidentState, Origin
@@ -22,6 +22,7 @@ from shared.ports.state_store import Document
 from shared.runtime.service import Service
 
 _EVIDENCE_CHARACTERS_MAX = 59_000
+_OVER = (IncidentState.HEALED, IncidentState.DISMISSED)
 _CARRIED = (
     *("fingerprint", "origin", "pipeline", "batch_id", "attempt", "reading", "uri", "check", "column"),
     *("rows", "rows_failed", "service", "event_id", "event_topic"),
@@ -44,36 +45,50 @@ def on_incident_opened(event: IncidentOpened, ports: Ports) -> list[Event]:
         incident = records.opened(event, index["occurrence"])
         index["incident_id"] = incident["incident_id"]
     records.count(incident, event)
-    known = judged.precedents(ports.state, event)
-    diagnosis = judged.weighed(diagnose(event), event.origin, known)
-    similar = records.similar_to(ports.state, incident, diagnosis)
-    records.believe(incident, diagnosis, event, similar)
-    ports.state.put(records.INCIDENTS, incident["incident_id"], incident)
+    incident["source"] = circumstances.source_of(event)
+    circumstances.count_run(ports.state, event)
+    by_itself = diagnose(event)
+    incident["shadow"] = challenger.shadow(event, by_itself, ports.note)
+    diagnosis = judged.weighed(by_itself, event.origin, judged.precedents(ports.state, event, incident))
+    diagnosis = _believe(incident, diagnosis, event, event, ports)
     ports.state.put(records.INCIDENTS, records.index_key(event.fingerprint), index)
-    return [_classified(event, incident, diagnosis, repeated, ports)]
+    return [_classified(event, event, incident, diagnosis, ports.clock.now(), repeated=repeated)]
+
+
+def _believe(incident: Document, diagnosis: Diagnosis, report: IncidentOpened, told: Event, ports: Ports) -> Diagnosis:
+    """Write down what is believed, with the circumstances as further evidence."""
+    near = circumstances.around(ports.state, report, incident, diagnosis)
+    diagnosis = diagnosis._replace(evidence=(*diagnosis.evidence, *near.evidence))
+    similar = records.similar_to(ports.state, incident, diagnosis)
+    records.believe(incident, diagnosis, told.time, report.attempt, similar)
+    incident["rivals"] = [each._asdict() for each in near.rivals]
+    ports.state.put(records.INCIDENTS, incident["incident_id"], incident)
+    return diagnosis
 
 
 def _classified(
-    event: IncidentOpened, incident: Document, diagnosis: Diagnosis, repeated: bool, ports: Ports
+    cause: Event, report: IncidentOpened, incident: Document, diagnosis: Diagnosis, now: int, **said: bool | str
 ) -> IncidentClassified:
+    """What is believed of the incident's last report; ``said`` tells whether it was open before, and who said so."""
     return IncidentClassified.caused_by(
-        event,
+        cause,
         incident["incident_id"],
-        ports.clock.now(),
+        now,
         incident_id=incident["incident_id"],
         failure_class=str(diagnosis.failure_class),
         cause=diagnosis.cause,
         confidence=diagnosis.confidence,
         explanation=diagnosis.explanation,
-        evidence_json=_evidence(event, incident, diagnosis),
-        repeated=repeated,
-        **{name: getattr(event, name) for name in _CARRIED},
+        evidence_json=_evidence(report, incident, diagnosis),
+        **said,
+        **{name: getattr(report, name) for name in _CARRIED},
     )
 
 
 def _evidence(event: IncidentOpened, incident: Document, diagnosis: Diagnosis) -> str:
     """The report's evidence as it came, plus what the diagnosis rests on under ``diagnosis``; bounded."""
-    rests_on = {"because": [each._asdict() for each in diagnosis.evidence], "alike": incident["similar"]}
+    because = [each._asdict() for each in diagnosis.evidence]
+    rests_on = {"because": because, "alike": incident["similar"], "rivals": incident["rivals"]}
     came = evidence_of(event)
     for told in ({**came, "diagnosis": rests_on}, came, {"diagnosis": rests_on}):
         text = json.dumps(told, ensure_ascii=False)
@@ -89,6 +104,8 @@ def on_incident_closed(event: IncidentClosed, ports: Ports) -> list[Event]:
         return []
     if event.state == IncidentState.HEALED and int(incident.get("undone_at") or 0) >= event.time:
         return []  # told late: what had healed it was taken back meanwhile
+    if event.state == IncidentState.ESCALATED and event.judged_at < int(incident.get("corrected_at") or 0):
+        return []  # decided before that was heard: a person has named another cause, for which it is taken up again
     incident.update(
         state=event.state,
         closed_at=max(event.time, 1),
@@ -101,16 +118,26 @@ def on_incident_closed(event: IncidentClosed, ports: Ports) -> list[Event]:
 
 
 def on_incident_judged(event: IncidentJudged, ports: Ports) -> list[Event]:
-    """Keep what a person says of a diagnosis: it is evidence for later reports that are like this one.
+    """Keep what a person says of a diagnosis: it counts for this incident, and for later reports that are like it.
 
-    The word of somebody who may not decide changes nothing; the event stays in history.
+    An incident that is healed or dismissed keeps the diagnosis it ended with; one that was handed to a person is taken
+    up again when that person names another cause. The same said again, or earlier than what holds, changes nothing,
+    nor does the word of somebody who may not decide; the event stays in history.
     """
     if not people.may_judge(ports.definitions, event.by):
         return []
     incident = ports.state.get(records.INCIDENTS, event.incident_id)
-    if incident is not None and incident.get("kind") == "incident":
-        judged.judge(ports.state, incident, event)
-    return []
+    if incident is None or incident.get("kind") != "incident":
+        return []
+    report, now = records.report_of(incident), ports.clock.now()
+    by_itself = diagnose(report)
+    if not judged.judge(ports.state, incident, event, by_itself) or incident["state"] in _OVER:
+        return []
+    diagnosis = judged.weighed(by_itself, report.origin, judged.precedents(ports.state, report, incident))
+    if diagnosis.cause != incident["cause"]:
+        incident.update(state=str(IncidentState.CLASSIFIED), closed_at=0, corrected_at=max(now, 1))
+    diagnosis = _believe(incident, diagnosis, report, event, ports)
+    return [_classified(event, report, incident, diagnosis, now, repeated=True, judged_by=event.by)]
 
 
 def on_knowledge_noted(event: KnowledgeNoted, ports: Ports) -> list[Event]:

@@ -1,15 +1,15 @@
-"""What people said of diagnoses, kept as cases, and what a case says of a new report that is like it.
+"""What people said of diagnoses, kept as cases: what a case says of its own incident, and of a report that is like it.
 
 ```
 knowledge/judged:{incident_id} = {kind: "judged", incident_id, verdict: right|wrong, failure_class, cause, note, by, at,
-  believed_class, believed_cause,      # what was believed when it was judged
+  believed_class, believed_cause,      # what was believed when it was judged; of a named cause, by itself
   alike, family, words,                # by what a later report is found and compared
   pipeline, check, column, system}
 ```
 A correction is of a belief: it counts where a report is alike and the same is believed of it again (or nothing is
 known). Alike are findings of the same check of the same pipeline and column, and messages of the same system with
-mostly the same words. What people said never makes a diagnosis surer than ``RELIED_ON_MAX``: no remedy that changes
-data runs by itself because of it.
+mostly the same words; what was said of the incident itself goes before all that was said of others. What people said
+never makes a diagnosis surer than ``RELIED_ON_MAX``: no remedy that changes data runs by itself because of it.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Precedent(NamedTuple):
     case: Document
     likeness: float
     because: str
+    own: bool = False  # said of this very incident
 
 
 def case_key(incident: str) -> str:
@@ -51,33 +52,50 @@ def case_key(incident: str) -> str:
     return f"judged:{incident}"
 
 
-def judge(state: State, incident: Document, event: IncidentJudged) -> None:
-    """Keep what a person said, in the incident and as a case; a later word replaces an earlier one."""
-    said = {
-        "verdict": event.verdict,
-        "failure_class": event.failure_class,
-        "cause": event.cause,
-        "note": event.note,
-        "by": event.by,
-        "believed_class": event.believed_class,
-        "believed_cause": event.believed_cause,
-    }
+def judge(state: State, incident: Document, event: IncidentJudged, by_itself: Diagnosis) -> bool:
+    """Keep what a person said, in the incident and as a case; a later word replaces an earlier one.
+
+    ``by_itself`` is what is believed of the incident without anybody's word. False when nothing changes: the same was
+    said before, or something later.
+    """
+    names = ("verdict", "failure_class", "cause", "note", "by", "believed_class", "believed_cause")
+    said = {name: getattr(event, name) for name in names}
     known: list[Document] = incident.get("feedback", [])
-    last = known[-1] if known else {"at": -1}
-    if event.time < last["at"] or {name: last.get(name) for name in said} == said:
-        return
-    judgement = {**said, "at": event.time}
-    incident["feedback"] = [*known, judgement][-JUDGEMENTS_MAX:]
-    names = ("incident_id", "family", "pipeline", "check", "column", "system")
+    if known and event.time < known[-1]["at"]:
+        return False
+    about = ("incident_id", "family", "pipeline", "check", "column", "system")
     case = {
         "kind": "judged",
-        **judgement,
-        **{name: incident.get(name, "") for name in names},
+        **said,
+        **_relative(event, incident["origin"], by_itself),
+        **{name: incident.get(name, "") for name in about},
         "alike": _alike(incident["origin"], incident["family"], incident.get("system", ""), incident["pipeline"]),
         "words": _words(str(incident.get("message", ""))),
     }
+    before = state.get(KNOWLEDGE, case_key(incident["incident_id"]))
+    if before is not None and {**before, "at": 0} == {**case, "at": 0}:
+        return False
+    incident["feedback"] = [*known, {**said, "at": event.time}][-JUDGEMENTS_MAX:]
     state.put(records.INCIDENTS, incident["incident_id"], incident)
-    state.put(KNOWLEDGE, case_key(incident["incident_id"]), case)
+    state.put(KNOWLEDGE, case_key(incident["incident_id"]), {**case, "at": event.time})
+    return True
+
+
+def _relative(event: IncidentJudged, origin: str, by_itself: Diagnosis) -> Document:
+    """The verdict on what is believed without anybody's word, when a cause was named or confirmed.
+
+    Once an incident was corrected, people see the correction: who confirms that says that the belief behind it is
+    wrong. A plain "wrong" stays what it is, of what was seen.
+    """
+    right = event.verdict == "right"
+    given = (event.believed_class, event.believed_cause) if right else (event.failure_class, event.cause)
+    named = _corrected({"failure_class": given[0], "cause": given[1]}, origin)
+    if not named:
+        return {}
+    believed = {"believed_class": str(by_itself.failure_class), "believed_cause": by_itself.cause}
+    if named == by_itself.cause:
+        return {"verdict": "right", **believed}
+    return {"verdict": "wrong", "failure_class": given[0], "cause": given[1], **believed}
 
 
 def _alike(origin: str, family: str, system: str, pipeline: str) -> str:
@@ -91,17 +109,17 @@ def _words(message: str) -> list[str]:
     return sorted(dict.fromkeys(wording.words(wording.visible(message))))[:_WORDS_MAX]
 
 
-def precedents(state: State, report: IncidentOpened) -> list[Precedent]:
-    """Judged cases that are like the report, the likest and newest first."""
+def precedents(state: State, report: IncidentOpened, incident: Document) -> list[Precedent]:
+    """Judged cases that are like the report, the likest and newest first; before them what was said of itself."""
     family = records.family_of(report)
     alike = _alike(report.origin, family, report.system, report.pipeline)
     stored = state.query(KNOWLEDGE, [Where("alike", "==", alike)], limit=CASES_MAX)
-    if not stored:
-        return []
-    words = set(_words(report.message))
-    found = [_compared(each.data, report, family, words) for each in stored]
-    near = [each for each in found if each is not None]
-    return sorted(near, key=lambda each: (-round(each.likeness, 2), -each.case["at"], each.case["incident_id"]))
+    words = set(_words(report.message)) if stored else set()
+    others = [each.data for each in stored if each.key != case_key(incident["incident_id"])]
+    near = [each for each in (_compared(case, report, family, words) for case in others) if each is not None]
+    near.sort(key=lambda each: (-round(each.likeness, 2), -each.case["at"], each.case["incident_id"]))
+    own = state.get(KNOWLEDGE, case_key(incident["incident_id"])) if incident.get("feedback") else None
+    return [Precedent(own, 1.0, "", own=True), *near] if own is not None else near
 
 
 def _compared(case: Document, report: IncidentOpened, family: str, words: set[str]) -> Precedent | None:
@@ -147,7 +165,9 @@ def _corrected(case: Document, origin: str) -> str:
 
 def _evidence(each: Precedent, said: str, weight: float) -> Evidence:
     who = one_line(str(each.case["by"]), 60)
-    value = f"{each.case['incident_id']}: {who} said {said}; {each.because}"
+    value = f"{who} said of this incident: {said}"
+    if not each.own:
+        value = f"{each.case['incident_id']}: {who} said {said}; {each.because}"
     return Evidence("person", "feedback", value[:200], round(weight, 3))
 
 
@@ -160,7 +180,8 @@ def _with(diagnosis: Diagnosis, evidence: Evidence, confidence: float, told: str
 
 
 def _said(each: Precedent, what: str) -> str:
-    return f"{one_line(str(each.case['by']), 60)} said of {each.case['incident_id']}, which is like it, that {what}."
+    about = "" if each.own else f" of {each.case['incident_id']}, which is like it,"
+    return f"{one_line(str(each.case['by']), 60)} said{about} that {what}."
 
 
 def _confirmed(diagnosis: Diagnosis, each: Precedent) -> Diagnosis:

@@ -8,11 +8,14 @@ incidents/{incident_id} = {kind: "incident", incident_id, fingerprint, family, o
   exception_type, http_status, grpc_status, sqlstate, reason, exit_code, message,
   evidence_json,                                                # of the last report, as it came
   failure_class, cause, confidence, explanation, diagnosis: [{source, field, value, weight}],
+  shadow: {champion, challenger: {version, failure_class, cause, confidence}} | null,     # of the last report that came
+  source, rivals: [{cause, because}],                           # other causes that circumstances.py speaks for
   diagnoses: [{at, attempt, failure_class, cause, confidence, explanation}],     # how the belief changed, last 10
   similar: [{incident_id, state, confidence, closed_at, batch_id, explanation}],
   feedback: [{at, by, verdict, failure_class, cause, note, believed_class, believed_cause}],  # the last holds
   closed_at, close_explanation, rows_healed, rows_left,
-  undone_at}                                                    # when a remedy of it was last taken back
+  undone_at,                                                    # when a remedy of it was last taken back
+  corrected_at}                      # time of the diagnosis by which a person last named another cause
 incidents/fingerprint:{derive(fingerprint)} = {kind: "fingerprint", fingerprint, occurrence, incident_id,
   handled: [event ids of reports, the last 20]}
 ```
@@ -92,7 +95,14 @@ def count(incident: Document, report: IncidentOpened) -> None:
     incident["first_attempt"] = min(incident["first_attempt"], report.attempt)
 
 
-def believe(incident: Document, diagnosis: Diagnosis, report: IncidentOpened, similar: list[Document]) -> None:
+def report_of(incident: Document) -> IncidentOpened:
+    """The last report of an incident, as it was counted, so that it can be diagnosed again."""
+    fields = {name: incident[name] for name in ("fingerprint", *_LAST_REPORT) if incident.get(name)}
+    given = {"id": "again", "subject": "again", "correlation_id": "again", "fingerprint": "", "origin": "", **fields}
+    return IncidentOpened(time=int(incident.get("last_seen") or 0), **given)
+
+
+def believe(incident: Document, diagnosis: Diagnosis, at: int, attempt: int, similar: list[Document]) -> None:
     """Write the diagnosis into the incident, keeping what was believed before."""
     belief = {
         "failure_class": str(diagnosis.failure_class),
@@ -102,7 +112,7 @@ def believe(incident: Document, diagnosis: Diagnosis, report: IncidentOpened, si
     }
     known = incident["diagnoses"]
     if not known or {name: known[-1][name] for name in belief} != belief:
-        known = [*known, {"at": report.time, "attempt": report.attempt, **belief}][-DIAGNOSES_MAX:]
+        known = [*known, {"at": at, "attempt": attempt, **belief}][-DIAGNOSES_MAX:]
     evidence = [each._asdict() for each in diagnosis.evidence]
     incident.update(belief, diagnoses=known, diagnosis=evidence, similar=similar)
 

@@ -9,7 +9,6 @@ import json
 import re
 import zlib
 from collections import Counter
-from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 from services.ingest.sample_columns import decimal_commas, first_row_is_header
@@ -21,6 +20,11 @@ _SAMPLE_CHARACTERS: Final = 32 << 10
 _SAMPLE_ROWS: Final = 200
 _PREAMBLE_LINES_MAX: Final = 20
 _DELIMITERS: Final = (",", ";", "\t", "|")
+# Believed only where every record has them equally often, the first too. What words, numbers, dates and addresses are
+# written with (- _ . / @ &) is none: in a file of one column 2e-3, 11-08 and a_b would be two each.
+_RARE_DELIMITERS: Final = ("~", "^", ":")
+_RARE_ROWS_MIN: Final = 3
+_CLOCK = re.compile(r"(?<!\d)\d{1,2}:\d\d(?!\d)")
 _SCRIPTS: Final = ["shift_jis", "euc_jp", "gb18030", "big5", "euc_kr", "cp1251", "koi8_r", "cp1253", "cp1255", "cp1256"]
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -152,10 +156,8 @@ def _shapes(text: str) -> list[_Shape]:
     good = sorted((shape for shape in shapes if shape.score >= 0.5), key=lambda shape: -shape.score)
     if good and (good[0].score >= 0.8 or len(good) == 1):
         return good
-    other = _clever(text, quote)
-    if other and other not in _DELIMITERS:
-        shape = _shape(text, other, quote, escape)
-        good = [shape, *good] if shape.score >= 0.5 else good
+    rare = [_shape(text, each, quote, escape) for each in _RARE_DELIMITERS if _may_split(each, text)]
+    good = [*(shape for shape in rare if shape.score >= 1 and len(shape.rows) >= _RARE_ROWS_MIN), *good]
     return good or [_shape(text, ",", quote, escape)]
 
 
@@ -186,6 +188,9 @@ def _shape(text: str, delimiter: str, quote: str, escape: str) -> _Shape:
     width, count = Counter(len(row) for row in rows).most_common(1)[0]
     first = next(index for index, row in enumerate(rows) if len(row) == width)
     preamble = 0 < first <= _PREAMBLE_LINES_MAX and len(rows) - first >= 3 and max(map(len, rows[:first])) < width
+    if preamble and delimiter != "," and starts[first] == 1:
+        # A single line right above values names the one column that they are; a comma in them would be quoted.
+        preamble = first_row_is_header([row for row in rows[1:] if len(row) == width])
     if preamble:
         rows, skip, count = rows[first:], starts[first], count + first // 2
     else:
@@ -196,18 +201,7 @@ def _shape(text: str, delimiter: str, quote: str, escape: str) -> _Shape:
     return _Shape(score, delimiter, quote, escape, [row for row in rows if len(row) == width], skip)
 
 
-def _clever(text: str, quote: str) -> str:
-    """clevercsv's opinion on what the plain counting leaves open; only its beginning, since it is thorough."""
-    lines = text.splitlines()[:40]
-    if len(lines) < 2 or not any(re.search(r"[^\w\s.,;|-]|  |-", line) for line, _ in pairwise(lines)):
-        return ""
-    import clevercsv
-    import clevercsv.exceptions
-
-    try:
-        found = clevercsv.Detector().detect("\n".join(lines)[:4000])
-    except (clevercsv.exceptions.Error, ValueError, IndexError):
-        return ""
-    delimiter = (found.delimiter or "") if found else ""
-    fits = len(delimiter) == 1 and delimiter.isascii() and delimiter.isprintable() and not delimiter.isalnum()
-    return delimiter if fits and delimiter not in {quote, " "} else ""
+def _may_split(delimiter: str, text: str) -> bool:
+    """Whether the first line has it, and no colon that is a clock's."""
+    first = text.lstrip("\r\n").partition("\n")[0]
+    return delimiter in first and not (delimiter == ":" and _CLOCK.search(first))

@@ -33,6 +33,7 @@ def close(work: Work, finding: Finding, state: IncidentState, why: str, *, left:
         explanation=why[:2_000],
         rows_healed=max(finding.rows_first - left, 0) if state == IncidentState.HEALED or left else 0,
         rows_left=left,
+        judged_at=finding.judged_at,
     )
 
 

@@ -100,8 +100,8 @@ def cost_of(case: Case, plan: Plan) -> float:
 def new_record(work: Work, case: Case, remedy: RemedyKind, plan: Plan, told: Assessment) -> Remedy:
     """The record of the next try of a remedy on an incident, in state proposed; the incident knows it."""
     finding = case.finding
-    ordinal = finding.tried.get(remedy.name, 0) + 1
-    finding.tried[remedy.name] = ordinal
+    ordinal = finding.next_ordinal(remedy.name)
+    finding.tried[remedy.name] = finding.tried.get(remedy.name, 0) + 1
     record = Remedy(
         remedy_id=ids.remedy_id(finding.incident_id, remedy.name, ordinal),
         remedy=remedy.name,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from services.remediate import corrections, lone, people, timers
 from services.remediate import healing as steps
-from services.remediate import lone, people, timers
 from services.remediate.records import (
     COLLECTIONS,
     HEALINGS,
@@ -46,14 +46,17 @@ _OF_ROWS = (Origin.VIOLATION, Origin.DATASET)
 
 
 def on_incident_classified(event: IncidentClassified, ports: Ports) -> list[Event]:
-    """A diagnosis: of rows, then the batch takes its next step; of anything else, then it is attended to."""
+    """A diagnosis, by a report or a person: of rows, then the batch takes its next step; else it is attended to."""
     work = Work(cause=event, ports=ports)
     finding = load_finding(ports.state, event.incident_id)
     fresh = finding is None
     finding = finding or Finding(
         incident_id=event.incident_id, first_attempt=event.attempt, rows_first=event.rows_failed
     )
+    before, late = finding.cause, event.time < finding.judged_at
     _take_in(finding, event)
+    if event.judged_by and not fresh and not late:
+        corrections.corrected(work, finding, before, event.judged_by)
     if event.batch_id and event.origin in _OF_ROWS:
         finding.save(ports.state)
         batch = _batch(event.batch_id, event.pipeline, ports)
@@ -65,15 +68,19 @@ def on_incident_classified(event: IncidentClassified, ports: Ports) -> list[Even
         steps.advance(work, batch)
     elif fresh:
         lone.attend(work, finding)
+    elif event.judged_by or late:
+        lone.judged(work, finding)
     elif not finding.closed:
         lone.reported_again(work, finding)
     return work.events
 
 
 def _take_in(finding: Finding, event: IncidentClassified) -> None:
-    """Keep the newest report; a late one of an earlier attempt changes nothing."""
-    if event.attempt < finding.attempt:
+    """Keep the newest report; a late one of an earlier attempt, or from before a person judged, changes nothing."""
+    if event.attempt < finding.attempt or event.time < finding.judged_at:
         return
+    if event.judged_by:
+        finding.judged_at = event.time
     if event.attempt > finding.attempt:
         finding.severity_before = finding.severity()
     for name in (

@@ -100,6 +100,14 @@ def reported_again(work: Work, finding: Finding) -> None:
     attend(work, finding)
 
 
+def judged(work: Work, finding: Finding) -> None:
+    """A person said what it is: no further report. Where nothing is under way any more, what fits now has its turn."""
+    if finding.proposal or finding.closed:
+        finding.save(work.ports.state)
+    else:
+        attend(work, finding)
+
+
 def wake(work: Work, finding: Finding) -> None:
     """Its timer rang: the pause before a retry is over, or a retry has stayed without a further report."""
     finding.wake_at = 0

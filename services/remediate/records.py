@@ -171,6 +171,7 @@ class Finding:
     first_attempt: int = 0
     refused: list[str] = field(default_factory=list)
     tried: dict[str, int] = field(default_factory=dict)
+    voided: dict[str, int] = field(default_factory=dict)  # proposals for a cause that a person corrected: no tries
     remedies: list[str] = field(default_factory=list)
     proposal: str = ""  # the remedy that waits for a person, or was approved and waits for its turn
     asks: str = ""  # key of the answer that it waits for, alone or with other batches
@@ -180,6 +181,7 @@ class Finding:
     awaits_table: str = ""
     severity_before: int = 0  # what the evidence counted before the newest report
     closings: int = 0
+    judged_at: int = 0  # when a person last said what it is; older diagnoses count no more
     note: str = ""
     wake_at: int = 0
 
@@ -215,16 +217,21 @@ class Finding:
 
     @property
     def rests_on_words(self) -> bool:
-        """True when nothing but a message's words, or what people said of such failures, speaks for the cause."""
+        """True when nothing but a message's words, or what people said of such failures, speaks for the cause.
+
+        Circumstances are shown and speak for nothing.
+        """
         try:
             found = json.loads(self.evidence_json or "{}")
         except ValueError:
             return False
         told = found.get("diagnosis") if isinstance(found, dict) else None
         because = told.get("because") if isinstance(told, dict) else None
-        if not isinstance(because, list) or not because:
+        if not isinstance(because, list):
             return False
-        return all(isinstance(each, dict) and each.get("source") in ("words", "person") for each in because)
+        sources = [each.get("source") if isinstance(each, dict) else "" for each in because]
+        spoken = [each for each in sources if each != "circumstances"]
+        return bool(spoken) and all(each in ("words", "person") for each in spoken)
 
     def severity(self) -> int:
         """How much is wrong, to tell better from worse: columns missing or unexpected, else failing rows."""
@@ -241,6 +248,15 @@ class Finding:
         if isinstance(listed, list) and listed:
             return [str(each) for each in listed]
         return [self.column] if self.column else []
+
+    def next_ordinal(self, remedy: str) -> int:
+        """Which record of that remedy the next one is, from 1."""
+        return self.tried.get(remedy, 0) + self.voided.get(remedy, 0) + 1
+
+    def void(self, remedy: str) -> None:
+        """The last proposal of that remedy was no try."""
+        self.tried[remedy] = max(self.tried.get(remedy, 0) - 1, 0)
+        self.voided[remedy] = self.voided.get(remedy, 0) + 1
 
     def save(self, state: State) -> None:
         """Write the document."""

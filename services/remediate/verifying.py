@@ -17,6 +17,8 @@ from shared.events.types import ContractAmended
 if TYPE_CHECKING:
     import polars as pl
 
+_NOTHING_BEHIND = ("delivery_complete", "missing_columns")  # where one of them is found, rows are not looked at
+
 
 class Counted(NamedTuple):
     """What became of the rows that a remedy changed."""
@@ -118,6 +120,11 @@ def _settle_whole(work: Work, healing: Healing, attempt: Attempt, record: Remedy
         success = counted.healed > 0
         deciding.verified(work, record, success=success, healed=counted.healed, left=counted.not_healed, why=why)
         return
+    blind = _blinded(work, healing, attempt)
+    if blind:
+        why = f"it fails at {blind}, at which the reading before did not, and nothing could be released"
+        deciding.verified(work, record, success=False, healed=0, left=attempt.rows_quarantined, why=why)
+        return
     again = finding is not None and finding.attempt >= attempt.number
     worse = again and finding is not None and finding.severity() >= finding.severity_before
     if again and worse:
@@ -133,6 +140,20 @@ def _released_before(healing: Healing, attempt: Attempt) -> int:
         return 0
     earlier = [each.reading for each in healing.attempts if each.reading < attempt.reading]
     return sum(each.rows_passed for each in healing.attempts if earlier and each.reading == max(earlier))
+
+
+def _blinded(work: Work, healing: Healing, attempt: Attempt) -> str:
+    """The check that keeps a new reading's rows from being looked at, where the one before got further; "" = none.
+
+    What was found in the rows before is not found again then, and yet nothing of it is healed.
+    """
+    if attempt.kind != "reading":
+        return ""
+    known = [load_finding(work.ports.state, each) for each in healing.incidents]
+    blocks = [each for each in known if each is not None and each.check in _NOTHING_BEHIND]
+    if any(each.first_attempt < attempt.number for each in blocks):
+        return ""
+    return next((each.check for each in blocks if each.attempt == attempt.number), "")
 
 
 def _settle_pending(work: Work, healing: Healing, attempt: Attempt) -> None:

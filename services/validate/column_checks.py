@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.validate.findings import Failure, Rule, Severity
+from shared.domain.text_formats import TEXT_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from shared.domain.contract import Bound, Column
+    from shared.domain.text_formats import TextFormat
 
 PATTERN_VALUES_SHOWN = 12
 
@@ -30,6 +32,25 @@ class CellRule(NamedTuple):
 def severity_of(column: Column) -> Severity:
     """``warning`` when the contract's column carries the custom property severity: warning."""
     return "warning" if dict(column.custom).get("severity") == json.dumps("warning") else "error"
+
+
+_TYPE_TEXT = {
+    "integer": "a whole number of at most 64 bits",
+    "number": "a finite decimal number",
+    "boolean": "true or false",
+    "date": "a date",
+    "timestamp": "a date and time",
+    "time": "a time of day",
+    "object": "a JSON object",
+    "array": "a JSON array",
+    "string": "text",
+}
+
+
+def type_rule(column: Column) -> Rule:
+    """The rule that every cell is of the column's type; no severity lets one pass that is not."""
+    layout = f" ({column.format})" if column.format and column.logical_type in ("date", "timestamp", "time") else ""
+    return Rule("type", (column.name,), f"{column.name} must be {_TYPE_TEXT[column.logical_type]}{layout}")
 
 
 def cell_rules(columns: Iterable[Column], never_null: Sequence[str]) -> list[CellRule]:
@@ -64,6 +85,9 @@ def _rules_of(column: Column, *, needed: bool) -> list[CellRule]:
         add("pattern", f"{name} must match {column.pattern}", lambda: cell.str.contains(column.pattern))
     elif column.pattern:
         add("pattern", f"{name} must match {column.pattern}", lambda: _python_pattern(cell, column.pattern))
+    if column.logical_type == "string" and column.format in TEXT_FORMATS:
+        has = TEXT_FORMATS[column.format]
+        add("format", f"{name} must be {has.said}", lambda: has_format(cell, has))
     if column.min_length is not None or column.max_length is not None:
         low, high = column.min_length or 0, column.max_length
         add("length", _length_text(name, low, high), lambda: _within(cell.str.len_chars(), low, high))
@@ -158,6 +182,14 @@ def pattern_supported(pattern: str) -> bool:
     except pl.exceptions.ComputeError:
         return False
     return True
+
+
+def has_format(cell: pl.Expr, wanted: TextFormat) -> pl.Expr:
+    """True where a text has the format; null where there is none."""
+    import polars as pl
+
+    kept = [cell.str.contains(pattern) for pattern in wanted.all_of]
+    return pl.all_horizontal(*kept, *(~cell.str.contains(pattern) for pattern in wanted.none_of))
 
 
 def _python_pattern(cell: pl.Expr, pattern: str) -> pl.Expr:

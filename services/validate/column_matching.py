@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from services.validate.drift import Baseline
+    from services.validate.baseline import Baseline
     from services.validate.identities import Identity
     from services.validate.profile import ColumnProfile
     from services.validate.recent_rows import RecentRows

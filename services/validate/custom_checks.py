@@ -43,7 +43,7 @@ def load_checks(contract: Contract, path: str) -> list[CustomRule]:
         about = check.column or "the row"
         said = check.explanation or f"{about} must pass the check {check.name}"
         columns = (check.column,) if check.column else ()
-        rule = Rule(f"custom:{check.name}", columns, clean(said, 300), check.severity)
+        rule = Rule(f"custom:{check.name}", columns, clean(said, 300), check.severity, check.dimension)
         arguments = json.loads(check.arguments)
         found.append(CustomRule(rule, check.name, check.column, arguments, breaks, path, check.line))
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from services.validate.findings import Failure, Rule
+from services.validate.keys import one_zero
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,10 +29,7 @@ class DependencyLedger:
     """Collects, by hashes, which determinants came with which dependents; rows with a null in either are not judged."""
 
     def __init__(self, dependency: FunctionalDependency) -> None:
-        known, other = ", ".join(dependency.determinants), ", ".join(dependency.dependents)
-        self.rule = Rule(
-            "functional_dependency", dependency.determinants, f"rows with the same {known} must have the same {other}"
-        )
+        self.rule = dependency_rule(dependency)
         self.dependents = dependency.dependents
         self._pairs: list[pl.DataFrame] = []
 
@@ -40,7 +38,7 @@ class DependencyLedger:
 
         known, other = pl.struct(self.rule.columns), pl.struct(self.dependents)
         whole = pl.all_horizontal([pl.col(name).is_not_null() for name in (*self.rule.columns, *self.dependents)])
-        return typed.select(
+        return one_zero(typed, (*self.rule.columns, *self.dependents)).select(
             pl.when(whole).then(known.hash(11)).alias("known"),
             pl.when(whole).then(known.hash(23)).alias("known2"),
             other.hash(11).alias("other"),
@@ -81,6 +79,13 @@ class DependencyLedger:
             return None
         mask = pl.repeat(False, typed.height, dtype=pl.Boolean, eager=True).scatter(places, True)
         return Failure(self.rule, mask)
+
+
+def dependency_rule(dependency: FunctionalDependency) -> Rule:
+    """The rule that rows which agree in some columns agree in others."""
+    known, other = ", ".join(dependency.determinants), ", ".join(dependency.dependents)
+    said = f"rows with the same {known} must have the same {other}"
+    return Rule("functional_dependency", dependency.determinants, said)
 
 
 def dependency_ledgers(contract: Contract) -> list[DependencyLedger]:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from services.validate import number_probes, text_probes
 from services.validate.casting import TextRules, cast_texts
-from services.validate.column_checks import bounds_of, pattern_supported
+from services.validate.column_checks import bounds_of, has_format, pattern_supported
 from services.validate.date_probes import DateForms
-from services.validate.drift import unit_ratio
 from services.validate.profile import rounded
+from services.validate.units import unit_ratio
+from shared.domain.text_formats import TEXT_FORMATS
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from services.validate.drift import Baseline
+    from services.validate.baseline import Baseline
     from services.validate.findings import Failure, Rule
     from services.validate.profile import BatchProfile
     from services.validate.relationships import Parent
@@ -134,7 +135,9 @@ class Evidence:
         if column is None:
             return {}
         if check == "pattern" and pattern_supported(column.pattern):
-            return text_probes.pattern_probes(column.pattern)
+            return text_probes.pattern_probes(lambda text: text.str.contains(column.pattern))
+        if check == "format":
+            return text_probes.pattern_probes(lambda text: has_format(text, TEXT_FORMATS[column.format]))
         if check == "length":
             length = text_probes.normalisations()["strip"](pl.col("value")).str.len_chars()
             fits = length >= (column.min_length or 0)

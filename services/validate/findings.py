@@ -8,18 +8,30 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     import polars as pl
 
-Dimension = Literal["completeness", "validity", "uniqueness", "consistency"]
+Dimension = Literal["completeness", "validity", "uniqueness", "consistency", "timeliness", "accuracy"]
 Severity = Literal["error", "warning"]
 
+# What the standard calls the dimensions of quality rules, and what they are here.
+DIMENSION_NAMES: dict[str, Dimension] = {
+    "accuracy": "accuracy",
+    "completeness": "completeness",
+    "conformity": "validity",
+    "consistency": "consistency",
+    "coverage": "completeness",
+    "timeliness": "timeliness",
+    "uniqueness": "uniqueness",
+}
 DIMENSION_OF: dict[str, Dimension] = {
     "well_formed": "validity",
     "type": "validity",
     "required": "completeness",
     "enum": "validity",
     "pattern": "validity",
+    "format": "validity",
     "length": "validity",
     "range": "validity",
     "multiple_of": "validity",
+    "unique_items": "validity",
     "unique": "uniqueness",
     "primary_key": "uniqueness",
     "relationship": "consistency",
@@ -35,6 +47,7 @@ class Rule(NamedTuple):
     columns: tuple[str, ...]
     explanation: str  # for people, in quarantine; says what would have been right
     severity: Severity = "error"
+    stated: str = ""  # the dimension that the contract names, in the standard's words
 
     @property
     def column(self) -> str:
@@ -49,6 +62,8 @@ class Rule(NamedTuple):
     @property
     def dimension(self) -> Dimension:
         """The quality dimension it measures."""
+        if self.stated in DIMENSION_NAMES:
+            return DIMENSION_NAMES[self.stated]
         return DIMENSION_OF[self.check.partition(":")[0]]
 
 

@@ -221,7 +221,12 @@ def _keep(terms: Terms, verdict: Verdict, validated: BatchValidated, ports: Port
     }
     ports.state.put(VERDICTS, f"{event.batch_id}:{event.attempt}", document)
     if validated.state == VerdictState.RELEASED and terms.whole and verdict.rows:
-        profile = {name: document[name] for name in ("pipeline", "batch_id", "attempt", "seq", "rows")}
+        names = ("pipeline", "batch_id", "attempt", "seq", "rows", "rows_passed")
+        profile = {name: document[name] for name in names}
+        profile["weekday"] = verdict.weekday
+        # Rows that were judged, held and are back were accepted or repaired; a delivery that could not be judged at all
+        # (columns were missing, or it was cut off) is as good as any once it is.
+        profile["judged_before"] = any(each["dimensions"] for each in terms.earlier)
         ports.state.put(PROFILES, f"{event.pipeline}:{event.batch_id}", {**profile, "columns": verdict.profile})
 
 

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from services.validate.casting import cast_frame
-from services.validate.column_checks import cell_rules, failing_cells
+from services.validate.column_checks import cell_rules, failing_cells, type_rule
 from services.validate.column_schema import keeps_contract
 from services.validate.custom_checks import broken_rows, load_checks
 from services.validate.dependencies import dependency_ledgers
 from services.validate.evidence import Evidence
 from services.validate.findings import Failure, Rule
 from services.validate.keys import KeyLedger, key_rules
+from services.validate.nested_cells import NestedCells
 from services.validate.profile import BatchProfile
 from services.validate.quality import QualityLedger
 from services.validate.relationships import load_parents, orphans
 from services.validate.release import failing_rows
-from services.validate.scoring import Tally
+from services.validate.scoring import WARNING_COUNTS, Tally, measured
 from services.validate.service_levels import ServiceLedger
+from services.validate.sketches import Sketches
 from services.validate.terms import released_rows
 from services.validate.two_readings import readings_in_question
 
@@ -42,17 +44,6 @@ if TYPE_CHECKING:
 
 DETAILED_MAX = 200  # findings with evidence; beyond that failing rows are only counted
 WELL_FORMED = Rule("well_formed", (), "the record does not fit the delivery's columns or encoding")
-_TYPE_TEXT = {
-    "integer": "a whole number of at most 64 bits",
-    "number": "a finite decimal number",
-    "boolean": "true or false",
-    "date": "a date",
-    "timestamp": "a date and time",
-    "time": "a time of day",
-    "object": "a JSON object",
-    "array": "a JSON array",
-    "string": "text",
-}
 
 
 @dataclass(slots=True)
@@ -74,6 +65,7 @@ class Judgement:
         self.terms = terms
         self.tally = Tally()
         self.profile = BatchProfile()
+        self._sketches = Sketches(terms.contract.columns, terms.event.pipeline)
         self.evidence: dict[tuple[str, str], Evidence] = {}
         self.uncounted: dict[tuple[str, str], int] = {}
         self._ports = ports
@@ -81,6 +73,7 @@ class Judgement:
         self._rows = rows
         self._sink = sink
         self._cell_rules = cell_rules(self._contract.columns, terms.never_null)
+        self._nested = NestedCells(self._contract.columns)
         self._delivered = {new: old for old, new in terms.renamed.items()}
         self.parents = load_parents(self._contract, terms.pipeline, ports, self._own_keys)
         self._keys = [KeyLedger(rule) for rule in key_rules(self._contract, terms.pipeline)]
@@ -98,14 +91,10 @@ class Judgement:
     @property
     def measured(self) -> set[Dimension]:
         """The dimensions that some check of the contract measures."""
-        found: set[Dimension] = {"validity"}
-        if any(item.rule.check == "required" for item in self._cell_rules):
-            found.add("completeness")
-        if self._keys:
-            found.add("uniqueness")
-        if self.parents or self._dependencies:
-            found.add("consistency")
-        return found
+        rules = [*(item.rule for item in self._cell_rules), *(ledger.rule for ledger in self._keys)]
+        rules += [*(parent.rule for parent in self.parents), *(each.rule for each in self._dependencies)]
+        rules += [*(each.rule for each in self._custom), *self._nested.rules()]
+        return measured(rules)
 
     def run(self) -> None:
         """Judge all rows and write their files as if nothing held them back."""
@@ -132,13 +121,20 @@ class Judgement:
                 settling.result()
         self._judge_sets()
 
+    def profile_document(self) -> dict[str, Any]:
+        """The batch's profile as it is kept."""
+        return self._sketches.document(self.profile)
+
+    def dimensions(self) -> dict[str, float]:
+        """The score of each dimension, once ``thresholds`` were looked at."""
+        return self.tally.dimensions(self.measured, [*self._quality.measures, *self._service.measures])
+
     def thresholds(self) -> list[DatasetFinding]:
         """What the quality rules with a threshold and the service levels say of the whole attempt."""
         broken = self._quality.findings(self.terms, self._typed_again, self._asked)
         if not self._service.levels:
             return broken
-        delivery = self._ports.state.get("deliveries", self.terms.event.batch_id) or {}
-        return [*broken, *self._service.findings(self.terms, int(delivery.get("registered_at") or 0))]
+        return [*broken, *self._service.findings(self.terms, self.terms.arrived)]
 
     def _asked(self, rules: list[QualityRule]) -> list[tuple[float | None, bool]]:
         """What the queries of quality rules give."""
@@ -169,10 +165,11 @@ class Judgement:
         failures = [Failure(WELL_FORMED, raw)] if some_raw else []
         for column in self._contract.columns:
             if column.name in cast.failed:
-                failures.append(Failure(_type_rule(column), cast.failed[column.name]))
+                failures.append(Failure(type_rule(column), cast.failed[column.name]))
         clean = not some_raw and not cast.failed and keeps_contract(cast.frame, self._contract, self.terms.never_null)
         if not clean:
             failures += failing_cells(cast.frame, self._cell_rules, cast.failed, raw if some_raw else None)
+        failures += self._nested.failures(cast.frame)
         failures += orphans(cast.frame, self.parents)
         failures += broken_rows(cast.frame, self._custom, raw if some_raw else None)
         typed = pl.DataFrame([chunk.rows["_mend_row"], *cast.frame.get_columns()])
@@ -183,7 +180,9 @@ class Judgement:
         present = [name for name in judged.typed.columns if name in delivered]
         rows = judged.typed.select(present)
         untyped = {name: int(mask.sum()) for name, mask in judged.untyped.items()}
-        self.profile.add(rows if judged.raw is None else rows.filter(~judged.raw), untyped)
+        fitting = rows if judged.raw is None else rows.filter(~judged.raw)
+        self.profile.add(fitting, untyped)
+        self._sketches.add(fitting)
         self._quality.add(judged.chunk.number, judged.renamed, judged.typed, judged.untyped, judged.raw)
         self._service.add(judged.typed, judged.raw)
 
@@ -200,13 +199,10 @@ class Judgement:
 
     def _settle(self, judged: Judged, held: DatasetFinding | None) -> None:
         failing = failing_rows(judged.chunk.rows.height, judged.failures)
-        by_dimension: dict[Dimension, int] = {}
-        for dimension in {failure.rule.dimension for failure in judged.failures}:
-            masks = [failure.mask for failure in judged.failures if failure.rule.dimension == dimension]
-            together = masks[0]
-            for mask in masks[1:]:
-                together = together | mask
-            by_dimension[dimension] = int(together.sum())
+        by_dimension = {
+            dimension: _rows_lost([failure for failure in judged.failures if failure.rule.dimension == dimension])
+            for dimension in {failure.rule.dimension for failure in judged.failures}
+        }
         failed = int(failing.sum()) if failing is not None else 0
         self.tally.note(judged.chunk.number, judged.chunk.rows.height, failed, by_dimension)
         self._sink.write(judged.chunk, judged.typed, judged.failures, held, self._delivered)
@@ -318,13 +314,22 @@ class Judgement:
         return pl.concat(found).unique()
 
 
+def _rows_lost(failures: list[Failure]) -> float:
+    """How many rows fail, those that break only warnings as the share that these count."""
+    errors = [failure.mask for failure in failures if failure.rule.severity == "error"]
+    of_all, of_errors = _any_of([failure.mask for failure in failures]), _any_of(errors)
+    return of_errors + WARNING_COUNTS * (of_all - of_errors)
+
+
+def _any_of(masks: list[pl.Series]) -> int:
+    together = masks[0] if masks else None
+    for mask in masks[1:]:
+        together = mask if together is None else together | mask
+    return int(together.sum()) if together is not None else 0
+
+
 def _is_text(judged: Judged, column: str) -> bool:
     return column in judged.renamed.columns and judged.renamed[column].dtype == pl.String
-
-
-def _type_rule(column: Column) -> Rule:
-    layout = f" ({column.format})" if column.format and column.logical_type in ("date", "timestamp", "time") else ""
-    return Rule("type", (column.name,), f"{column.name} must be {_TYPE_TEXT[column.logical_type]}{layout}")
 
 
 def _texts(renamed: pl.DataFrame, rule: Rule) -> pl.Series | None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from services.validate import drift, scoring, verdict
+from services.validate.baseline import NO_WEEKDAY, weekday_of
 from services.validate.column_matching import ColumnTrial, columns_with_values, compare_columns, learned_renames
 from services.validate.findings import Failure
-from services.validate.judgement import WELL_FORMED, Judgement
 from services.validate.recent_rows import RecentRows, recent_rows
 from services.validate.verdict import Decision, incomplete_delivery, mismatched_columns
 from shared.domain.batch import VerdictState
@@ -20,6 +20,7 @@ from shared.domain.batch import VerdictState
 if TYPE_CHECKING:
     from services.validate.column_matching import Mismatch
     from services.validate.findings import DatasetFinding
+    from services.validate.judgement import Judgement
     from services.validate.release import RowSink
     from services.validate.staged_rows import DeliveredRows
     from services.validate.terms import Terms
@@ -37,6 +38,7 @@ class Verdict:
     dataset: list[DatasetFinding]
     violations: list[dict[str, Any]]  # evidence of each violation group, most failing rows first
     profile: dict[str, Any]
+    weekday: int  # that the batch is of
     snapshots: list[str]
     renamed: dict[str, str] = field(default_factory=dict)  # delivered name: contract name, as the rows were judged
     absent: list[str] = field(default_factory=list)  # accepted new columns that the delivery lacks: null there
@@ -66,15 +68,20 @@ def judge(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink) -> Ver
 
 def _judged_rows(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink) -> Verdict:
     """Cells, keys, references, drift and score of a delivery that has the contract's columns."""
+    from services.validate.judgement import Judgement
+
     judgement = Judgement(terms, ports, rows, sink)
     judgement.run()
-    tally, profile = judgement.tally, judgement.profile.document()
-    dimensions = tally.dimensions(judgement.measured)
-    score = scoring.overall(dimensions)
-    moved = drift.shifts(profile, terms.baseline, terms.contract) if terms.whole else []
+    tally, profile = judgement.tally, judgement.profile_document()
+    broken = judgement.thresholds()
+    dimensions = judgement.dimensions()
+    score = scoring.overall(dimensions, terms.contract.score_weights)
+    weekday = weekday_of(judgement.profile, terms.contract.columns, terms.arrived)
+    tested = drift.BatchFacts(profile, tally.rows_total, weekday, terms.empty_before)
+    moved = drift.shifts(tested, terms.baseline, terms.contract) if terms.whole else []
     found = [
         verdict.row_count(terms, tally.rows_total),
-        *judgement.thresholds(),
+        *broken,
         *(finding for finding in moved if not terms.waives("shift", finding.column)),
         verdict.low_score(terms, score, dimensions),
     ]
@@ -90,6 +97,7 @@ def _judged_rows(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink)
         dataset=findings,
         violations=_violations(terms, judgement),
         profile=profile,
+        weekday=weekday,
         snapshots=[parent.snapshot for parent in judgement.parents if parent.snapshot],
     )
 
@@ -121,6 +129,8 @@ def _mismatched(
 
 def _held_whole(terms: Terms, rows: DeliveredRows, sink: RowSink, findings: list[DatasetFinding]) -> Verdict:
     """All rows to quarantine, unjudged; records that did not fit keep that reason."""
+    from services.validate.judgement import WELL_FORMED
+
     count = 0
     for chunk in rows.chunks():
         failures = [Failure(WELL_FORMED, chunk.raw)] if chunk.raw.any() else []
@@ -134,5 +144,6 @@ def _held_whole(terms: Terms, rows: DeliveredRows, sink: RowSink, findings: list
         dataset=findings,
         violations=[],
         profile={},
+        weekday=NO_WEEKDAY,
         snapshots=[],
     )

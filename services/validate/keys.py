@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from shared.domain.contract import Contract
     from shared.domain.pipeline import PipelineDefinition
 
+ROWS_AT_ONCE = 4_000_000  # hashes sorted in one piece; of more only those of one range are looked at together
 _FIRST_SEED, _SECOND_SEED, _ROW_SEED = 11, 23, 47
+_HASHES = 1 << 64
 
 
 class KeyVerdict(NamedTuple):
@@ -59,6 +61,16 @@ def _whole(columns: Sequence[str]) -> pl.Expr:
     return pl.all_horizontal([pl.col(name).is_not_null() for name in columns])
 
 
+def one_zero(typed: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """The rows with 0.0 for -0.0 in some columns: they are one number, and hashes tell them apart."""
+    import polars as pl
+
+    kinds = typed.schema
+    # Not by adding 0.0: the engine leaves that out.
+    floats = [pl.col(name) for name in columns if kinds[name].is_float()]
+    return typed.with_columns(pl.when(cell == 0).then(0.0).otherwise(cell).name.keep() for cell in floats)
+
+
 class KeyLedger:
     """Collects the hashes of one key, chunk by chunk; rows with a null in the key are not compared."""
 
@@ -72,7 +84,7 @@ class KeyLedger:
 
         columns = self.rule.columns
         key = pl.col(columns[0]) if len(columns) == 1 else pl.struct(columns)
-        return typed.select(pl.when(_whole(columns)).then(key.hash(seed)).alias("hash")).to_series()
+        return one_zero(typed, columns).select(pl.when(_whole(columns)).then(key.hash(seed)).alias("hash")).to_series()
 
     def add(self, number: int, typed: pl.DataFrame) -> None:
         """Take in the keys of a chunk."""
@@ -92,10 +104,7 @@ class KeyLedger:
 
         if not self._hashes:
             return None
-        everything = pl.concat([*self._hashes.values(), *self._earlier])
-        ordered = everything.drop_nulls().sort()
-        # Equal neighbours in order need a tenth of the memory that a table of all keys does.
-        repeated = ordered.filter(ordered == ordered.shift(1)).unique()
+        repeated = self._repeated()
         if not repeated.len():
             return None
         suspects = {number: hashes.is_in(repeated.implode()) for number, hashes in self._hashes.items()}
@@ -109,13 +118,29 @@ class KeyLedger:
                 pieces.append(self._candidates(typed, among, -1, is_earlier=True))
         return self._judged(pl.concat(pieces)) if pieces else None
 
+    def _repeated(self) -> pl.Series:
+        """The hashes that more than one row has, looked for in one range of hashes after the other."""
+        import polars as pl
+
+        hashes = [*self._hashes.values(), *self._earlier]
+        ranges = 1 << (sum(each.len() for each in hashes) // ROWS_AT_ONCE).bit_length()
+        found = []
+        for place in range(ranges):
+            low, high = place * (_HASHES // ranges), (place + 1) * (_HASHES // ranges) - 1
+            within = hashes if ranges == 1 else [each.filter(each.is_between(low, high)) for each in hashes]
+            ordered = pl.concat(within).drop_nulls().sort()
+            # Equal neighbours in order need a tenth of the memory that a table of all keys does.
+            found.append(ordered.filter(ordered == ordered.shift(1)).unique())
+        return pl.concat(found)
+
     def _candidates(self, typed: pl.DataFrame, among: pl.Series, number: int, *, is_earlier: bool) -> pl.DataFrame:
         import polars as pl
 
         key_text = pl.struct(self.rule.columns).struct.json_encode()
         contract_columns = [name for name in typed.columns if name != "_mend_row"]
         return (
-            typed.with_columns(self._hash(typed, _FIRST_SEED).alias("_mend_first"))
+            one_zero(typed, self.rule.columns)
+            .with_columns(self._hash(typed, _FIRST_SEED).alias("_mend_first"))
             .with_row_index("_mend_place")
             .filter(among.fill_null(False))
             .select(

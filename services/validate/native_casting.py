@@ -8,6 +8,7 @@ from services.validate.moments import local_to_utc
 
 if TYPE_CHECKING:
     import polars as pl
+    from polars._typing import PolarsDataType
 
     from shared.domain.contract import Column
 
@@ -37,16 +38,83 @@ def cast_native(cells: pl.Series, column: Column, wanted: pl.DataType) -> pl.Ser
     elif wanted == pl.Boolean:
         expression = cell if have == pl.Boolean else None
     elif column.logical_type == "string":
-        whole = have.is_integer() or have in (pl.Boolean, pl.Date, pl.Binary)
-        expression = cell.cast(pl.String, strict=False) if whole else None
-    elif column.logical_type == "object" and isinstance(have, pl.Struct):
-        expression = cell.struct.json_encode()
-    elif column.logical_type == "array" and isinstance(have, (pl.List, pl.Array)):
-        wrapped = pl.struct(cell.alias("x")).struct.json_encode()
-        expression = pl.when(cell.is_not_null()).then(wrapped.str.slice(5).str.strip_suffix("}"))
+        whole = have.is_integer() or have in (pl.Boolean, pl.Date)
+        expression = _bytes_text(cell) if have == pl.Binary else cell.cast(pl.String, strict=False) if whole else None
+    elif have.is_nested() and (column.logical_type == "object") == isinstance(have, pl.Struct):
+        expression = _to_json(cell, have) if column.logical_type in ("object", "array") else None
     if expression is None:
         return pl.Series(name, [], dtype=wanted).extend_constant(None, cells.len())
     return frame.select(expression.alias(name)).to_series()
+
+
+def _to_json(cell: pl.Expr, have: pl.DataType) -> pl.Expr:
+    """JSON text; null where something inside would be lost: bytes that are no text, nan, digits of a decimal."""
+    import polars as pl
+
+    wrapped = pl.struct(_json_value(cell, have).alias("x")).struct.json_encode()
+    sound = cell.is_not_null() & _kept_in_json(cell, have)
+    return pl.when(sound).then(wrapped.str.slice(5).str.strip_suffix("}"))
+
+
+def _json_value(cell: pl.Expr, have: pl.DataType) -> pl.Expr:
+    """With bytes as texts, and decimals as numbers: the engine knows no bytes, and would write decimals as texts."""
+    import polars as pl
+
+    if isinstance(have, pl.Struct):
+        fields = [
+            _json_value(cell.struct.field(each.name), _instance(each.dtype)).alias(each.name) for each in have.fields
+        ]
+        return pl.when(cell.is_not_null()).then(pl.struct(fields)) if fields else cell
+    if isinstance(have, (pl.List, pl.Array)):
+        listed = cell.arr.to_list() if isinstance(have, pl.Array) else cell
+        return listed.list.eval(_json_value(pl.element(), _instance(have.inner)))
+    if have == pl.Binary:
+        return _bytes_text(cell)
+    return cell.cast(pl.Float64) if have.is_decimal() else cell
+
+
+def _kept_in_json(cell: pl.Expr, have: pl.DataType) -> pl.Expr:
+    """True where JSON says the same; what is null says nothing."""
+    import polars as pl
+
+    kept: pl.Expr
+    if isinstance(have, pl.Struct):
+        inside = [_kept_in_json(cell.struct.field(each.name), _instance(each.dtype)) for each in have.fields]
+        kept = pl.all_horizontal(inside) if inside else pl.lit(True)
+    elif isinstance(have, (pl.List, pl.Array)):
+        listed = cell.arr.to_list() if isinstance(have, pl.Array) else cell
+        kept = listed.list.eval(_kept_in_json(pl.element(), _instance(have.inner))).list.all()
+    elif have == pl.Binary:
+        kept = _bytes_text(cell).is_not_null()
+    elif have.is_decimal():
+        kept = cell.cast(pl.Float64).cast(have, strict=False) == cell
+    else:
+        kept = cell.is_finite() if have.is_float() else cell.is_not_null()
+    return kept.fill_null(True) | cell.is_null()
+
+
+def _bytes_text(cell: pl.Expr) -> pl.Expr:
+    """Bytes as the text that they are in UTF-8, else null; the engine's own cast stops at the first that are none."""
+    import polars as pl
+
+    def read(cells: pl.Series) -> pl.Series:
+        try:
+            return cells.cast(pl.String)
+        except pl.exceptions.ComputeError:
+            return pl.Series(cells.name, [_text_of(each) for each in cells], dtype=pl.String)
+
+    return cell.map_batches(read, return_dtype=pl.String)
+
+
+def _text_of(octets: bytes | None) -> str | None:
+    try:
+        return None if octets is None else octets.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _instance(kind: PolarsDataType) -> pl.DataType:
+    return kind() if isinstance(kind, type) else kind
 
 
 def _to_integer(cell: pl.Expr, have: pl.DataType) -> pl.Expr | None:

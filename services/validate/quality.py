@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from services.validate.column_checks import enum_values, pattern_mask
-from services.validate.findings import DatasetFinding, Rule
+from services.validate.findings import DIMENSION_NAMES, DatasetFinding, Dimension, Rule
 from services.validate.keys import KeyLedger
+from services.validate.scoring import Measure, kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
     Reread = Callable[[Sequence[int]], Iterable[tuple[int, pl.DataFrame]]]
 
 CHECK = "quality"
+# Where a rule names no dimension; a query may be about anything.
+_DIMENSION_OF_METRIC: dict[str, Dimension] = {
+    "nullValues": "completeness",
+    "missingValues": "completeness",
+    "rowCount": "completeness",
+    "invalidValues": "validity",
+    "duplicateValues": "uniqueness",
+}
 
 
 @dataclass(slots=True)
@@ -62,6 +71,7 @@ class QualityLedger:
         self._keys = {key: KeyLedger(Rule("unique", key, "")) for key in keys}
         self._numbers: dict[int, pl.Series] = {}
         self._rows = self._fitting = 0
+        self.measures: list[Measure] = []  # of the rules that say of which dimension they are
 
     def add(
         self,
@@ -90,6 +100,12 @@ class QualityLedger:
         if self._keys:
             self._numbers[number] = typed["_mend_row"]
 
+    def count(self, rows: int, concerned: Mapping[int, int]) -> None:
+        """Take what was counted elsewhere: all rows, and by a rule's place those that it concerns."""
+        self._rows = self._fitting = rows
+        for place, many in concerned.items():
+            self._found[place].rows = many
+
     @property
     def queries(self) -> list[QualityRule]:
         """The rules in SQL."""
@@ -104,10 +120,14 @@ class QualityLedger:
         broken: dict[tuple[str, str], list[_Broken]] = {}
         for rule, concerned in zip(self._rules, self._found, strict=True):
             observed, told = next(answers) if rule.metric == "sql" else (self._observed(rule, concerned), True)
+            if terms.waives(f"{CHECK}:{rule.metric}", rule.column):
+                continue  # what a person accepted is no longer held against the batch
             # Null compares with nothing, so no rule is kept by it.
-            if (observed is None or not rule.keeps(observed)) and not terms.waives(
-                f"{CHECK}:{rule.metric}", rule.column
-            ):
+            holds = observed is not None and rule.keeps(observed)
+            dimension = DIMENSION_NAMES.get(rule.dimension) or _DIMENSION_OF_METRIC.get(rule.metric)
+            if dimension is not None:
+                self.measures.append(Measure(dimension, kept(holds, rule.severity)))
+            if not holds:
                 broken.setdefault((rule.metric, rule.column), []).append(
                     _Broken(rule, concerned, observed if told else None)
                 )

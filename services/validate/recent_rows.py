@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from services.validate.drift import Baseline
+    from services.validate.baseline import Baseline
     from shared.domain.contract import Contract
     from shared.events.types import BatchStaged
     from shared.ports.object_store import ObjectStore

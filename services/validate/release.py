@@ -95,7 +95,7 @@ class RowFiles:
         if not count:
             self._forget(path)
             return
-        pieces = _with_reasons(rows, failures, aside, held, delivered)
+        pieces = with_reasons(rows, failures, aside, held, delivered)
         with self._objects.write(path) as stream:
             first = next(pieces)
             if first.height == count:
@@ -153,14 +153,14 @@ def failing_rows(rows: int, failures: Sequence[Failure]) -> pl.Series | None:
     return pl.DataFrame(named).select(pl.any_horizontal(pl.all()).alias("failing")).to_series()
 
 
-def _with_reasons(
+def with_reasons(
     rows: pl.DataFrame,
     failures: Sequence[Failure],
     aside: pl.Series | None,
     held: DatasetFinding | None,
     delivered: Mapping[str, str],
 ) -> Iterator[pl.DataFrame]:
-    """The rows set aside with their violations, in pieces."""
+    """The rows set aside (None: all) with every reason, in pieces; rows that broke nothing have that of ``held``."""
     masks = [failure.mask.alias(f"_mend_mask_{index}") for index, failure in enumerate(failures)]
     marked = rows.hstack(masks) if masks else rows
     if aside is not None:

@@ -1,7 +1,7 @@
 """Whether a delivery is as fresh as its contract promises, measured at the moment at which it was taken in.
 
-That moment is on record, so a verdict made again is the same one. A promise that is not kept is told, and holds nothing
-back.
+That moment is on record, so a verdict made again is the same one. A promise that is not kept is told; it holds the
+batch only when the contract says so (``severity: error``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.validate.findings import DatasetFinding
 from services.validate.quality import CHECK
+from services.validate.scoring import Measure
 from shared.domain.service_levels import ServiceLevel, service_levels
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class ServiceLedger:
     def __init__(self, contract: Contract) -> None:
         self.levels, _ = service_levels(contract)
         self._ends: dict[str, tuple[Any, Any]] = {}
+        self.measures: list[Measure] = []
 
     def add(self, typed: pl.DataFrame, raw: pl.Series | None) -> None:
         """Take in a chunk's typed cells; records that did not fit have none."""
@@ -50,6 +52,7 @@ class ServiceLedger:
                 continue
             moment = _end_of(ends[1] if level.kind == "freshness" else ends[0])
             age = arrived / 1_000_000 - moment.timestamp()
+            self.measures.append(Measure("timeliness", _kept(level, age)))
             if age > level.seconds:
                 found.append(_finding(level, age))
         return found
@@ -62,6 +65,13 @@ def _end_of(value: Any) -> datetime:
     return datetime.combine(value if isinstance(value, date) else date.min, time(), UTC) + _DAY
 
 
+def _kept(level: ServiceLevel, age: float) -> float:
+    """How far a promise is kept: the promised age over the observed one, in whole units, as coarse as it is told."""
+    if age <= level.seconds:
+        return 1.0
+    return level.seconds / level.unit_seconds / (int(age // level.unit_seconds) + 1)
+
+
 def _finding(level: ServiceLevel, age: float) -> DatasetFinding:
     # As coarse as the promise is: the exact age would tell a cell.
     observed = int(age // level.unit_seconds)
@@ -70,13 +80,13 @@ def _finding(level: ServiceLevel, age: float) -> DatasetFinding:
         check=f"{CHECK}:{level.kind}",
         column=level.column,
         message=f"{level.column}: the {end} row was more than {level.said} old when the delivery was taken in",
-        holds=False,
+        holds=level.holds,
         evidence={
             "metric": level.kind,
             "observed": observed,
             "expected": f"at most {level.said}",
             "unit": level.unit,
-            "severity": "warning",
+            "severity": "error" if level.holds else "warning",
             "dimension": "timeliness",
         },
     )

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from services.validate.baseline import BASELINE_MAX, Baseline, baseline_of
 from services.validate.casting import TextRules
-from services.validate.drift import BASELINE_MAX, Baseline, Place
 from services.validate.keys import upsert_columns
 from services.validate.staged_rows import row_numbers
 from shared.domain.contract import parse_contract
@@ -42,6 +42,8 @@ class Terms:
     rules: TextRules
     renamed: Mapping[str, str]  # delivered name: contract name
     baseline: Baseline
+    arrived: int  # microseconds since 1970, 0 when that is not on record
+    empty_before: bool  # the attempt has no row, and neither had an earlier batch
     earlier: tuple[Document, ...]  # verdicts of earlier attempts of this reading, oldest first
 
     @property
@@ -128,6 +130,8 @@ def gather_terms(event: BatchStaged, ports: Ports) -> Terms:
         rules=TextRules(tuple(pipeline.source.null_values), _decimal(event)),
         renamed=json.loads(event.rename_json) if event.rename_json else {},
         baseline=_baseline(event, ports),
+        arrived=_arrived(event, ports),
+        empty_before=_empty_before(event, ports),
         earlier=_earlier(event, ports),
     )
 
@@ -144,11 +148,18 @@ def _baseline(event: BatchStaged, ports: Ports) -> Baseline:
     where = (Where("pipeline", "==", event.pipeline), Where("seq", "<", event.seq))
     found = ports.state.query(PROFILES, where, order_by="seq", descending=True, limit=BASELINE_MAX + 1)
     others = [item for item in found if item.data["batch_id"] != event.batch_id][:BASELINE_MAX]
-    places = tuple(
-        Place(each.data["batch_id"], int(each.data["attempt"]), int(each.data["rows"]), each.data["seq"])
-        for each in others
-    )
-    return Baseline(tuple(item.key for item in others), tuple(item.data["columns"] for item in others), places)
+    return baseline_of((each.key, each.data) for each in others)
+
+
+def _arrived(event: BatchStaged, ports: Ports) -> int:
+    delivery = ports.state.get("deliveries", event.batch_id) or {}
+    return int(delivery.get("registered_at") or 0)
+
+
+def _empty_before(event: BatchStaged, ports: Ports) -> bool:
+    where = (Where("pipeline", "==", event.pipeline), Where("rows", "==", 0))
+    found = ports.state.query(VERDICTS, where, limit=event.attempt + 1) if not event.rows else ()
+    return any(each.data["batch_id"] != event.batch_id for each in found)
 
 
 def _earlier(event: BatchStaged, ports: Ports) -> tuple[Document, ...]:

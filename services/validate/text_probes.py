@@ -67,8 +67,8 @@ def membership_probes(allowed: pl.Series) -> dict[str, pl.Expr]:
     return probes
 
 
-def pattern_probes(pattern: str) -> dict[str, pl.Expr]:
-    """Share in which the pattern is found after each normalisation (for case: in upper or in lower case)."""
+def pattern_probes(fits: Callable[[pl.Expr], pl.Expr]) -> dict[str, pl.Expr]:
+    """Share that fits a pattern or format after each normalisation (for case: in upper or in lower case)."""
     import polars as pl
 
     text = pl.col("value")
@@ -76,13 +76,13 @@ def pattern_probes(pattern: str) -> dict[str, pl.Expr]:
     clean = forms["strip"](forms["unicode"](text))
 
     def either_case(form: pl.Expr) -> pl.Expr:
-        return form.str.to_uppercase().str.contains(pattern) | form.str.to_lowercase().str.contains(pattern)
+        return fits(form.str.to_uppercase()) | fits(form.str.to_lowercase())
 
     return {
-        "normalised.strip": forms["strip"](text).str.contains(pattern),
+        "normalised.strip": fits(forms["strip"](text)),
         "normalised.casefold": either_case(text),
-        "normalised.unicode": forms["unicode"](text).str.contains(pattern),
-        "normalised.any": clean.str.contains(pattern) | either_case(clean),
+        "normalised.unicode": fits(forms["unicode"](text)),
+        "normalised.any": fits(clean) | either_case(clean),
     }
 
 

@@ -29,6 +29,11 @@ class DriftLimits:
     mean_shift_max: float | None = None  # in robust standard deviations
     spread_ratio_max: float | None = None
     null_share_change_max: float | None = None
+    ks_max: float | None = None  # distance of Kolmogorov and Smirnov, 0 … 1
+    psi_max: float | None = None  # population stability index
+    new_categories: bool | None = None  # False: none may come; True: any may
+    vanished_categories: bool | None = None
+    row_count_change_max: float | None = None  # of a table: 0.3 allows 30 % more or fewer rows than usual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,7 @@ class Column:
     multiple_of: int | float | None = None
     format: str = ""  # as written; see `strptime_format`
     timezone: str = ""  # of timestamps written without one; "" = UTC
+    has_timezone: bool | None = None  # the standard's `timezone`: whether the timestamps have one of their own; kept
     synonyms: tuple[str, ...] = ()
     classification: str = ""
     tags: tuple[str, ...] = ()
@@ -61,7 +67,8 @@ class Column:
     null_values: tuple[str, ...] | None = None  # None: the pipeline's
     allowed_repairs: tuple[str, ...] | None = None  # remedy names; None: all, (): none
     drift_limits: DriftLimits | None = None
-    nested: str = ""  # JSON of properties, items, options … of an object or array: kept, not checked
+    nested: str = ""  # JSON of properties, items, options … of an object or array, as written
+    inside: Inside | None = field(default=None, compare=False)  # what of it is checked; follows from `nested`
     custom: tuple[tuple[str, str], ...] = ()  # other customProperties: name, JSON
 
     @property
@@ -74,7 +81,8 @@ class Column:
         if logical_type != "string":
             return replace(self, logical_type=logical_type, physical_type="", format="")
         return replace(
-            self, logical_type=logical_type, physical_type="", format="", timezone="", enum=(), multiple_of=None,
+            self, logical_type=logical_type, physical_type="", format="", timezone="", has_timezone=None, enum=(),
+            multiple_of=None, nested="", inside=None,
             minimum=None, maximum=None, exclusive_minimum=None, exclusive_maximum=None,
         )  # fmt: skip
 
@@ -86,6 +94,21 @@ class Column:
         from shared.domain.contract_formats import strptime_pattern
 
         return strptime_pattern(self.format)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """What is asked of the inside of an object (properties, or keys and values of a map) or an array (items)."""
+
+    properties: tuple[Column, ...] = ()
+    untyped: tuple[str, ...] = ()  # names of properties that may be of any type
+    items: Column | None = None
+    keys: Column | None = None  # of a map, as texts
+    values: Column | None = None
+    size_min: int | None = None  # properties or items
+    size_max: int | None = None
+    required: tuple[str, ...] = ()  # names that must be there, be it with null
+    unique: bool = False  # no item twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +161,7 @@ class CustomCheck:
     arguments: str = "{}"  # JSON object, as the contract gives it
     explanation: str = ""
     severity: Literal["error", "warning"] = "error"
+    dimension: str = ""
     raw: str = ""  # JSON of the quality rule, so that writing the contract keeps it
     line: int = field(default=0, compare=False)
 
@@ -221,6 +245,8 @@ class SlaProperty:
     value: str
     unit: str = ""
     element: str = ""
+    severity: Literal["error", "warning"] = "warning"  # customProperty: with error a promise not kept holds the batch
+    more: str = ""  # JSON of the other keys, such as valueExt: kept, not checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +269,8 @@ class Contract:
     quality: tuple[QualityRule, ...] = ()
     unsupported: tuple[UnsupportedRule, ...] = ()
     sla: tuple[SlaProperty, ...] = ()
+    drift_limits: DriftLimits | None = None  # of the table as a whole
+    score_weights: tuple[tuple[str, float], ...] = ()  # by dimension; 1 where none is stated
     tags: tuple[str, ...] = ()
     custom: tuple[tuple[str, str], ...] = ()
     digest: str = field(default="", compare=False)  # SHA-256 of the text (and of columns accepted since)

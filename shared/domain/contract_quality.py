@@ -257,6 +257,7 @@ def _custom_check(rule: dict[str, Any], column: str, place: Place) -> CustomChec
         arguments=json.dumps(arguments, sort_keys=True, ensure_ascii=False),
         explanation=str(rule.get("description") or rule.get("name") or ""),
         severity="warning" if rule.get("severity") == "warning" else "error",
+        dimension=rule.get("dimension", ""),
         raw=json.dumps(rule, sort_keys=True, ensure_ascii=False),
         line=place.line,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,14 +14,22 @@ from shared.domain.definition_file import Document, Path, shape_of, suggestion
 from shared.domain.errors import DefinitionError
 
 COLUMN_CUSTOMS = ("allowedRepairs", "driftLimits", "nullValues", "unit")
-TABLE_CUSTOMS = ("functionalDependencies",)
+TABLE_CUSTOMS = ("driftLimits", "functionalDependencies", "scoreWeights")
+SCORE_DIMENSIONS = ("accuracy", "completeness", "consistency", "timeliness", "uniqueness", "validity")
 
-_DRIFT_KEYS = {
+DRIFT_KEYS = {
     "enabled": "enabled",
-    "meanShift": "mean_shift_max",
-    "spreadRatio": "spread_ratio_max",
-    "nullShareChange": "null_share_change_max",
+    "meanShiftMax": "mean_shift_max",
+    "spreadRatioMax": "spread_ratio_max",
+    "nullShareChangeMax": "null_share_change_max",
+    "ksMax": "ks_max",
+    "psiMax": "psi_max",
+    "newCategories": "new_categories",
+    "vanishedCategories": "vanished_categories",
 }
+TABLE_DRIFT_KEYS = {"enabled": "enabled", "rowCountChangeMax": "row_count_change_max"}
+_OLDER_DRIFT_KEYS = {each: f"{each}Max" for each in ("meanShift", "spreadRatio", "nullShareChange")}
+_DRIFT_SWITCHES = ("enabled", "newCategories", "vanishedCategories")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +92,20 @@ def _reference(columns: list[str], relation: dict[str, Any], value: dict[str, An
     if len(targets) != len(columns):
         raise place.below("to").error(f"{len(columns)} columns refer to {len(targets)}", "name as many on both sides")
     parent_columns = tuple(name for _, name in targets)
-    return Reference(tuple(columns), tables[0], parent_columns, _severity(relation, place))
+    return Reference(tuple(columns), tables[0], parent_columns, severity_of(relation, place, "error"))
 
 
-def _severity(relation: dict[str, Any], place: Place) -> Literal["error", "warning"]:
-    for index, item in enumerate(relation.get("customProperties") or []):
+def severity_of(
+    item_of: dict[str, Any], place: Place, usual: Literal["error", "warning"]
+) -> Literal["error", "warning"]:
+    """What the customProperty ``severity`` of a relationship or a service level says."""
+    for index, item in enumerate(item_of.get("customProperties") or []):
         if item.get("property") == "severity":
             if item.get("value") not in ("error", "warning"):
                 at = place.below("customProperties", index, "value")
                 raise at.error("a severity is error or warning", "write error or warning")
             return "warning" if item["value"] == "warning" else "error"
-    return "error"
+    return usual
 
 
 def _texts(value: str | list[str]) -> list[str]:
@@ -128,15 +140,18 @@ def column_customs(items: list[dict[str, Any]], place: Place) -> dict[str, Any]:
         elif name == "allowedRepairs":
             found["allowed_repairs"] = _text_list(value, at)
         else:
-            found["drift_limits"] = _drift_limits(value, at)
+            found["drift_limits"] = _drift_limits(value, at, DRIFT_KEYS)
     return found
 
 
-def table_customs(
-    items: list[dict[str, Any]], place: Place, names: Mapping[str, str]
-) -> tuple[tuple[FunctionalDependency, ...], tuple[tuple[str, str], ...]]:
-    """Our customProperties of a table, and the others as JSON."""
+def table_customs(items: list[dict[str, Any]], place: Place, names: Mapping[str, str]) -> dict[str, Any]:
+    """Our customProperties of a table as ``Contract`` arguments; the others are kept as JSON."""
     ours, others = _split(items, place, TABLE_CUSTOMS)
+    found: dict[str, Any] = {"custom": others}
+    if "driftLimits" in ours:
+        found["drift_limits"] = _drift_limits(*ours["driftLimits"], TABLE_DRIFT_KEYS)
+    if "scoreWeights" in ours:
+        found["score_weights"] = _score_weights(*ours["scoreWeights"])
     dependencies: list[FunctionalDependency] = []
     if "functionalDependencies" in ours:
         value, at = ours["functionalDependencies"]
@@ -148,7 +163,7 @@ def table_customs(
                 raise here.error("a dependency names two sides", "write {from: [zip], to: [city]}")
             sides = [_columns(item[side], here.below(side), names) for side in ("from", "to")]
             dependencies.append(FunctionalDependency(determinants=sides[0], dependents=sides[1]))
-    return tuple(dependencies), others
+    return found | {"functional_dependencies": tuple(dependencies)}
 
 
 def _columns(value: Any, place: Place, names: Mapping[str, str]) -> tuple[str, ...]:
@@ -197,20 +212,39 @@ def _text_list(value: Any, place: Place) -> tuple[str, ...]:
     return tuple(_text(item, place.below(index)) for index, item in enumerate(value))
 
 
-def _drift_limits(value: Any, place: Place) -> DriftLimits:
+def _score_weights(value: Any, place: Place) -> tuple[tuple[str, float], ...]:
     if not isinstance(value, dict):
-        raise place.error(f"a mapping is wanted, found {shape_of(value)}", "write {meanShift: 4}")
+        raise place.error(f"a mapping is wanted, found {shape_of(value)}", "write {completeness: 2, timeliness: 0}")
+    for name, weight in value.items():
+        at = place.below(name)
+        if name not in SCORE_DIMENSIONS:
+            raise at.error(f'no dimension "{name}"', suggestion(name, SCORE_DIMENSIONS))
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
+            raise at.error(f'the weight of "{name}" must be a number, 0 or more')
+    if set(value) == set(SCORE_DIMENSIONS) and not any(value.values()):
+        raise place.error("every dimension has the weight 0", "leave one with a weight")
+    return tuple(sorted((str(name), float(weight)) for name, weight in value.items()))
+
+
+def _drift_limits(value: Any, place: Place, keys: Mapping[str, str]) -> DriftLimits:
+    if not isinstance(value, dict):
+        example = "psiMax: 0.2" if "psiMax" in keys else "rowCountChangeMax: 0.3"
+        raise place.error(f"a mapping is wanted, found {shape_of(value)}", f"write {{{example}}}")
     found: dict[str, Any] = {}
     for key, item in value.items():
-        at = place.below(key)
-        if key not in _DRIFT_KEYS:
-            raise at.error(f'unknown key "{key}"', suggestion(key, _DRIFT_KEYS))
-        if key == "enabled":
+        at, name = place.below(key), str(_OLDER_DRIFT_KEYS.get(key, key))
+        if name not in keys:
+            hint = "it belongs to the table" if name in TABLE_DRIFT_KEYS else ""
+            hint = "it belongs to a column" if name in DRIFT_KEYS else hint
+            raise at.error(f'unknown key "{key}"', hint or suggestion(key, keys))
+        if keys[name] in found:
+            raise at.error(f'"{name}" stands here twice', "keep one of them")
+        if name in _DRIFT_SWITCHES:
             if not isinstance(item, bool):
-                raise at.error(f'"enabled" must be true or false, found {shape_of(item)}', "write true or false")
-            found["enabled"] = item
-        elif isinstance(item, bool) or not isinstance(item, (int, float)) or item <= 0:
+                raise at.error(f'"{key}" must be true or false, found {shape_of(item)}', "write true or false")
+            found[keys[name]] = item
+        elif isinstance(item, bool) or not isinstance(item, (int, float)) or not 0 < item < math.inf:
             raise at.error(f'"{key}" must be a number above 0')
         else:
-            found[_DRIFT_KEYS[key]] = float(item)
+            found[keys[name]] = float(item)
     return DriftLimits(**found)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from shared.domain.contract import Column, Contract, DriftLimits, QualityRule, Reference, RowCountRule
+from shared.domain.contract import Column, Contract, DriftLimits, QualityRule, Reference, RowCountRule, SlaProperty
+from shared.domain.contract_rules import DRIFT_KEYS, TABLE_DRIFT_KEYS
 from shared.domain.definition_writing import yaml_text
 
 _BOUNDS = (
@@ -34,12 +35,17 @@ def contract_yaml(contract: Contract) -> str:
         "description": {"purpose": contract.description} if contract.description else None,
         "tags": list(contract.tags),
         "schema": [_table(contract)],
-        "slaProperties": [
-            _filled({"property": p.property, "value": p.value, "unit": p.unit, "element": p.element}, ("value",))
-            for p in contract.sla
-        ],
+        "slaProperties": [_sla(promised) for promised in contract.sla],
     }
     return yaml_text(_filled(document, ("id", "version")))
+
+
+def _sla(promised: SlaProperty) -> dict[str, Any]:
+    more: dict[str, Any] = json.loads(promised.more) if promised.more else {}
+    if promised.severity == "error":
+        more["customProperties"] = [_custom("severity", "error"), *more.get("customProperties", [])]
+    written = {name: getattr(promised, name) for name in ("property", "value", "unit", "element")}
+    return _filled(written, ("value",)) | more
 
 
 def _filled(mapping: dict[str, Any], always: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -51,6 +57,10 @@ def _table(contract: Contract) -> dict[str, Any]:
     if contract.functional_dependencies:
         pairs = [{"from": list(d.determinants), "to": list(d.dependents)} for d in contract.functional_dependencies]
         customs.append(_custom("functionalDependencies", pairs))
+    if contract.drift_limits is not None:
+        customs.append(_custom("driftLimits", _drift(contract.drift_limits)))
+    if contract.score_weights:
+        customs.append(_custom("scoreWeights", dict(contract.score_weights)))
     single, composite = _by_column(contract)
     quality = [_row_count(rule) for rule in contract.row_counts]
     quality += [
@@ -137,6 +147,7 @@ def _severity(reference: Reference) -> dict[str, Any]:
 def _column(column: Column, references: list[Reference], contract: Contract) -> dict[str, Any]:
     options = {key: getattr(column, attribute) for key, attribute in _BOUNDS}
     options |= {"pattern": column.pattern, "format": column.format, "defaultTimezone": column.timezone}
+    options["timezone"] = column.has_timezone
     nested = json.loads(column.nested) if column.nested else {}
     written: dict[str, Any] = {
         "name": column.logical_name or column.name,
@@ -174,10 +185,5 @@ def _customs(column: Column) -> list[dict[str, Any]]:
 
 
 def _drift(limits: DriftLimits) -> dict[str, Any]:
-    written = {
-        "enabled": limits.enabled,
-        "meanShift": limits.mean_shift_max,
-        "spreadRatio": limits.spread_ratio_max,
-        "nullShareChange": limits.null_share_change_max,
-    }
-    return {key: value for key, value in written.items() if value is not None}
+    keys = DRIFT_KEYS | TABLE_DRIFT_KEYS
+    return {key: value for key, name in keys.items() if (value := getattr(limits, name)) is not None}

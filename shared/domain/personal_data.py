@@ -124,7 +124,8 @@ def declared(column: Column) -> str:
     if said & _PERSONAL_WORDS and not said & _NOT:
         return PERSONAL
     tags = {tag.strip().casefold() for tag in column.tags}
-    return PERSONAL if tags & _PERSONAL_WORDS else BY_VALUE
+    secret = column.logical_type == "string" and column.format == "password"
+    return PERSONAL if secret or tags & _PERSONAL_WORDS else BY_VALUE
 
 
 def treatment_of(column: Column) -> str:

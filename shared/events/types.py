@@ -293,6 +293,7 @@ class IncidentClassified(Event):
     event_id: Text = ""
     event_topic: Text = ""
     repeated: bool = False  # a further report of an open incident, from a later attempt
+    judged_by: Text = ""  # no report: this person said what it is, or whether the diagnosis is right
 
 
 class IncidentClosed(Event):
@@ -306,6 +307,7 @@ class IncidentClosed(Event):
     explanation: Text = ""
     rows_healed: Count = 0
     rows_left: Count = 0
+    judged_at: Micros = 0  # time of the last diagnosis by a person that was known when it ended
 
 
 class IncidentJudged(Event):

@@ -31,7 +31,8 @@ class Ports:
     """One handler's ports; ``state`` belongs to the event being handled, the others to the process.
 
     ``warehouse`` opens its connection at first use. ``progress`` shows long work to whoever watches (name of the
-    step, units done, units in all or 0); it does nothing in the cloud.
+    step, units done, units in all or 0); it does nothing in the cloud. ``note`` (kind, message) writes a line
+    of the process's log, for what is no failure of an event.
     """
 
     state: State
@@ -47,3 +48,4 @@ class Ports:
     ids: Ids
     limits: Limits
     progress: Callable[[str, int, int], None]
+    note: Callable[[str, str], None]

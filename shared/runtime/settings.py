@@ -65,6 +65,9 @@ class Settings(BaseModel):
     text_model: str = Field(
         "", description="folder of a text model made by `mend learn`; empty: the one that Mendline comes with"
     )
+    text_model_challenger: str = Field(
+        "", description="folder of another text model whose verdicts are kept beside the first's; they decide nothing"
+    )
     project_url: str = Field("", description="link added to messages, such as a console's address")
 
 

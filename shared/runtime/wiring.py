@@ -88,6 +88,7 @@ class Process:
             ids=self.ids,
             limits=Limits(rows_per_part=self.settings.rows_per_part),
             progress=self.progress,
+            note=lambda kind, message: self.log.note(kind, service.name, mask(message)),
         )
 
     def runtime(self) -> Runtime:

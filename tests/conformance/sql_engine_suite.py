@@ -34,6 +34,11 @@ class SqlEngineSuite:
         queries = ["SELECT COUNT(*) FROM batch", "SELECT SUM(n) FROM batch", "SELECT MAX(a) FROM batch WHERE n > 9"]
         assert engine.values(queries, [ROWS.slice(0, 0), ROWS, ROWS]) == [6, 6, None]
 
+    def test_nothing_that_is_known_to_be_true_counts_as_none(self, engine: SqlEngine) -> None:
+        queries = ["SELECT COUNTIF(n > 9) FROM batch", "SELECT COUNTIF(n > 0) FROM batch WHERE n IS NULL"]
+        assert engine.values(queries, [ROWS]) == [0, 0]
+        assert engine.values(queries, [ROWS.slice(0, 0)]) == [0, 0]
+
     def test_a_value_that_fails_tells_no_cell(self, engine: SqlEngine) -> None:
         for query in ("SELECT SUM(CAST(a AS INT64)) FROM batch", "SELECT a FROM batch", "SELECT a FROM other"):
             with pytest.raises(TerminalError) as error:

@@ -20,6 +20,7 @@ from shared.adapters.local.warehouse_connection import WarehouseSettings
 from shared.adapters.local.warehouse_errors import REASONS, translated
 from shared.domain.errors import ForeignFailure, WarehouseUnavailable
 from tests.conformance.turned_clock import TurnedClock
+from tests.conformance.warehouse_judging_suite import WarehouseJudgingSuite
 from tests.conformance.warehouse_rows import TABLE, Files, Put, arrow, content
 from tests.conformance.warehouse_suite import WarehouseSuite
 from tests.conformance.warehouse_tables_suite import WarehouseTablesSuite
@@ -59,7 +60,7 @@ def open_warehouse(tmp_path: Path) -> Iterator[Open]:
         warehouse.close()
 
 
-class TestDuckDbWarehouse(WarehouseSuite, WarehouseTablesSuite):
+class TestDuckDbWarehouse(WarehouseSuite, WarehouseTablesSuite, WarehouseJudgingSuite):
     """No known differences; open for as long as the test lasts, as in a simulation."""
 
     @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 
 from mend import report
 from mend.audit import audit
+from mend.deploy import scheduled_jobs
 from shared.runtime.wiring import Process
 
 
@@ -42,9 +43,8 @@ def deliveries(process: Process) -> list[tuple[Any, ...]]:
 def audited(staged: Path, environment: dict[str, str]) -> dict[str, Any]:
     """What the scheduled job says of the cloud's store, run as its folder's Procfile says."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    kind, _, command = (staged / "Procfile").read_text().partition(": ")
-    assert kind == "web"
-    words = [sys.executable, *command.split()[1:]]
+    commands = dict(line.split(": ", 1) for line in (staged / "Procfile").read_text().splitlines())
+    words = [sys.executable, *commands[scheduled_jobs.AUDIT.process].split()[1:]]
     ended = subprocess.run(
         words, env={**inherited, **environment}, capture_output=True, text=True, timeout=300, cwd=staged
     )

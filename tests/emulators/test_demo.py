@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mend import report
-from mend.deploy import audit_job
+from mend.deploy import scheduled_jobs
 from mend.deploy.stage import stage
 from mend.runner import run_pipeline
 from shared.ports.event_bus import REQUESTS_TOPIC, Message
@@ -108,7 +108,7 @@ def test_here_and_there(emulators: Emulators, tmp_path: Path) -> None:
         assert account(cloud) == account(local)
         assert account(cloud)["rows_in_flight"] == 0
         assert ends(cloud, PIPELINES) == ends(local, PIPELINES)
-        staged = stage(audit_job.STAGED, tmp_path / "audit", requirements=False)
+        staged = stage(scheduled_jobs.STAGED, tmp_path / "audit", requirements=False)
         told = audited(staged, Place(emulators, "demo").environment)
         assert told["ok"] is True
         assert {name: told[name] for name in report.COUNTS} == {name: account(local)[name] for name in report.COUNTS}

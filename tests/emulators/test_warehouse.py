@@ -26,6 +26,7 @@ from shared.adapters.gcp.warehouse_sql import pruning
 from shared.adapters.table_shape import StoredColumn
 from shared.domain.errors import ForeignFailure, LimitExceeded
 from shared.ports.warehouse import Layout, TableColumn
+from tests.conformance.warehouse_judging_suite import WarehouseJudgingSuite
 from tests.conformance.warehouse_rows import COLUMNS, TABLE, Files, Put, content
 from tests.conformance.warehouse_suite import WarehouseSuite
 from tests.conformance.warehouse_tables_suite import WarehouseTablesSuite
@@ -84,7 +85,7 @@ def files(put: Put) -> Files:
     return Files(put)
 
 
-class TestBigQueryWarehouse(WarehouseSuite, WarehouseTablesSuite):
+class TestBigQueryWarehouse(WarehouseSuite, WarehouseTablesSuite, WarehouseJudgingSuite):
     """A dataset is named more narrowly than a table, and a column's name has no punctuation that means something."""
 
     examples: ClassVar[int] = 8  # a job takes a tenth of a second there

@@ -23,7 +23,7 @@ from mend.demo.dataset import Dataset, obtain
 from mend.demo.plan import Arrival, Delivery, Plan
 from mend.demo.project import write_definitions
 from mend.demo.source_server import SourceServer
-from mend.deploy import audit_job
+from mend.deploy import scheduled_jobs
 from mend.deploy.stage import stage
 from shared.domain.errors import ForeignFailure
 from shared.ports.event_bus import REQUESTS_TOPIC, SIGNALS_TOPIC, Message
@@ -195,7 +195,7 @@ def test_the_whole_demo(emulators: Emulators, dataset: Dataset, tmp_path: Path) 
     compared = truth.compare(tables["flights"], dataset)
     assert compared.true
     assert 8 not in compared.missing, "August came with the approval"
-    staged = stage(audit_job.STAGED, tmp_path / "audit", requirements=False)
+    staged = stage(scheduled_jobs.STAGED, tmp_path / "audit", requirements=False)
     told = standing.audited(staged, environment)
     counted = standing.account(local)
     assert {name: told[name] for name in ("ok", "problems", *report.COUNTS)} == {

@@ -184,12 +184,12 @@ def _first_failures(most: int) -> Callable[[Any], Any]:
 
 
 def _forgets_some_quarantine(original: Any) -> Any:
-    def write(self: Any, path: str, rows: Any, failures: Any, aside: Any, held: Any) -> None:
+    def write(self: Any, path: str, rows: Any, failures: Any, aside: Any, held: Any, delivered: Any) -> None:
         count = rows.height if aside is None else int(aside.sum())
         if held is None and count:
             self._written[path] = count  # announced, and to be written some day
             return
-        original(self, path, rows, failures, aside, held)
+        original(self, path, rows, failures, aside, held, delivered)
 
     return write
 

@@ -10,10 +10,10 @@ from tests.simulation.run import Case, kind_of
 
 KNOWN = {
     "acknowledge_first": (0, "accounts"),
-    "no_preconditions": (94, "hanging"),
+    "no_preconditions": (104, "hanging"),
     "short_read_accepted": (171, "bytes"),
     "score_ignored": (15, "score"),
-    "jobs_not_booked": (507, "twice"),
+    "jobs_not_booked": (389, "twice"),
     "upsert_replaces_newer": (3, "model"),
     "nothing_restored": (4, "model"),
     "mode_ignored": (0, "policy"),

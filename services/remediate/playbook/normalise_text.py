@@ -9,6 +9,7 @@ from services.remediate.playbook.allowed_values import allowed_values
 from services.remediate.playbook.cells import failing_texts, plan_of_mapping
 from shared.domain.contract import Column
 from shared.domain.remedy import Tier
+from shared.domain.text_formats import TEXT_FORMATS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,7 +21,7 @@ _NULL_WORDS = ["", "na", "n/a", "null", "none", "nan", "-", "--", "?", "#n/a", "
 
 class _NormaliseText(Played):
     def plan(self, case: Case) -> Plan | None:
-        """Clean texts that then fit: an allowed value, the pattern, the length, or the type."""
+        """Clean texts that then fit: an allowed value, the pattern or format, the length, or the type."""
         import polars as pl
 
         found = failing_texts(case, self.name)
@@ -94,6 +95,11 @@ def _fitting(check: str, column: Column, texts: pl.Series) -> pl.Series | None:
         tries = [cleaned, cleaned.str.to_uppercase(), cleaned.str.to_lowercase(), mended]
         fits = [_where(each, _matches(each, column.pattern)) for each in tries]
         return pl.select(pl.coalesce(fits)).to_series()
+    if check == "format" and column.format in TEXT_FORMATS:
+        has = TEXT_FORMATS[column.format]
+        kept = [cleaned.str.contains(each) for each in has.all_of]
+        kept += [~cleaned.str.contains(each) for each in has.none_of]
+        return _where(cleaned, pl.select(pl.all_horizontal(kept)).to_series())
     if check == "length":
         count = cleaned.str.len_chars()
         fits_length = (count >= (column.min_length or 0)) & (count <= (column.max_length or 2**31))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_origin
 
+from shared.adapters.local.duckdb_sql import duckdb_sql
 from shared.adapters.local.store_file import StoreFile
 from shared.adapters.local.warehouse_errors import refused, translating
 from shared.adapters.local.warehouse_query import limited, to_duckdb
@@ -132,7 +133,7 @@ def _opened(folder: Path, price_per_tib: float) -> duckdb.DuckDBPyConnection:
         columns += ["subscription_name VARCHAR", "message_id VARCHAR", "publish_time TIMESTAMPTZ", "attributes VARCHAR"]
         database.execute(f"CREATE TABLE {DATASET}.{table_of(event_type)} ({', '.join(columns)})")
     for name, text in view_texts(DATASET, price_per_tib, folder):
-        select = sqlglot.parse_one(text, read="bigquery").sql(dialect="duckdb", comments=False)
+        select = duckdb_sql(sqlglot.parse_one(text, read="bigquery"))
         database.execute(f"CREATE VIEW {DATASET}.{name} AS {select}")
     database.execute("SET lock_configuration = true")
     return database

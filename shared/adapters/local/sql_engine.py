@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.adapters.local.duckdb_sql import duckdb_sql
 from shared.domain.errors import TerminalError
 from shared.domain.masking import mask
 
@@ -84,7 +85,7 @@ def _local_query(sql: str) -> str:
         if len(statements) != 1 or not isinstance(statements[0], exp.Query):
             raise TerminalError("the query is not one SELECT")
         _check_reach(statements[0], "the query", {each.alias for each in statements[0].find_all(exp.CTE)})
-        return statements[0].sql(dialect="duckdb")
+        return duckdb_sql(statements[0])
     except SqlglotError as error:
         raise TerminalError(f"the query cannot be translated: {mask(str(error))}") from None
     except RecursionError:
@@ -102,7 +103,7 @@ def _local(sql: str) -> str:
         if len(statements) != 1 or not isinstance(statements[0], exp.Select):
             raise TerminalError("the transform is not one SELECT")
         _check_reach(statements[0])
-        return statements[0].sql(dialect="duckdb")
+        return duckdb_sql(statements[0])
     except SqlglotError as error:
         raise TerminalError(f"the transform cannot be translated: {mask(str(error))}") from None
     except RecursionError:

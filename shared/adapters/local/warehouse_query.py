@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from shared.adapters.local.duckdb_sql import duckdb_sql
 from shared.adapters.local.warehouse_errors import refused
 from shared.adapters.read_only_sql import read_only, tables_of
 from shared.domain.errors import LimitExceeded
@@ -32,7 +33,7 @@ def to_duckdb(sql: str, catalog: str, dataset: str = "") -> Query:
             table.set("db", exp.to_identifier(dataset, quoted=True))
         table.set("catalog", exp.to_identifier(catalog, quoted=True))
     parameters = frozenset(found.name for found in statement.find_all(exp.Parameter))
-    return Query(statement.sql(dialect="duckdb"), parameters)
+    return Query(duckdb_sql(statement), parameters)
 
 
 def limited(batches: pa.RecordBatchReader, rows_max: int) -> pa.Table:

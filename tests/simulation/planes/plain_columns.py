@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from services.validate.baseline import Baseline
 from services.validate.casting import TextRules
 from services.validate.column_matching import COLUMNS_TRIED, TYPES_TRIED, ColumnTrial, Mismatch
-from services.validate.drift import Baseline
 from services.validate.identities import ROWS_MAX
 from services.validate.profile import BatchProfile, ColumnProfile
 from services.validate.recent_rows import BATCHES_MAX, GAP_MAX, NUMERIC, RecentRows

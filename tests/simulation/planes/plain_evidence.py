@@ -11,11 +11,12 @@ from functools import lru_cache
 from typing import Any
 
 from services.validate import number_probes, text_probes
+from services.validate.baseline import Baseline
 from services.validate.column_checks import bounds_of
 from services.validate.date_probes import DAYS, FORMATS_SHOWN, is_day_first, is_month_first
-from services.validate.drift import Baseline, unit_ratio
 from services.validate.findings import Rule
 from services.validate.profile import BatchProfile, ColumnProfile, rounded
+from services.validate.units import unit_ratio
 from shared.domain.contract import Column
 from tests.simulation.planes.plain_cells import as_number, beyond, cast_of
 

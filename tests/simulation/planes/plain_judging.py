@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from services.validate import drift, scoring, verdict
+from services.validate.baseline import NO_WEEKDAY, weekday_of
 from services.validate.column_matching import compare_columns, learned_renames
 from services.validate.findings import DatasetFinding, Dimension, Rule
 from services.validate.judging import Verdict
@@ -33,6 +34,7 @@ from tests.simulation.planes.plain_columns import (
 )
 from tests.simulation.planes.plain_evidence import Finding, PlainParent
 from tests.simulation.planes.plain_release import Broken, PlainFiles
+from tests.simulation.planes.plain_sketches import sketch_document
 from tests.simulation.planes.rows_file import Row, Rows
 
 _OWN = (ROW, RAW, MISFIT)
@@ -114,6 +116,7 @@ def _held_whole(terms: Terms, ports: Ports, staged: Rows, findings: list[Dataset
         dataset=findings,
         violations=[],
         profile={},
+        weekday=NO_WEEKDAY,
         snapshots=[],
     )
     return told, files
@@ -123,15 +126,20 @@ def _judged_rows(terms: Terms, ports: Ports, staged: Rows) -> _Verdict:
     judgement = _Judgement(terms, ports, staged)
     failures, rows = judgement.failures(), len(staged.rows)
     failing = {place for each in failures if each.rule.severity == "error" for place in each.places}
-    by_dimension: dict[Dimension, set[int]] = defaultdict(set)
-    for each in failures:
-        by_dimension[each.rule.dimension].update(each.places)
+    by_dimension: dict[Dimension, float] = {}
+    for name in {each.rule.dimension for each in failures}:
+        within = [each for each in failures if each.rule.dimension == name]
+        errors = {place for each in within if each.rule.severity == "error" for place in each.places}
+        warnings = {place for each in within for place in each.places} - errors
+        by_dimension[name] = len(errors) + scoring.WARNING_COUNTS * len(warnings)
     tally = scoring.Tally()
-    tally.note(0, rows, len(failing), {name: len(places) for name, places in by_dimension.items()})
-    profile = judgement.profile.document()
+    tally.note(0, rows, len(failing), by_dimension)
+    profile = sketch_document(judgement.profile, terms.contract.columns, judgement.values, terms.event.pipeline)
     dimensions = tally.dimensions(judgement.measured())
-    score = scoring.overall(dimensions)
-    moved = drift.shifts(profile, terms.baseline, terms.contract) if terms.whole else []
+    score = scoring.overall(dimensions, terms.contract.score_weights)
+    weekday = weekday_of(judgement.profile, terms.contract.columns, terms.arrived)
+    tested = drift.BatchFacts(profile, rows, weekday, terms.empty_before)
+    moved = drift.shifts(tested, terms.baseline, terms.contract) if terms.whole else []
     found = [
         verdict.row_count(terms, rows),
         *(finding for finding in moved if not terms.waives("shift", finding.column)),
@@ -149,6 +157,7 @@ def _judged_rows(terms: Terms, ports: Ports, staged: Rows) -> _Verdict:
         dataset=findings,
         violations=judgement.violations(failures),
         profile=profile,
+        weekday=weekday,
         snapshots=[parent.snapshot for parent in judgement.parents if parent.snapshot],
     )
     return told, files

@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.classify.handlers import SERVICE
 from services.classify.judged import DOUBTED_MAX, JUDGEMENTS_MAX, RELIED_ON_MAX, case_key, precedents
 from services.remediate.records import WORDS_RELIED_ON_MAX, Finding
-from shared.events.types import IncidentClassified, IncidentJudged, IncidentOpened
+from shared.events.types import IncidentClassified, IncidentClosed, IncidentJudged, IncidentOpened
 from shared.runtime.unit_of_work import UnitOfWork
 from shared.runtime.wiring import Process
 from tests.conformance.turned_clock import START, TurnedClock
@@ -47,13 +48,16 @@ def signal(process: Process, number: int, message: str, **fields: object) -> Inc
     return report(process, number, message=message, **{**given, "system": "lamps", **fields})
 
 
-def say(process: Process, about: IncidentClassified, at: int, verdict: str, **fields: str) -> None:
+def say(process: Process, about: IncidentClassified, at: int, verdict: str, **fields: str) -> list[IncidentClassified]:
+    """What is believed of the incident from then on, [] when nothing changed."""
     given = {"by": "ada", "believed_class": about.failure_class, "believed_cause": about.cause, **fields}
     event = IncidentJudged(
         id=f"said{at}{sorted(fields.items())}{verdict}", time=START + at, subject="s", correlation_id="c",
         incident_id=about.incident_id, verdict=verdict, **given,
     )  # fmt: skip
-    assert handle(process, SERVICE, event) == []
+    found = handle(process, SERVICE, event)
+    assert all(isinstance(each, IncidentClassified) and each.judged_by for each in found)
+    return [each for each in found if isinstance(each, IncidentClassified)]
 
 
 def kept(process: Process, about: IncidentClassified) -> list[dict[str, object]]:
@@ -81,6 +85,117 @@ def test_said_twice_is_kept_once_and_a_later_word_replaces_it(process: Process) 
     assert (case.data["verdict"], case.data["note"], case.data["by"]) == ("wrong", "it was the unit", "ada")
     say(process, first, 13, "right")
     assert [each["verdict"] for each in kept(process, first)] == ["right", "wrong", "right"]
+
+
+def corrected(process: Process, about: IncidentClassified, at: int, cause: str) -> list[IncidentClassified]:
+    return say(process, about, at, "wrong", failure_class="data_corruption", cause=cause)
+
+
+def document(process: Process, about: IncidentClassified) -> dict[str, Any]:
+    stored = process.store.get("incidents", about.incident_id)
+    assert stored is not None
+    return stored.data
+
+
+def test_a_person_who_names_the_cause_changes_the_diagnosis_of_the_incident_itself(process: Process) -> None:
+    first = report(process, 1)
+    (found,) = corrected(process, first, 10, "unit_changed")
+    assert (found.incident_id, found.cause, found.confidence) == (first.incident_id, "unit_changed", RELIED_ON_MAX)
+    assert (found.repeated, found.judged_by, found.attempt, found.batch_id) == (True, "ada", 1, "b1")
+    assert found.explanation.startswith("ada said that it is unit_changed, not out_of_range. By itself it looks like")
+    (piece,) = [each for each in because(found) if each["source"] == "person"]
+    assert piece["value"] == "ada said of this incident: it is unit_changed, not out_of_range"
+    kept_now = document(process, first)
+    assert (kept_now["cause"], kept_now["confidence"], kept_now["reports"]) == ("unit_changed", RELIED_ON_MAX, 1)
+    assert [each["cause"] for each in kept_now["diagnoses"]] == ["out_of_range", "unit_changed"]
+
+
+def test_right_confirms_the_diagnosis_of_the_incident_itself(process: Process) -> None:
+    first = report(process, 1, check="strange_rule", column="")
+    (found,) = say(process, first, 10, "right")
+    assert found.cause == first.cause
+    assert first.confidence < found.confidence <= RELIED_ON_MAX
+    assert f"ada said that {first.cause} is right" in found.explanation
+    assert because(found)[0]["source"] == "person"
+
+
+def test_wrong_without_a_cause_makes_the_incident_itself_doubtful(process: Process) -> None:
+    first = report(process, 1)
+    (found,) = say(process, first, 10, "wrong")
+    assert found.cause == first.cause
+    assert found.confidence <= DOUBTED_MAX
+
+
+def test_said_twice_of_what_was_corrected_nothing_more_happens(process: Process) -> None:
+    first = report(process, 1)
+    (found,) = corrected(process, first, 10, "unit_changed")
+    before = document(process, first)
+    assert corrected(process, found, 11, "unit_changed") == []
+    assert corrected(process, first, 12, "unit_changed") == []
+    assert corrected(process, first, 9, "out_of_range") == []
+    assert document(process, first) == before
+
+
+def test_a_later_word_on_the_same_incident_holds_and_reports_follow_it(process: Process) -> None:
+    first = report(process, 1)
+    (second,) = corrected(process, first, 10, "unit_changed")
+    (third,) = corrected(process, second, 11, "columns_shifted")
+    assert third.explanation.startswith("ada said that it is columns_shifted, not out_of_range. By itself")
+    assert "unit_changed" not in third.explanation
+    again = report(process, 2, fingerprint="f1", batch_id="b1", attempt=2)
+    assert (again.incident_id, again.cause, again.judged_by) == (first.incident_id, "columns_shifted", "")
+    (right,) = say(process, again, 12, "right")
+    assert right.cause == "columns_shifted"
+    assert report(process, 3, fingerprint="f1", batch_id="b1", attempt=3).cause == "columns_shifted"
+    assert report(process, 4).cause == "columns_shifted"
+
+
+def test_a_correction_that_is_called_wrong_is_taken_back(process: Process) -> None:
+    first = report(process, 1)
+    (second,) = corrected(process, first, 10, "unit_changed")
+    (third,) = say(process, second, 11, "wrong")
+    assert (third.cause, third.confidence) == ("out_of_range", first.confidence)
+    assert report(process, 2).cause == "out_of_range"
+
+
+def test_words_about_another_incident_give_way_to_those_about_this_one(process: Process) -> None:
+    corrected(process, report(process, 1), 10, "unit_changed")
+    second = report(process, 2)
+    assert second.cause == "unit_changed"
+    (own,) = corrected(process, second, 11, "columns_shifted")
+    assert own.cause == "columns_shifted"
+    assert report(process, 3, fingerprint="f2", batch_id="b2", attempt=2).cause == "columns_shifted"
+
+
+def close(process: Process, about: IncidentClassified, at: int, state: str, judged_at: int = 0) -> None:
+    told = {"incident_id": about.incident_id, "state": state, "explanation": "as it was", "judged_at": judged_at}
+    event = IncidentClosed(id=f"end{at}", time=START + at, subject="s", correlation_id="c", **told)
+    handle(process, SERVICE, event)
+
+
+@pytest.mark.parametrize("state", ["healed", "dismissed"])
+def test_an_incident_that_is_over_is_only_annotated(process: Process, state: str) -> None:
+    first = report(process, 1)
+    close(process, first, 5, state)
+    assert corrected(process, first, 10, "unit_changed") == []
+    assert document(process, first)["cause"] == "out_of_range"
+    assert [each["cause"] for each in kept(process, first)] == ["unit_changed"]
+    assert report(process, 2).cause == "unit_changed"
+
+
+def test_one_that_was_handed_to_a_person_is_taken_up_again_when_the_person_names_another_cause(
+    process: Process,
+) -> None:
+    first = report(process, 1)
+    close(process, first, 5, "escalated")
+    (right,) = say(process, first, 9, "right")
+    assert (right.cause, document(process, first)["state"]) == (first.cause, "escalated")
+    (found,) = corrected(process, first, 10, "unit_changed")
+    assert (document(process, first)["state"], document(process, first)["closed_at"]) == ("classified", 0)
+    close(process, first, 12, "escalated", judged_at=found.time - 1)  # by whoever had not heard of it yet
+    assert document(process, first)["state"] == "classified"
+    close(process, first, 13, "escalated", judged_at=found.time)
+    assert document(process, first)["state"] == "escalated"
 
 
 def test_of_an_incident_that_is_not_there_nothing_is_kept(process: Process) -> None:
@@ -167,7 +282,7 @@ def test_a_message_is_near_by_the_share_of_its_words(process: Process) -> None:
     def near(message: str) -> list[float]:
         event = IncidentOpened(id="e", time=1, subject="s", correlation_id="c", message=message, **told)
         unit = UnitOfWork(process.store, SERVICE.name, SERVICE.collections)
-        return [round(each.likeness, 2) for each in precedents(unit, event)]
+        return [round(each.likeness, 2) for each in precedents(unit, event, {"incident_id": "i"})]
 
     assert near(TOLD) == [1.0]
     assert 0.6 <= near(TOLD.replace("seventh", "eighth"))[0] < 1

@@ -59,7 +59,11 @@ def columns(draw: st.DrawFn, name: str) -> Column:
         unit=draw(TEXT),
         null_values=draw(st.none() | st.lists(TEXT, max_size=2).map(tuple)),
         allowed_repairs=draw(st.none() | st.lists(TEXT, max_size=2).map(tuple)),
-        drift_limits=draw(st.none() | st.just(DriftLimits(enabled=False, mean_shift_max=2.5))),
+        drift_limits=draw(
+            st.none()
+            | st.just(DriftLimits(enabled=False, mean_shift_max=2.5))
+            | st.just(DriftLimits(ks_max=0.3, psi_max=0.2, new_categories=False, vanished_categories=True))
+        ),
         custom=draw(st.just(()) | st.just((("theirs", '{"a": [1, "NO", null]}'),))),
         **options,
     )
@@ -95,6 +99,8 @@ def contracts(draw: st.DrawFn) -> Contract:
             st.just(()) | st.just((FunctionalDependency(determinants=(names[0],), dependents=(names[-1],)),))
         ),
         sla=draw(st.just(()) | st.just((SlaProperty(property="latency", value="4", unit="d", element="t.x"),))),
+        drift_limits=draw(st.none() | st.just(DriftLimits(row_count_change_max=0.5))),
+        score_weights=draw(st.just(()) | st.just((("accuracy", 0.0), ("validity", 2.5)))),
         tags=tuple(draw(st.lists(TEXT, max_size=2))),
     )
 

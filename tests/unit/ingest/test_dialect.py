@@ -38,6 +38,10 @@ ROWS = "id,name,v\n1,a,2.5\n2,b,3.25\n"
         (b"a,b\n'x,1','y'\n'z,2','y'\n'','y'\n", {"quote": "'"}),
         (b'a,b\n"say \\"x\\"",2\n"y",3\n', {"escape": "\\"}),
         (b"name\nanna\nbob\n", {}),
+        (ROWS.replace(",", "^").encode(), {"delimiter": "^"}),
+        (b"login:shell:n\nroot:sh:1\nanna:zsh:2\n", {"delimiter": ":"}),
+        (b"Report of May\n1,2\n2,3\n4,5\n", {"header": False, "skip_lines": 1}),
+        (b"Report of May\nname;v\na;1\nb;2\n", {"delimiter": ";", "skip_lines": 1}),
         (b'{"a": 1}\n{"b": 2}\n', {"format": "jsonl"}),
         (b"PAR1\x15\x04", {"format": "parquet"}),
         (gzip.compress(ROWS.encode(), mtime=0), {"compression": "gzip"}),
@@ -51,6 +55,28 @@ ROWS = "id,name,v\n1,a,2.5\n2,b,3.25\n"
 )
 def test_the_first_suggestion(head: bytes, expected: dict[str, object]) -> None:
     assert sniff(head, "delivery.csv")[0] == ReadingOptions.model_validate(expected)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        ["growth", "6.0e-3", "2.9e-2", "7.1e-2", "1.4e-3"],
+        ["project", "14-04-14d-1", "12-08-14d-1", "13-01-14d-3", "11-08-14m-1"],
+        ["home-town", "york-north", "kent-south", "bath-west", "hull-east"],
+        ["author", "kluth_ p", "payne_ k", "cummings_ l", "musiek_ f"],
+        ["price", "$6.00", "$56.99", "$59.00", "$9.99"],
+        ["e-mail", "a@x.org", "b@y.org", "c@z.org", "d@x.org"],
+        ["year", "fy11: 2010/2011", "fy12: 2011/2012", "fy14: 2013/2014", "fy15: 2014/2015"],
+        ["open", "12:30-14:30", "13:30-14:00", "13:00-14:00", "12:00-12:30"],
+        ["at 12:30", "10:15", "10:30", "10:45", "11:00"],
+        ["place", "3700 blk & 39th ave", "ne 5th & hwy 40", "36th ave & hwy 40", "5th pl & 39th ave"],
+        ["scores", "2;3", "4;1", "0;0", "1;2"],
+        ["a:b", "a:c", "x", "y:z:w", "k"],
+    ],
+)
+def test_a_file_of_one_column_is_not_split(column: list[str]) -> None:
+    (found, *_) = sniff("".join(f"{line}\n" for line in column).encode(), "one.csv")
+    assert (found.delimiter, found.skip_lines, found.header) == (",", 0, True)
 
 
 def test_other_encodings_and_headers_are_suggested_too() -> None:

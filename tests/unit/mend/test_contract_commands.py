@@ -148,6 +148,15 @@ def test_what_is_not_there(place: Path, arguments: tuple[str, ...], said: str) -
     assert said in str(mend(*arguments).exception)
 
 
+def test_words_for_null_are_in_a_contract_that_stands_alone(place: Path) -> None:
+    (place / "a.csv").write_text("bitter,style\n" + "".join(f"{n % 7 or 'N/A'},ale {n}\n" for n in range(40)))
+    assert mend("infer", "a.csv", "--out", "a.odcs.yaml").exit_code == 0
+    assert mend("test", "a.csv", "--contract", "a.odcs.yaml").exit_code == 0
+    (place / "b.csv").write_text("bitter,style\n1,N/A\nn/a,ale\nno,ale\n")
+    told = json.loads(mend("test", "b.csv", "--contract", "a.odcs.yaml", "--json").stdout)
+    assert [row["row"] for row in told["deliveries"][0]["rows"]] == [2, 3]
+
+
 def test_a_contract_is_inferred_and_fits_its_own_data(place: Path) -> None:
     rows = "".join(f"{number},{number / 2},{'ab'[number % 2]}\n" for number in range(300))
     (place / "data.csv").write_text(f"id,size,kind\n{rows}")
@@ -191,6 +200,7 @@ def test_a_breaking_change_ends_with_one(place: Path) -> None:
     assert mend("diff", "new.yaml", "new.yaml").exit_code == 0
 
 
+KIND = "logicalType: string, enum"
 GOOD = "id,size,kind\n1,2.5,a\n2,0,b\n"
 
 
@@ -208,6 +218,8 @@ GOOD = "id,size,kind\n1,2.5,a\n2,0,b\n"
         ("id, logicalType: integer", "id, logicalType: number", ("forward",), "", "id,size,kind\n1.5,2,a\n"),
         ("name: size,", "name: width, synonyms: [{synonym: size}],", ("forward",), "", "id,width,kind\n1,2,a\n"),
         ("name: kind,", "name: kind, description: other,", (), "", ""),
+        (KIND, KIND.replace(" enum", " logicalTypeOptions: {format: uuid}, enum"), ("backward",), GOOD, ""),
+        (KIND, KIND.replace(" enum", " logicalTypeOptions: {format: password}, enum"), (), "", ""),
     ],
 )
 def test_what_breaks_a_compatibility_is_what_data_show(
@@ -232,6 +244,66 @@ def test_what_breaks_a_compatibility_is_what_data_show(
         broken = bool(forbidden & set(breaks))
         assert (result.exit_code, told(result)["compatible"]) == (int(broken), not broken)
     assert incompatible(found, "none") == []
+
+
+def nested(inner: str, options: str = "") -> str:
+    more = f", logicalTypeOptions: {{{options}}}" if options else ""
+    return CONTRACT + f"      - {{name: o, logicalType: object{more}, properties: [{inner}]}}\n"
+
+
+B = "{name: b, logicalType: integer}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "wanted"),
+    [
+        (nested(B), nested(B), []),
+        (nested(B), nested(B + ", {name: c}"), [("degrading", "o.c", ("backward",))]),
+        (nested(B), nested(B + ", {name: c, required: true}"), [("breaking", "o.c", ("backward",))]),
+        (nested(B + ", {name: c}"), nested(B), [("breaking", "o.c", ("forward",))]),
+        (nested(B), nested(B.replace("integer", "number")), [("degrading", "o.b", ("forward",))]),
+        (nested(B), nested(B, "minProperties: 1"), [("degrading", "o", ("backward",))]),
+        (nested(B, "required: [b]"), nested(B), [("degrading", "o", ("forward",))]),
+        (
+            nested("{name: l, logicalType: array, items: {logicalType: string}}"),
+            nested("{name: l, logicalType: array, items: {logicalType: string, logicalTypeOptions: {minLength: 1}}}"),
+            [("degrading", "o.l[]", ("backward",))],
+        ),
+    ],
+)
+def test_what_changed_inside(before: str, after: str, wanted: list[tuple[str, str, tuple[str, ...]]]) -> None:
+    found = changes(parse_contract(before, "a"), parse_contract(after, "b"))
+    assert [(each.kind, each.column, each.breaks) for each in found] == wanted
+
+
+def test_cells_inside_are_judged_by_a_contract_alone(place: Path) -> None:
+    (place / "contracts/things.odcs.yaml").write_text(nested("{name: b, logicalType: integer, required: true}"))
+    rows = [{"id": 1, "size": 1, "kind": "a", "o": {"b": 5}}, {"id": 2, "size": 1, "kind": "a", "o": {"b": "x"}}]
+    (place / "data.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (delivery,) = told(mend("test", "data.jsonl", "--json", "--values"))["deliveries"]
+    assert (delivery["rows_failed"], [row["row"] for row in delivery["rows"]]) == (1, [2])
+    ((reason,),) = [row["reasons"] for row in delivery["rows"]]
+    assert (reason["check"], reason["column"], reason["explanation"]) == (
+        "type",
+        "o.b",
+        "o.b must be a whole number of at most 64 bits",
+    )
+    assert "o.b" in mend("test", "data.jsonl").stdout
+
+
+def test_service_levels_that_changed() -> None:
+    def level(value: int, more: str = "") -> str:
+        return CONTRACT + f"slaProperties:\n  - {{property: freshness, value: {value}, unit: d, element: day{more}}}\n"
+
+    held = ", customProperties: [{property: severity, value: error}]"
+    for before, after, wanted in (
+        (CONTRACT, level(2), [("harmless", ())]),
+        (level(2), CONTRACT, [("degrading", ("forward",))]),
+        (CONTRACT, level(2, held), [("degrading", ("backward",))]),
+        (level(2), level(2, held), [("degrading", ("forward",)), ("degrading", ("backward",))]),
+    ):
+        found = changes(parse_contract(before, "a"), parse_contract(after, "b"))
+        assert [(each.kind, each.breaks) for each in found] == wanted
 
 
 def test_a_mode_that_is_none_is_said(place: Path) -> None:

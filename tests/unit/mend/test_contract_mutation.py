@@ -138,6 +138,19 @@ def test_nothing_is_made_that_the_sample_has_already() -> None:
     assert ("day", "format") not in names
 
 
+def test_a_format_that_all_texts_have_is_broken_and_suggested(place: Path) -> None:
+    frame = sample().with_columns(pl.Series("code", [f"10.0.0.{row}" for row in range(ROWS)]))
+    frame.write_csv(place / "sales.csv")
+    found = {(each["column"], each["corruption"]): each for each in told("--contract", "lax.odcs.yaml")["outcomes"]}
+    assert found["code", "other format"]["rule"] == "logicalTypeOptions: {format: ipv4}"
+    assert ("note", "other format") not in found
+    text = LAX.replace("code, logicalType: string", "code, logicalType: string, logicalTypeOptions: {format: ipv4}")
+    (place / "lax.odcs.yaml").write_text(text)
+    found = {(each["column"], each["corruption"]): each for each in told("--contract", "lax.odcs.yaml")["outcomes"]}
+    for corruption in ("other format", "truncated", "padded"):
+        assert found["code", corruption]["noticed_by"] == ["format code"]
+
+
 def test_a_decimal_comma_stays_one() -> None:
     frame = pl.DataFrame({"amount": [f"{row},5" for row in range(30)]})
     found = {each.corruption: each.frame for each in corruptions(frame, contract(), ",")}

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from sqlglot import exp, parse_one
 from typer.testing import CliRunner
 
-from mend.deploy import audit_job, history
+from mend.deploy import history, scheduled_jobs
 from mend.deploy.description import FUNCTIONS, PROJECT_ROLES, SIZES
 from mend.deploy.plan import ROOT, destroyed, plan
-from mend.deploy.stage import stage
+from mend.deploy.stage import requirements_of, stage
 from mend.deploy.steps import Target
 from mend.deploy.topology import queues, topics
 from mend.main import app
@@ -168,34 +169,54 @@ def test_what_a_service_says_it_emits_is_made_somewhere_in_it() -> None:
             assert re.search(rf"\b{each.__name__}\.caused_by|emit\(\s*{each.__name__}\b", code), each
 
 
-def test_the_audit_reads_and_is_started_by_the_scheduler_alone() -> None:
+def test_the_scheduled_commands_read_and_nothing_else() -> None:
     made = {step.what: step.make for step in plan(TARGET)}
-    job = made[f"job {audit_job.NAME}"]
-    assert f"--source=build/stage/{audit_job.STAGED}" in job
-    assert f"--service-account={TARGET.account('audit')}" in job
     account = f"--member=serviceAccount:{TARGET.account('audit')}"
     roles = {word for words in made.values() if account in words for word in words if word.startswith("--role=")}
     assert roles == {
         f"--role=roles/{name}"
         for name in ("datastore.viewer", "bigquery.dataViewer", "bigquery.jobUser", "storage.objectViewer")
     }
-    (invoked,) = [words for words in made.values() if "jobs" in words and "--role=roles/run.invoker" in words]
+
+
+@pytest.mark.parametrize("job", scheduled_jobs.JOBS, ids=[job.name for job in scheduled_jobs.JOBS])
+def test_a_scheduled_command_is_started_by_the_scheduler_alone_and_watched(job: scheduled_jobs.Job) -> None:
+    made = {step.what: step.make for step in plan(TARGET)}
+    deployed = made[f"job {job.name}"]
+    assert f"--source=build/stage/{scheduled_jobs.STAGED}" in deployed
+    assert f"--service-account={TARGET.account('audit')}" in deployed
+    assert (f"--command={job.process}" in deployed) == (job.process != "web")
+    every = [words for words in made.values() if "jobs" in words and "--role=roles/run.invoker" in words]
+    (invoked,) = [words for words in every if job.name in words]
     assert f"--member=serviceAccount:{TARGET.account('scheduler')}" in invoked
-    scheduled = made["everything is counted again"]
-    address = f"https://run.googleapis.com/v2/projects/p-1/locations/europe-west1/jobs/{audit_job.NAME}:run"
-    assert f"--uri={address}" in scheduled
-    text = (ROOT / "infra/monitoring/alerts/audit.json").read_text(encoding="utf-8")
-    assert text.count(f'job_name=\\"{audit_job.NAME}\\"') == 2
+    address = f"https://run.googleapis.com/v2/projects/p-1/locations/europe-west1/jobs/{job.name}:run"
+    assert f"--uri={address}" in made[job.purpose]
+    assert f"--schedule={job.every}" in made[job.purpose]
+    text = (ROOT / f"infra/monitoring/alerts/{job.name.removeprefix('mend-')}.json").read_text(encoding="utf-8")
+    assert text.count(f'job_name=\\"{job.name}\\"') == 2
+    gone = [step.make for step in destroyed(TARGET)]
+    assert len([words for words in gone if job.name in words]) == 2
 
 
-def test_the_staged_audit_is_the_command_line_alone(tmp_path: Path) -> None:
-    staged = stage(audit_job.STAGED, tmp_path / "audit", requirements=False)
+@pytest.mark.parametrize("job", scheduled_jobs.JOBS, ids=[job.name for job in scheduled_jobs.JOBS])
+def test_the_staged_commands_are_the_command_line_alone(tmp_path: Path, job: scheduled_jobs.Job) -> None:
+    staged = stage(scheduled_jobs.STAGED, tmp_path / "audit", requirements=False)
+    processes = dict(line.split(": ", 1) for line in (staged / "Procfile").read_text(encoding="utf-8").splitlines())
+    assert list(processes) == [each.process for each in scheduled_jobs.JOBS]
+    assert processes["web"].endswith(" audit --json"), "what an image starts that is asked for nothing"
+    words = processes[job.process].split()
+    assert words[:3] == ["python", "-m", "mend"]
     ended = subprocess.run(
-        [sys.executable, "-m", "mend", "audit", "--json", "--root", str(tmp_path)],
+        [sys.executable, *words[1:], "--root", str(tmp_path)],
         cwd=staged, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     assert ended.returncode == 2
     assert "there is no store here" in ended.stderr
+
+
+def test_what_the_scheduled_commands_import_is_installed_with_them() -> None:
+    names = {line.split("==")[0] for line in requirements_of(scheduled_jobs.STAGED).splitlines() if "==" in line}
+    assert {"typer", "polars", "numpy", "scipy", "google-cloud-firestore"} <= names
 
 
 def test_destroying_leaves_the_data() -> None:

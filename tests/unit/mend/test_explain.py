@@ -224,8 +224,11 @@ def test_evidence_becomes_sentences() -> None:
         "problem": "truncated",
         "alternatives": [{}, {}],
         "unit_ratio": [{"factor": 1.609, "from": "mile", "to": "km"}],
-        "reasons": ["mean"],
-        "mean_ratio": 1.61,
+        "reasons": ["mean", "nulls"],
+        "effects": [
+            {"reason": "mean", "effect": 1.61, "noise": 0.02, "limit": 0.25},
+            {"reason": "nulls", "effect": 0.4, "noise": 0.0, "limit": 0.25},
+        ],
         "baseline_batches": 5,
         "score": 71.5,
         "score_below": 80,
@@ -236,7 +239,10 @@ def test_evidence_becomes_sentences() -> None:
     assert "arr could be arrival: a synonym in the contract, more than 99 % of its values fit" in told
     assert "the delivery as a whole is truncated" in told
     assert "the numbers are 1.609 times what they were, as from mile to km" in told
-    assert "compared with 5 earlier batches the mean moved (mean × 1.61)" in told
+    mean = "the mean moved by 1.61 of the column's spread (0.02 is usual, 0.25 the limit)"
+    assert f"compared with 5 earlier batches {mean}" in told
+    nulls = "the share of nulls changed by 40 % (0 is usual, 0.25 the limit)"
+    assert f"compared with 5 earlier batches {nulls}" in told
     assert "the batch scores 71.5 of 100, 80 are asked for (validity 71.5)" in told
 
 
@@ -247,4 +253,37 @@ def test_shares_are_never_rounded_to_nothing_or_to_all() -> None:
         "25 %",
         "more than 99 %",
         "100 %",
+    ]
+
+
+def test_a_contract_that_changed_since_the_last_good_batch_is_said(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path, healing="observe")
+    project.deliver("a.csv", HEADER + lines(1, 40))
+    project.run()
+    contract = project.folder / "contracts" / "orders.odcs.yaml"
+    text = contract.read_text(encoding="utf-8")
+    narrower = "{name: city, logicalType: string, logicalTypeOptions: {maxLength: 3}}"
+    contract.write_text(text.replace("{name: city, logicalType: string}", narrower), encoding="utf-8")
+    project.deliver("b.csv", HEADER + lines(41, 80))
+    project.run()
+    key = incident(project, "length")
+    (changed,) = [each for each in story(project, key)["believed"]["because"] if each["field"] == "contract changed"]
+    assert changed["source"] == "circumstances"
+    assert [each["cause"] for each in story(project, key)["believed"]["rivals"]] == ["definition_wrong"]
+    shown = mend(project, key).output
+    assert "circumstances: contract changed = contracts/orders.odcs.yaml@" in " ".join(shown.split())
+    assert "else look at definition_wrong: the contract is another one" in " ".join(shown.split())
+
+
+def test_every_kind_of_drift_has_its_words() -> None:
+    from services.validate.drift import _WORDS
+
+    for reason in (*_WORDS, "rows"):
+        effect = {"reason": reason, "effect": 0.5, "noise": 0.1, "limit": 0.2}
+        told = sentences({"origin": "dataset"}, {"reasons": [reason], "effects": [effect], "baseline_batches": 7})
+        assert len(told) == 1
+        assert told[0].startswith("compared with 7 earlier batches")
+        assert told[0] != f"compared with 7 earlier batches its {reason} moved"
+    assert sentences({"origin": "dataset"}, {"reasons": ["mean"], "baseline_batches": 7, "effects": 3}) == [
+        "compared with 7 earlier batches its mean moved"
     ]

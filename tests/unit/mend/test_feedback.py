@@ -58,6 +58,49 @@ def test_said_again_it_changes_nothing_and_a_later_word_replaces_it(project: Sma
     assert shown.index("is right") < shown.index("before, ada")
 
 
+def test_the_incident_itself_is_diagnosed_anew_and_said_twice_it_stays(project: SmallProject) -> None:
+    found = mend(project, "feedback", incident(project), "--cause", "timezone_shifted", "--by", "ada")
+    assert "it is taken for data_corruption/timezone_shifted now, 75 % sure" in found.output
+    text = mend(project, "explain", incident(project)).output
+    assert "data_corruption / timezone_shifted, 75 % sure" in text
+    assert "ada said of this incident: it is timezone_shifted, not" in text
+    told = said(project, "--wrong", "--cause", "timezone_shifted")
+    assert told["before"] == []
+    assert told["diagnosis"] == {"failure_class": "data_corruption", "cause": "timezone_shifted", "confidence": 0.75}
+    assert said(project, "--right")["diagnosis"]["cause"] == "timezone_shifted"
+
+
+def test_what_a_person_named_is_healed_by_the_remedy_that_fits_it(tmp_path: Path) -> None:
+    made = SmallProject(tmp_path, healing="propose")
+    made.deliver("a.csv", HEADER + lines(1, 40).replace("2024-01-", "no day "))
+    made.run()
+    key = incident(made)
+    asked = {each.key: each.data for each in made.process().store.query("remedies")}
+    assert asked
+    assert mend(made, "feedback", key, "--cause", "duplicate_rows", "--by", "ada").exit_code == 0
+    stored = made.process().store.get("incidents", key)
+    finding = made.process().store.get("healings", key)
+    assert stored is not None
+    assert finding is not None
+    assert (stored.data["cause"], finding.data["cause"]) == ("duplicate_rows", "duplicate_rows")
+    after = {each.key: each.data for each in made.process().store.query("remedies")}
+    assert not [each for each in after.values() if each["state"] == "proposed" and each["cause"] != "duplicate_rows"]
+    assert {each: after[each]["state"] for each in asked} == dict.fromkeys(asked, "expired")
+
+
+def test_of_one_that_is_healed_the_word_is_only_kept(tmp_path: Path) -> None:
+    made = SmallProject(tmp_path, healing="guarded")
+    made.deliver("a.csv", HEADER + lines(1, 40).replace("2024-01-01", "2024-01-01 "))
+    process = made.run()
+    (healed,) = [each for each in process.store.query("incidents") if each.data.get("state") == "healed"]
+    found = mend(made, "feedback", healed.key, "--cause", "unit_changed", "--by", "ada")
+    assert "it is healed, so its diagnosis stays" in found.output
+    after = made.process().store.get("incidents", healed.key)
+    assert after is not None
+    assert after.data["cause"] == healed.data["cause"]
+    assert after.data["feedback"][-1]["cause"] == "unit_changed"
+
+
 def test_the_next_failure_like_it_is_diagnosed_with_it(project: SmallProject) -> None:
     first = said(project, "--cause", "timezone_shifted")["incident_id"]
     project.deliver("b.csv", HEADER + lines(41, 80).replace("2024-01-", "no day "))

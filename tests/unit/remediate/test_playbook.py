@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.remediate.playbook.convert_unit import convert
-from services.remediate.playbook.normalise_text import clean, fold_to
+from services.remediate.playbook.normalise_text import _fitting, clean, fold_to
 from services.remediate.playbook.parse_dates import choose
 from services.remediate.playbook.parse_numbers import parse
 from services.remediate.playbook.rename_columns import match
 from services.remediate.playbook.snap_to_allowed import snap
 from services.remediate.registry import REMEDIES, candidates
 from shared.domain.causes import CAUSES
+from shared.domain.contract import Column
 from shared.domain.policy import Policy
 
 CARRIERS = pl.Series(["UA", "AA", "B6", "DL", "EV", "MQ", "US", "9E", "WN", "VX", "FL", "AS", "F9", "YV", "HA", "OO"])
@@ -53,6 +54,26 @@ def test_dates_that_a_column_decides(texts: list[str], kind: str, read: list[str
     parsed, sure = dates(texts, kind)
     assert parsed == read
     assert sure >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "mended"),
+    [
+        ("email", [" a@b.c", "a@b.c\u200b", "a b@c.d", "a@b@c"], ["a@b.c", "a@b.c", None, None]),
+        ("hostname", ["a.b ", " 1.2.3.4", "a_b"], ["a.b", None, None]),  # an address is no name
+        (
+            "uuid",
+            ["f81d4fae-7dec-11d0-a765-00a0c91e6bf6\n", "f81d4fae"],
+            ["f81d4fae-7dec-11d0-a765-00a0c91e6bf6", None],
+        ),
+    ],
+)
+def test_texts_that_have_their_format_once_they_are_clean(
+    name: str, texts: list[str], mended: list[str | None]
+) -> None:
+    found = _fitting("format", Column(name="x", format=name), pl.Series(texts))
+    assert found is not None
+    assert found.to_list() == mended
 
 
 @pytest.mark.parametrize("texts", [["03/04/2013", "05/06/2013"], ["13/01/2013", "01/13/2013"], ["01/02/13"]])

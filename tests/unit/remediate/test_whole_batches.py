@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pytest
 
 from shared.domain import paths
 from shared.events.types import (
     BatchLoaded,
     BatchStaged,
-    BatchWithdraw,
     ContractAmended,
     DeliveryRegistered,
     Event,
@@ -226,54 +224,6 @@ def test_a_refetch_that_finds_nothing_ends_in_a_question(tmp_path: Path) -> None
     world.run()
     assert world.finding("delivery_complete").state == "healed"
     assert "expired" in [each.state for each in world.remedies()]
-
-
-@pytest.mark.parametrize("works", [True, False])
-def test_another_reading_takes_the_old_ones_place_or_gives_it_back(tmp_path: Path, works: bool) -> None:
-    world = World(tmp_path, [])
-
-    def hold(rows: pl.DataFrame, event: BatchStaged) -> list[dict[str, Any]]:
-        if event.reading == 2 and works:
-            return []
-        return [{"check": "missing_columns", "cause": "wrong_dialect", "missing": ["price"], "missing_count": 1,
-                 "alternatives": [{"format": "csv", "delimiter": ";"}]}]  # fmt: skip
-
-    def reread(event: SourceReread) -> list[Event]:
-        world.loaded.clear()
-        made = world.process.store.get("deliveries", BATCH)
-        assert made is not None
-        reading = len(made.data["readings"]) + 1
-        from shared.ports.state_store import Put
-
-        readings = [*made.data["readings"], {"options": event.reading_options_json}]
-        world.process.store.commit([Put("deliveries", BATCH, {**made.data, "readings": readings})])
-        rows = trips().with_columns(
-            _mend_row=pl.int_range(1, 21, dtype=pl.Int64),
-            _mend_raw=pl.lit(None, dtype=pl.String),
-            _mend_misfit=pl.lit(None, dtype=pl.String),
-        )
-        path = paths.part(paths.staged(BATCH, event.attempt), 0)
-        world.write(path, rows)
-        return [
-            BatchStaged.caused_by(event, "staged", 1, batch_id=BATCH, pipeline="trips", attempt=event.attempt,
-                                  reading=reading, seq="s1", parts=[path], rows=20)
-        ]  # fmt: skip
-
-    world.hold, world.on_reread = hold, reread
-    world.deliver(trips())
-    healing = world.healing()
-    (record,) = world.remedies()
-    if works:
-        assert record.state == "verified"
-        assert [each.state for each in healing.attempts] == ["withdrawn", "done"]
-        assert world.waiting_rows() == set()
-    else:
-        assert record.state == "undone"
-        assert [each.state for each in healing.attempts][:2] == ["withdrawn", "withdrawn"]
-        assert healing.reading == 3
-        assert world.finding("missing_columns").state == "escalated"
-    assert len(world.of(BatchWithdraw)) == (1 if works else 2)
-    world.places(20)
 
 
 def test_orphans_are_judged_again_when_their_parent_is_loaded(tmp_path: Path) -> None:

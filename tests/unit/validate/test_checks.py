@@ -174,7 +174,7 @@ def test_a_warning_is_told_and_scored_but_sets_nothing_aside(world: Callable[...
     result = w.judge(pl.DataFrame({"x": ["a", "bb"]}))
     assert result.validated.rows_passed == 2
     assert result.evidence("length", "x")["severity"] == "warning"
-    assert result.validated.score == 50.0
+    assert result.validated.score == 75.0
 
 
 def test_the_frame_is_typed_in_contract_order(keyed: World) -> None:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.validate.drift import BASELINE_MIN, UNITS, Baseline, unit_ratio
+from services.validate.baseline import BASELINE_MIN, Baseline
 from services.validate.profile import BatchProfile
+from services.validate.units import UNITS, unit_ratio
 from tests.unit.validate.world import World
 
 DISTANCE: list[dict[str, Any]] = [
@@ -118,3 +119,66 @@ def test_a_profile_does_not_depend_on_the_chunks(pieces: list[list[int]]) -> Non
     assert left.keys() == right.keys()
     for key in left:
         assert left[key] == pytest.approx(right[key], rel=1e-6, abs=1e-6)
+
+
+def table_limits(**limits: Any) -> dict[str, Any]:
+    return {"customProperties": [{"property": "driftLimits", "value": limits}]}
+
+
+def test_a_delivery_of_few_rows_is_told_and_holds_only_where_the_contract_says_so(world: Callable[..., World]) -> None:
+    few = batch(9).head(80)
+    told = with_history(world, 6).judge(few, batch="b9", seq="009")
+    assert told.validated.state == "released"
+    assert told.evidence("shift", "")["effects"][0]["effect"] == 0.6
+    w = world(DISTANCE, **table_limits(rowCountChangeMax=0.5))
+    for number in range(6):
+        w.judge(batch(number), batch=f"b{number}", seq=f"{number:03}")
+    held = w.judge(few, batch="b9", seq="009")
+    assert held.validated.state == "held"
+    assert held.reasons == {("shift", ""): set(range(1, 81))}
+    assert w.judge(few, batch="b9", attempt=2, seq="009", waive=["shift"]).validated.state == "released"
+
+
+def test_the_first_empty_delivery_is_told_and_no_further_one(world: Callable[..., World]) -> None:
+    w = with_history(world, 6)
+    assert ("shift", "") in w.judge(batch(7).clear(), batch="b7", seq="007").incidents
+    assert w.judge(batch(8).clear(), batch="b8", seq="008").incidents == {}
+
+
+def test_a_batch_that_was_held_for_its_rows_is_no_example_of_a_normal_one(world: Callable[..., World]) -> None:
+    w = with_history(world, 4)
+    rule = [{"type": "library", "metric": "rowCount", "mustBe": 7}]
+    for number in (4, 5, 6):
+        about = {"batch": f"b{number}", "seq": f"{number:03}"}
+        w.contract["schema"][0]["quality"] = rule
+        assert w.judge(batch(number), **about).validated.state == "held"
+        w.contract["schema"][0]["quality"] = []
+        assert w.judge(batch(number), attempt=2, **about).validated.state == "released"
+    assert w.judge(batch(9, 1.609344), batch="b9", seq="009").incidents == {}
+
+
+def test_a_batch_that_could_not_be_judged_at_first_is_one(world: Callable[..., World]) -> None:
+    w = with_history(world, 4)
+    assert w.judge(batch(4), batch="b4", seq="004", problem="truncated").validated.state == "held"
+    assert w.judge(batch(4), batch="b4", attempt=2, seq="004").validated.state == "released"
+    assert ("shift", "distance") in w.judge(batch(9, 1.609344), batch="b9", seq="009").incidents
+
+
+def test_a_profile_is_kept_with_all_that_later_batches_are_compared_with(world: Callable[..., World]) -> None:
+    document = with_history(world, 1).document("profiles", "things:b0")
+    assert document is not None
+    assert (document["rows"], document["rows_passed"], document["weekday"]) == (200, 200, -1)
+    assert document["judged_before"] is False
+    assert {"centroids_json", "sampled", "distinct", "order", "steps_back"} <= document["columns"]["n"].keys()
+
+
+def test_no_cell_stands_in_the_evidence(world: Callable[..., World]) -> None:
+    columns = [{"name": "city", "logicalType": "string"}]
+    w = world(columns)
+    for number in range(6):
+        w.judge(pl.DataFrame({"city": ["Genova"] * 120 + ["Torino"] * 80}), batch=f"b{number}", seq=f"{number:03}")
+    result = w.judge(pl.DataFrame({"city": ["Milano"] * 200}), batch="b9", seq="009")
+    evidence = result.evidence("shift", "city")
+    assert {"new_categories", "vanished_categories"} <= set(evidence["reasons"])
+    told = str([event.model_dump() for event in result.events]) + str(w.document("profiles", "things:b9"))
+    assert not [name for name in ("Genova", "Torino", "Milano") if name in told]

@@ -1,4 +1,4 @@
-"""Service levels: known ages at the moment of arrival; what is late is told, and holds nothing back."""
+"""Service levels: known ages at the moment of arrival; what is late is told, and held when the contract says so."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ PROPERTIES = [
     {"name": "at", "logicalType": "timestamp"},
     {"name": "day", "logicalType": "date"},
 ]
+HOLDS = {"customProperties": [{"property": "severity", "value": "error"}]}
 ARRIVED = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
 
@@ -75,6 +76,46 @@ def test_ages_are_measured_when_the_delivery_was_taken_in(
         assert diagnosis(check, column, result.evidence(check, column)).cause == "late_delivery"
 
 
+def test_a_level_of_severity_error_holds_the_batch(world: Make) -> None:
+    late, kept = ({**level("freshness", hours, "h", "things.at"), **HOLDS} for hours in (11, 12))
+    days: list[Any] = [None, None]
+    result = delivered(world, [late], {"at": TWO, "day": days})
+    assert (result.validated.state, result.validated.rows_passed) == ("held", 0)
+    assert result.evidence("quality:freshness", "at")["severity"] == "error"
+    assert delivered(world, [kept], {"at": TWO, "day": days}).validated.state == "released"
+    waived = delivered(world, [late], {"at": TWO, "day": days}, waive=["quality:freshness:at"])
+    assert waived.validated.state == "released"
+
+
+def test_columns_are_named_as_in_the_standard_or_as_in_the_data(world: Make) -> None:
+    contract = parse_contract(
+        """\
+apiVersion: v3.1.0
+kind: DataContract
+id: x
+version: "1"
+schema:
+  - name: orders
+    physicalName: shop.t_orders
+    properties:
+      - {name: ordered, physicalName: TS_1, logicalType: timestamp}
+      - {name: TS_2, physicalName: x, logicalType: date}
+      - {name: y, physicalName: TS_2, logicalType: date}
+slaProperties:
+  - {property: freshness, value: 2, unit: y, element: "orders.ordered, TS_1, shop.t_orders.TS_1, orders.TS_2, y"}
+  - {property: latency, value: 1, unit: years, element: t_orders.ordered, valueExt: 2, schedule: daily}
+""",
+        "c",
+    )
+    levels, unchecked = service_levels(contract)
+    assert [each.column for each in levels] == ["TS_1", "TS_1", "TS_1", "x", "TS_2", "TS_1"]
+    assert {each.seconds for each in levels} == {2 * 31_557_600, 31_557_600}
+    assert [(promised.property, why.partition(" is")[0]) for promised, why in unchecked] == [
+        ("latency", "its valueExt"),
+        ("latency", "its schedule"),
+    ]
+
+
 def test_cells_without_a_time_and_waivers_count_for_nothing(world: Make) -> None:
     late = [level("freshness", 1, "h", "things.at")]
     days: list[Any] = [None, None]
@@ -91,6 +132,9 @@ def test_cells_without_a_time_and_waivers_count_for_nothing(world: Make) -> None
         (level("availability", 99.9, "percent", ""), "no delivery can show it"),
         (level("freshness", "soon", "h", "things.at"), "no number"),
         (level("freshness", 1, "fortnight", "things.at"), "its unit"),
+        (level("freshness", 1, "m", "things.at"), "minutes or months"),
+        (level("freshness", 1, "Months", "things.at"), "no fixed time"),
+        (level("frequency", 1, "d", "things.at"), "alerts: freshness"),
         (level("freshness", -1, "h", "things.at"), "no duration"),
         (level("freshness", 1, "h", "things.id"), "names no column"),
         (level("freshness", 1, "h", "things.nothing"), "names no column"),
