@@ -111,6 +111,10 @@ stage: setup ## Make build/stage/SERVICE, ready to be built and deployed alone (
 emulators: setup ## Start the emulators of Pub/Sub, Firestore, BigQuery and Cloud Storage until Ctrl-C.
 	$(BIN)/python -m tests.emulators
 
+.PHONY: demo-emulators
+demo-emulators: setup ## See `make demo` end on the emulators as it does here (five minutes).
+	EMULATORS=required $(BIN)/python -m pytest -m minutes tests/emulators/test_whole_demo.py
+
 N ?= 500
 SEED ?= 1
 ONLY ?= 0

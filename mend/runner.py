@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mend import report
@@ -13,6 +13,8 @@ from shared.runtime.handling import messages_of, subscriptions_of
 from shared.runtime.wiring import Process
 
 WAIT_SECONDS_MAX = 30.0  # timers further away are left to a later run
+ELSEWHERE_SECONDS_MAX = 60.0
+_LOOK_SECONDS = 0.5
 
 
 def run_pipeline(process: Process, pipeline: str, uri: str = "", wait_seconds_max: float = WAIT_SECONDS_MAX) -> str:
@@ -59,6 +61,15 @@ def run_events(
         return _left_over(process)
     finally:
         process.close()
+
+
+def await_services(process: Process, holds: Callable[[], bool]) -> None:
+    """On Google Cloud the services are elsewhere and take a while: look until it holds, a minute at most."""
+    if process.settings.backend != "gcp":
+        return
+    until = process.clock.monotonic() + ELSEWHERE_SECONDS_MAX
+    while not holds() and process.clock.monotonic() < until:
+        process.clock.sleep(_LOOK_SECONDS)
 
 
 def _left_over(process: Process) -> str:

@@ -92,17 +92,21 @@ def until_signalled() -> Iterator[Callable[[], bool]]:
 
 
 def listen(process: Process, port: int) -> LocalServer:
-    """``POST /signals/{kind}`` and ``POST /requests`` on this machine's loopback."""
+    """``POST /signals/{kind}`` and ``POST /requests`` on this machine's loopback.
+
+    Signals are believed as the settings say, since what listens here may have been led to from outside.
+    """
     from services.ingest.handlers import SERVICE
     from shared.ports.event_bus import REQUESTS_TOPIC, SIGNALS_TOPIC
     from shared.runtime.http import take_in
     from shared.runtime.http_server import LocalServer
 
     runtime = process.runtime()
+    judge = process.callers.judge
     return LocalServer(
         port,
         {
-            "signals": lambda request: take_in(SERVICE, runtime, SIGNALS_TOPIC, request, process.ids.new()),
+            "signals": lambda request: take_in(SERVICE, runtime, SIGNALS_TOPIC, request, process.ids.new(), judge),
             "requests": lambda request: take_in(SERVICE, runtime, REQUESTS_TOPIC, request, process.ids.new()),
         },
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from mend.commands.options import By, Json, Reason, Root, person
 from mend.output import Exit, console, print_json, progress_bar
+
+_UNDER_WAY: Final = {"approve": {"approved", "applied"}}
+_NOT_YET: Final = "the services were told, and nothing has changed for a minute"
 
 Remedy = Annotated[str, typer.Argument(help="Id of the remedy (r…), as mend incidents shows it.")]
 
@@ -51,15 +54,23 @@ def _decide(remedy: str, decision: str, root: Root, by: str, reason: str, as_jso
             reason=reason[:500],
         )
         runner.run_events(process, [event])
-    after = process.store.get("remedies", remedy)
-    data = after.data if after is not None else stored.data
+        under_way = {str(stored.data["state"]), *_UNDER_WAY.get(decision, ())}
+
+        def now() -> dict[str, Any]:
+            found = process.store.get("remedies", remedy)
+            return found.data if found is not None else stored.data
+
+        runner.await_services(process, lambda: now()["state"] not in under_way)
+        data = now()
     names = ("remedy_id", "remedy", "incident_id", "state", "plan_text", "decided_by", "rows_healed", "rows_not_healed")
     shown = {name: data.get(name, "") for name in (*names, "explanation")}
     if as_json:
         print_json({"decision": decision, **shown})
     else:
         out = console()
-        out.print(f"{decision}: {_said(decision, shown, str(stored.data['state']))}")
+        before = str(stored.data["state"])
+        elsewhere = process.settings.backend == "gcp" and shown["state"] == before
+        out.print(f"{decision}: {_NOT_YET if elsewhere else _said(decision, shown, before)}")
         out.print(f"mend explain {shown['incident_id']} --root {process.settings.root}   # the whole story")
     wanted = {"approve": {"verified", "applied", "approved"}, "reject": {"rejected"}, "undo": {"undone"}}[decision]
     raise typer.Exit(Exit.DONE if shown["state"] in wanted else Exit.FAILED)

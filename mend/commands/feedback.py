@@ -48,15 +48,21 @@ def feedback(
         console(stderr=True).print(f"nothing was kept: {who} (approvals.people in policy.yaml says who may)")
         raise typer.Exit(Exit.FAILED)
     runner.run_events(process, [_event(process, found, verdict, person(by), note)])
-    after = process.store.get("incidents", found.key)
-    now = after.data if after is not None else found.data
-    known = list(now.get("feedback", []))
+
+    def now() -> dict[str, Any]:
+        after = process.store.get("incidents", found.key)
+        return after.data if after is not None else found.data
+
+    before = list(found.data.get("feedback", []))
+    runner.await_services(process, lambda: list(now().get("feedback", [])) != before)
+    judged = now()
+    known = list(judged.get("feedback", []))
     said: dict[str, Any] = known[-1] if known else {}
     if as_json:
-        diagnosis = {name: now.get(name, "") for name in ("failure_class", "cause", "confidence")}
+        diagnosis = {name: judged.get(name, "") for name in ("failure_class", "cause", "confidence")}
         print_json({"incident_id": found.key, "feedback": said, "before": known[:-1], "diagnosis": diagnosis})
     else:
-        _show(found, now, said, str(process.settings.root))
+        _show(found, judged, said, str(process.settings.root))
     raise typer.Exit(Exit.DONE)
 
 

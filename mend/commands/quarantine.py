@@ -174,8 +174,14 @@ def release(batch: Batch, root: Root = None, by: By = "", reason: Reason = "", a
                 reason=reason[:500],
             )
             runner.run_events(process, [event])
+
+        def is_still_held() -> bool:
+            return is_held(process.store, found.key, healing_of(process.store, found.key))
+
+        if held:
+            runner.await_services(process, lambda: not is_still_held())
     after = places(process.objects, process.store, found.key)
-    still = is_held(process.store, found.key, healing_of(process.store, found.key))
+    still = is_still_held()
     store = report.Store(process.store, process.objects)
     opened = [each for each in report.incidents(store) if each["batch_id"] == found.key]
     counts = {"rows_loaded": after.loaded, "rows_quarantined": after.quarantined, "rows_discarded": after.discarded}

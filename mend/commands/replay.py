@@ -21,7 +21,7 @@ def replay(
 ) -> None:
     """Handle an event again that failed or was given up, and say what came of it."""
     from mend import project, runner
-    from mend.replay import Replay
+    from mend.replay import Replay, Replayed
     from mend.services import every_service
 
     if bool(what) == dead_letters:
@@ -33,7 +33,12 @@ def replay(
         sent = [replaying.event_of(case) for case in cases]
         if sent:
             runner.run_events(process, list({event.id: event for event in sent}.values()))
-    done = [replaying.outcome_of(case, event) for case, event in zip(cases, sent, strict=True)]
+
+        def replayed() -> list[Replayed]:
+            return [replaying.outcome_of(case, event) for case, event in zip(cases, sent, strict=True)]
+
+        runner.await_services(process, lambda: all(each.outcome != "waiting" for each in replayed()))
+    done = replayed()
     if as_json:
         print_json({"replayed": [each._asdict() for each in done]})
     else:

@@ -36,10 +36,16 @@ def table_of(event_type: str) -> str:
 def tables(dataset: str = DATASET) -> Iterator[Statement]:
     """One table per event type with the fields of its Avro schema, a partition a day."""
     for name in sorted(EVENT_TYPES):
-        schema = json.loads((ROOT / "schemas" / "events" / f"{name}.avsc").read_text(encoding="utf-8"))
-        columns = ", ".join(f"`{field['name']}` {_type_of(field['type'])}" for field in schema["fields"])
-        made = f"CREATE TABLE IF NOT EXISTS {dataset}.{table_of(name)} ({columns}, {_METADATA})"
+        columns = ", ".join([*_columns(name), _METADATA])
+        made = f"CREATE TABLE IF NOT EXISTS {dataset}.{table_of(name)} ({columns})"
         yield Statement(table_of(name), f"{made} PARTITION BY DATE(publish_time)")
+
+
+def new_columns(dataset: str = DATASET) -> Iterator[Statement]:
+    """The fields that an event has now and had not when its table was made; without them a newer view is refused."""
+    for name in sorted(EVENT_TYPES):
+        added = ", ".join(f"ADD COLUMN IF NOT EXISTS {column}" for column in _columns(name))
+        yield Statement(f"{table_of(name)}, new columns", f"ALTER TABLE {dataset}.{table_of(name)} {added}")
 
 
 def views(dataset: str = DATASET) -> Iterator[Statement]:
@@ -48,6 +54,12 @@ def views(dataset: str = DATASET) -> Iterator[Statement]:
         yield _view(f"events_{table_of(name)}", "events", dataset, table_of(name))
     for name in VIEWS:
         yield _view(name, name, dataset, "")
+
+
+def _columns(event_type: str) -> list[str]:
+    """The fields of the event's Avro schema, each with its type."""
+    schema = json.loads((ROOT / "schemas" / "events" / f"{event_type}.avsc").read_text(encoding="utf-8"))
+    return [f"`{field['name']}` {_type_of(field['type'])}" for field in schema["fields"]]
 
 
 def _view(name: str, file: str, dataset: str, event: str) -> Statement:

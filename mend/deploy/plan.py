@@ -28,6 +28,7 @@ from mend.deploy.topology import (
     BACKOFF_SECONDS_MAX,
     BACKOFF_SECONDS_MIN,
     DELIVERIES_MAX,
+    Topic,
     published,
     queues,
     topics,
@@ -37,6 +38,7 @@ from shared.ports.event_bus import DEAD_LETTER_TOPIC, SIGNALS_TOPIC
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 MONITORING: Final = "infra/monitoring"
+PRIVATE: Final = ("--no-allow-unauthenticated", "--ingress=internal")
 
 
 def plan(target: Target, service: str = "") -> list[Step]:
@@ -48,8 +50,12 @@ def plan(target: Target, service: str = "") -> list[Step]:
 
 
 def destroyed(target: Target) -> list[Step]:
-    """What takes the system away and leaves the data: buckets, tables and documents stay."""
-    steps = [
+    """What takes the system away and leaves the data: buckets, tables and documents stay.
+
+    What would go on without it goes too: an alert that nothing is heard, a subscription to a topic that is no more.
+    """
+    steps = [*_unwatched(target)]
+    steps += [
         Step(
             f"function {function.name}",
             gcloud(target, "run services delete", function.name, *region(target), "--quiet"),
@@ -57,9 +63,10 @@ def destroyed(target: Target) -> list[Step]:
         for function in FUNCTIONS
     ]
     steps.append(Step("the sink of failures", gcloud(target, "logging sinks delete", SINK, "--quiet")))
-    steps += [
-        Step(f"subscription {each.name}", gcloud(target, "pubsub subscriptions delete", each.name)) for each in queues()
-    ]
+    words = ("eventarc triggers delete mend-landed", f"--location={target.region}", "--quiet")
+    steps.append(Step("an object that lands is told", gcloud(target, *words)))
+    names = [*(each.name for each in queues()), *(history_of(topic) for topic in topics() if topic.schema)]
+    steps += [Step(f"subscription {name}", gcloud(target, "pubsub subscriptions delete", name)) for name in names]
     steps += [Step(f"topic {each.name}", gcloud(target, "pubsub topics delete", each.name)) for each in topics()]
     steps += [
         Step(
@@ -69,6 +76,24 @@ def destroyed(target: Target) -> list[Step]:
         for name in ("mend-tick", "mend-measure", *(job.name for job in scheduled_jobs.JOBS))
     ]
     return [*steps, *scheduled_jobs.destroyed(target)]
+
+
+def history_of(topic: Topic) -> str:
+    """The subscription by which Pub/Sub writes a topic's events into their table."""
+    return f"history.{topic.name}"
+
+
+def _unwatched(target: Target) -> Iterator[Step]:
+    for kind, folder, command in (
+        ("alert", "alerts", "alpha monitoring policies"),
+        ("dashboard", "dashboards", "monitoring dashboards"),
+    ):
+        for path in sorted((ROOT / MONITORING / folder).glob("*.json")):
+            listed = shell(_named(target, command, f"Mendline: {path.stem}"))
+            delete = shell(gcloud(target, f"{command} delete", "--quiet"))
+            yield Step(f"{kind} {path.stem}", ("sh", "-c", f"{listed} | xargs -r -n 1 {delete}"))
+    for path in sorted((ROOT / MONITORING / "metrics").glob("*.json")):
+        yield Step(f"metric {path.stem}", gcloud(target, "logging metrics delete", path.stem, "--quiet"))
 
 
 def _ground(target: Target) -> Iterator[Step]:
@@ -129,7 +154,7 @@ def _tables(target: Target) -> Iterator[Step]:
 def _history(target: Target) -> Iterator[Step]:
     """Every event is written down by Pub/Sub itself; what it writes twice the views show once."""
     ask = ("bq", f"--location={target.region}", f"--project_id={target.project}", "query", "--use_legacy_sql=false")
-    for statement in [*history.tables(), *history.views()]:
+    for statement in [*history.tables(), *history.new_columns(), *history.views()]:
         yield Step(f"history: {statement.name}", (*ask, statement.sql))
     agent = f"service-{NUMBER}@gcp-sa-pubsub.iam.gserviceaccount.com"
     may = f'GRANT `roles/bigquery.dataEditor` ON SCHEMA `{history.DATASET}` TO "serviceAccount:{agent}"'
@@ -139,7 +164,7 @@ def _history(target: Target) -> Iterator[Step]:
             continue
         table = f"--bigquery-table={target.project}:{history.DATASET}.{history.table_of(topic.schema)}"
         how = (table, "--use-topic-schema", "--write-metadata", "--drop-unknown-fields", "--expiration-period=never")
-        name = f"history.{topic.name}"
+        name = history_of(topic)
         made = gcloud(target, "pubsub subscriptions create", name, f"--topic={topic.name}", *how)
         yield Step(f"subscription {name}", made, gcloud(target, "pubsub subscriptions describe", name))
 
@@ -148,12 +173,16 @@ def _bus(target: Target) -> Iterator[Step]:
     for topic in topics():
         schema: Words = ()
         if topic.schema:
-            file = f"--definition-file=schemas/events/{topic.schema}.avsc"
-            yield Step(
-                f"schema {topic.name}",
-                gcloud(target, "pubsub schemas create", topic.name, "--type=avro", file),
-                gcloud(target, "pubsub schemas describe", topic.name),
-            )
+            file = f"schemas/events/{topic.schema}.avsc"
+            how = ("--type=avro", f"--definition-file={file}")
+            described = gcloud(target, "pubsub schemas describe", topic.name)
+            made = gcloud(target, "pubsub schemas create", topic.name, *how)
+            yield Step(f"schema {topic.name}", made, described)
+            # An event that has grown: the same but for spaces is no news.
+            newest, spaceless = shell((*described, "--format=value(definition)")), "tr -d '[:space:]'"
+            same = f'{newest} | {spaceless} | grep -qxF -e "$({spaceless} < {file})"'
+            revised = gcloud(target, "pubsub schemas commit", topic.name, *how)
+            yield Step(f"schema {topic.name} as it is now", revised, ("sh", "-c", same))
             schema = (f"--schema={topic.name}", "--message-encoding=json")
         yield Step(
             f"topic {topic.name}",
@@ -173,6 +202,8 @@ def _publishers(target: Target) -> Iterator[Step]:
 def _functions(target: Target) -> Iterator[Step]:
     for function in FUNCTIONS:
         yield Step(f"function {function.name}", _deployed(target, function), service=function.service)
+        if target.is_open(function.name):
+            continue
         caller = "scheduler" if function.target in ("due", "tick", "measure") else "push"
         member = (f"--member=serviceAccount:{target.account(caller)}", "--role=roles/run.invoker")
         words = gcloud(target, "run services add-iam-policy-binding", function.name, *region(target), *member)
@@ -189,14 +220,13 @@ def _deployed(target: Target, function: Function) -> Words:
         *region(target),
         f"--service-account={target.account(function.service)}",
         f"--labels=mend={function.service}",
-        "--no-allow-unauthenticated",
-        "--ingress=internal",
+        *(("--allow-unauthenticated", "--ingress=all") if target.is_open(function.name) else PRIVATE),
         f"--memory={size.memory}",
         f"--cpu={size.cpu}",
         f"--concurrency={size.concurrency}",
         f"--max-instances={size.instances_max}",
         f"--timeout={ACK_SECONDS}",
-        f"{target.settings},FUNCTION_TARGET={function.target}",
+        f"{target.settings},FUNCTION_TARGET={function.target}{target.judging(function.name)}",
         "--quiet",
     )
 
@@ -291,6 +321,9 @@ def _monitoring(target: Target) -> Iterator[Step]:
         yield Step(f"alert {path.stem}", made, _listed(target, "alpha monitoring policies", f"Mendline: {path.stem}"))
 
 
+def _named(target: Target, kind: str, name: str) -> Words:
+    return gcloud(target, f"{kind} list", f'--filter=displayName="{name}"', "--format=value(name)")
+
+
 def _listed(target: Target, kind: str, name: str) -> Words:
-    words = gcloud(target, f"{kind} list", f'--filter=displayName="{name}"', "--format=value(name)")
-    return ("sh", "-c", f"{shell(words)} | grep -q .")
+    return ("sh", "-c", f"{shell(_named(target, kind, name))} | grep -q .")

@@ -25,12 +25,21 @@ class Step(NamedTuple):
         return f"{shell(self.exists)} >/dev/null 2>&1 || {made}" if self.exists else made
 
 
+SIGNALS: Final = "mend-signals"
+
+
 class Target(NamedTuple):
-    """Where to deploy."""
+    """Where to deploy, and what is asked for beside.
+
+    ``signals_secret`` and ``signals_accounts`` say whom the function that takes signals believes; where one of them is
+    given anybody can reach it, otherwise the platform lets nobody in without a role.
+    """
 
     project: str
     region: str
     spans: bool = False  # whether every handled event is sent to Cloud Trace
+    signals_secret: str = ""  # name of the secret that reports are signed with
+    signals_accounts: tuple[str, ...] = ()  # addresses of accounts whose tokens are believed
 
     @property
     def objects(self) -> str:
@@ -55,6 +64,20 @@ class Target(NamedTuple):
         if self.spans:
             variables["MEND_OTLP_ENDPOINT"] = SPANS_ENDPOINT
         return "--set-env-vars=" + ",".join(f"{name}={value}" for name, value in variables.items())
+
+    def is_open(self, function: str) -> bool:
+        """Whether anybody can reach the function, which then judges its callers itself."""
+        return function == SIGNALS and bool(self.signals_secret or self.signals_accounts)
+
+    def judging(self, function: str) -> str:
+        """The settings by which a function judges its callers, as further variables."""
+        variables = {}
+        if self.is_open(function) and self.signals_secret:
+            variables["MEND_SIGNALS_SECRET"] = self.signals_secret
+        if self.is_open(function) and self.signals_accounts:
+            variables["MEND_SIGNALS_AUDIENCE"] = self.url(function)
+            variables["MEND_SIGNALS_ACCOUNTS"] = " ".join(self.signals_accounts)
+        return "".join(f",{name}={value}" for name, value in variables.items())
 
     def account(self, name: str) -> str:
         """A service account's address."""

@@ -20,8 +20,8 @@ def ingest(request: Request) -> tuple[str, int]:
 def signals(request: Request) -> tuple[str, int]:
     """``POST /signals/{kind}``: another system reports a failure (kinds: ``services/ingest/signals.py``)."""
     process = wiring.process()
-    new_id, refused = process.ids.new(), process.refuse_unsigned
-    return http.take_in(SERVICE, process.runtime(), SIGNALS_TOPIC, request, new_id, refused)
+    new_id, judge = process.ids.new(), process.callers.judge
+    return http.take_in(SERVICE, process.runtime(), SIGNALS_TOPIC, request, new_id, judge)
 
 
 @functions_framework.http

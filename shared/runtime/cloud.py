@@ -55,6 +55,7 @@ def build(
         definitions=definitions_of(settings, clock),
         source=lambda kind: wiring.source_named(kind, built_in, settings, secrets),
         secrets=secrets,
+        callers=wiring.callers_of(settings, secrets, clock),
         channels=channels,
         metrics=LogMetrics(sys.stdout),
         clock=clock,

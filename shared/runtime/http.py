@@ -17,6 +17,7 @@ from shared.events.types import ClockTicked
 from shared.ports.event_bus import REQUESTS_TOPIC, EventBus
 from shared.ports.gauges import Gauge, Gauges
 from shared.ports.state_store import StateStore
+from shared.runtime.callers import Caller
 from shared.runtime.handling import messages_of
 from shared.runtime.service import Service
 from shared.runtime.signatures import HEADER
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 REQUEST_BYTES_MAX = 15_000_000  # a 10 MB message in base64, and its envelope
 ACKNOWLEDGED = 204
 DELIVER_AGAIN = 503
+NOT_NOW = "not now; send it again"
 _CHUNK_BYTES = 1 << 20
 _PUBSUB = "x-goog-pubsub-"
 
@@ -72,29 +74,33 @@ def take_in(
     topic: str,
     request: Request,
     new_id: str,
-    refused: Callable[[str, bytes], str] = lambda signature, body: "",
+    judge: Callable[[str, str, bytes], Caller] = lambda signature, authorization, body: Caller(),
 ) -> tuple[str, int]:
     """A stranger's message over plain HTTP: answered only when what it causes is on the bus.
 
     202 when it was taken in (a repetition included), 400 with the reason when it is malformed, 503 to try again.
-    The last segment of the path is the message's ``kind``; ``new_id`` is one that nobody else has. ``refused`` says of
-    a signature and a body why they are not taken: 401. A signed request that is sent again is the same message.
+    The last segment of the path is the message's ``kind``; ``new_id`` is one that nobody else has. ``judge`` says of
+    a signature, a token and a body whether they are believed: else 401. What is believed and sent again is the same
+    message: its receipt is there already.
     """
     if request.method != "POST":
         return "use POST", 405
     body = _body(request)
     if body is None:
         return "request too large", 413
-    signature = request.headers.get(HEADER, "")
-    why = refused(signature, body)
-    if why:
-        return why, 401
+    try:
+        caller = judge(request.headers.get(HEADER, ""), request.headers.get("authorization", ""), body)
+    except TransientError:
+        return NOT_NOW, DELIVER_AGAIN
+    if caller.refusal:
+        return caller.refusal, 401
     kind = request.path.rstrip("/").rsplit("/", 1)[-1]
     # A retry that names itself is the same message; otherwise every request is one, and repeating one is harmless.
-    named = signature or request.headers.get("x-request-id") or request.headers.get("x-cloudscheduler-scheduletime")
+    headers = request.headers
+    named = caller.message_id or headers.get("x-request-id") or headers.get("x-cloudscheduler-scheduletime")
     outcome = runtime.deliver(service, topic, body, {"kind": kind[:100]}, message_id=(named or new_id)[:200])
     if not outcome.acknowledge:
-        return "not now; send it again", DELIVER_AGAIN
+        return NOT_NOW, DELIVER_AGAIN
     if outcome.outcome in {"handled", "repeated"}:
         return "taken in", 202
     return "malformed; an incident says what is wrong", 400
@@ -109,7 +115,7 @@ def ticked(bus: EventBus, now: int, request: Request) -> tuple[str, int]:
     try:
         bus.publish(messages_of("clock", [tick]))
     except TransientError:
-        return "not now; send it again", DELIVER_AGAIN
+        return NOT_NOW, DELIVER_AGAIN
     return "", ACKNOWLEDGED
 
 
@@ -122,7 +128,7 @@ def measured(
     try:
         gauges.write(found(store, now), now)
     except TransientError:
-        return "not now; send it again", DELIVER_AGAIN
+        return NOT_NOW, DELIVER_AGAIN
     return "", ACKNOWLEDGED
 
 

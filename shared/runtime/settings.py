@@ -50,6 +50,15 @@ class Settings(BaseModel):
     signals_secret: str = Field(
         "", description="name of the secret that signals are signed with; empty: the platform checks who calls"
     )
+    signals_audience: str = Field(
+        "", description="audience that the tokens of accounts that send signals must be for, such as the function's URL"
+    )
+    signals_accounts: str = Field(
+        "", description="addresses of the accounts whose tokens are believed, separated by spaces"
+    )
+    signals_certificates_url: str = Field(
+        "https://www.googleapis.com/oauth2/v1/certs", description="URL of the certificates (PEM by key id) for tokens"
+    )
     otlp_endpoint: str = Field(
         "", description="URL that takes spans by OTLP over HTTP (…/v1/traces); empty: no spans are made"
     )

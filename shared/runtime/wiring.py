@@ -26,7 +26,8 @@ from shared.ports.source import Source
 from shared.ports.sql_engine import SqlEngine
 from shared.ports.state_store import StateStore
 from shared.ports.warehouse import Warehouse
-from shared.runtime import plugins, signatures
+from shared.runtime import plugins
+from shared.runtime.callers import Callers
 from shared.runtime.handling import Runtime
 from shared.runtime.logs import EventLog, file_log, stdout_log
 from shared.runtime.service import Service
@@ -61,6 +62,7 @@ class Process:
     definitions: Definitions
     source: Callable[[str], Source]
     secrets: Secrets
+    callers: Callers
     channels: Mapping[str, Channel]
     metrics: Metrics
     clock: Clock
@@ -132,16 +134,6 @@ class Process:
         from shared.adapters.local.gauges import RecordedGauges
 
         return RecordedGauges(self.metrics)
-
-    def refuse_unsigned(self, signature: str, body: bytes) -> str:
-        """Why a signal is not taken, "" when it is: it must be signed where the settings name a secret."""
-        name = self.settings.signals_secret
-        if not name:
-            return ""
-        secret = self.secrets.get(name)
-        if not secret:
-            return "nobody can be believed: the secret is missing"
-        return signatures.refusal(secret, signature, body, self.clock.now() // 1_000_000)
 
     def close(self) -> None:
         """Give up locks and connections."""
@@ -220,6 +212,7 @@ def _build_local(
         definitions=definitions_of(settings, definition_files),
         source=lambda kind: source_named(kind, built_in, settings, secrets),
         secrets=secrets,
+        callers=callers_of(settings, secrets, clock),
         channels=channels,
         metrics=JsonLinesMetrics(root / "metrics.jsonl", clock),
         clock=clock,
@@ -285,6 +278,14 @@ def secrets_of(settings: Settings) -> Secrets:
     from shared.adapters.local.secrets import LocalSecrets
 
     return LocalSecrets(Path(settings.root), environment())
+
+
+def callers_of(settings: Settings, secrets: Secrets, clock: Clock) -> Callers:
+    """Whom a function that anybody can reach believes."""
+    from shared.adapters.gcp.id_tokens import GoogleIdTokens
+
+    tokens = GoogleIdTokens(settings.signals_certificates_url, clock.monotonic)
+    return Callers(settings, secrets, tokens, clock.now)
 
 
 def inspection_of(settings: Settings) -> StoreInspection:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 from google.pubsub_v1 import PublisherClient, SchemaServiceClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrpcTransport
@@ -28,46 +29,64 @@ TICK_SECONDS = 1.0
 FRAMEWORK = Path(sys.executable).with_name("functions-framework")
 
 
-@contextlib.contextmanager
-def deployed(project: str, pubsub: str, folder: Path, environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Topics, services and their subscriptions; the URL of each service. Ended with the context."""
-    urls: dict[str, str] = {}
-    processes: list[subprocess.Popen[bytes]] = []
-    stop = threading.Event()
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    try:
+class Functions:
+    """The processes, each behind an address of its own; one may be killed and started again."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         # A function beside a service's own has an entry point of its own: ingest's tick is a second process.
-        targets = [*((service, service) for service in services()), ("ingest", "tick")]
-        for port, (service, target) in zip(free_ports(len(targets)), targets, strict=True):
-            staged = folder / service
+        self._services = {**{service: service for service in services()}, "tick": "ingest"}
+        self._ports = dict(zip(self._services, free_ports(len(self._services)), strict=True))
+        self._folder = folder
+        self._environment = {**inherited, **environment, "THREADS": "4"}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.urls = {target: f"http://127.0.0.1:{port}" for target, port in self._ports.items()}
+
+    def start(self, *targets: str) -> None:
+        """Start the named ones, or all, and wait until they answer."""
+        for target in targets or self._services:
+            staged = self._folder / self._services[target]
             if not staged.is_dir():
-                stage(service, staged, requirements=False)
-            words = [
-                *mortal(),
-                str(FRAMEWORK),
-                f"--source={staged / 'main.py'}",
-                f"--target={target}",
-                "--host=127.0.0.1",
-            ]
-            with (folder / f"{target}.log").open("wb") as log:
-                started = {**inherited, **environment, "THREADS": "4", "PORT": str(port)}
-                processes.append(subprocess.Popen(words, env=started, stdout=log, stderr=log, cwd=staged))
-            urls[target] = f"http://127.0.0.1:{port}"
-        for name, url in urls.items():
-            _wait_until_it_answers(name, url, folder)
-        _subscribe(project, pubsub, urls)
-        ticking = threading.Thread(target=_tick, args=(urls["tick"], stop), daemon=True)
-        ticking.start()
-        yield urls
-    finally:
-        stop.set()
-        for process in processes:
+                stage(self._services[target], staged, requirements=False)
+            source = f"--source={staged / 'main.py'}"
+            words = [*mortal(), str(FRAMEWORK), source, f"--target={target}", "--host=127.0.0.1"]
+            with (self._folder / f"{target}.log").open("ab") as log:
+                started = {**self._environment, "PORT": str(self._ports[target])}
+                self._processes[target] = subprocess.Popen(words, env=started, stdout=log, stderr=log, cwd=staged)
+        for target in targets or self._services:
+            _wait_until_it_answers(target, self.urls[target], self._folder)
+
+    def kill(self, target: str) -> None:
+        """End it, the server's workers included, as a power failure would."""
+        process = self._processes[target]
+        for each in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+            each.kill()
+        process.wait(10)
+
+    def stop(self) -> None:
+        """End all."""
+        for process in self._processes.values():
             process.terminate()
-        for process in processes:
+        for process in self._processes.values():
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+@contextlib.contextmanager
+def deployed(project: str, pubsub: str, folder: Path, environment: Mapping[str, str]) -> Iterator[Functions]:
+    """Topics, services and their subscriptions. Ended with the context."""
+    functions = Functions(folder, environment)
+    stop = threading.Event()
+    try:
+        functions.start()
+        _subscribe(project, pubsub, functions.urls)
+        threading.Thread(target=_tick, args=(functions.urls["tick"], stop), daemon=True).start()
+        yield functions
+    finally:
+        stop.set()
+        functions.stop()
 
 
 def _subscribe(project: str, pubsub: str, urls: Mapping[str, str]) -> None:

@@ -13,6 +13,7 @@ class Answer(NamedTuple):
 
     status: int
     body: Any
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Asked(NamedTuple):
@@ -44,6 +45,8 @@ class Recorder:
                 self.send_header("content-type", kind)
                 if answer.status == 206:
                     self.send_header("content-range", f"bytes 0-{len(content) - 1}/{len(content)}")
+                for name, value in answer.headers:
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content)
 

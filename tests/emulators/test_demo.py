@@ -2,30 +2,30 @@
 
 Here it runs in one process over SQLite, DuckDB and files. There each service is a process of its own behind
 functions-framework, pushed to by Pub/Sub, over Firestore, Cloud Storage and BigQuery; files reach BigQuery by load jobs
-from gs://. The project is examples/orders: a parent table, values to be trimmed, snapped and approved, a file in
-another dialect.
+from gs://. The project is examples/orders: a parent table, values to be trimmed and snapped, a file in another dialect;
+at last a person takes a heal back. (All of `mend demo` there: test_whole_demo.py.)
 """
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from mend import report
-from mend.audit import audit
 from mend.deploy import scheduled_jobs
 from mend.deploy.stage import stage
 from mend.runner import run_pipeline
 from shared.ports.event_bus import REQUESTS_TOPIC, Message
+from shared.ports.state_store import Where
 from shared.runtime import wiring
 from shared.runtime.settings import load
 from shared.runtime.wiring import Process
 from tests.emulators.functions import deployed
+from tests.emulators.place import Place
 from tests.emulators.running import Emulators
+from tests.emulators.standing import account, audited, ends
+from tests.end_to_end.command import mend
 from tests.tidy.tree import ROOT
 
 EXAMPLE = ROOT / "examples" / "orders"
@@ -44,37 +44,28 @@ def here(folder: Path) -> Process:
 
 
 def there(emulators: Emulators, folder: Path, local: Process) -> Process:
-    project = "demo"
-    storage = wiring_of(emulators, project)
-    for bucket in ("demo-objects", "demo-project"):
-        storage["bucket"](bucket).create()
+    place = Place(emulators, "demo")
     for path in EXAMPLE.rglob("*"):
         if path.is_file():
-            storage["bucket"]("demo-project").blob(f"shop/{path.relative_to(EXAMPLE)}").upload_from_filename(str(path))
-    settings = load(storage["environment"])
-    process = wiring.build(settings)
-    with deployed(project, emulators.pubsub, folder, storage["environment"]):
+            place.put(path, str(path.relative_to(EXAMPLE)))
+    process = wiring.build(load(place.environment))
+    with deployed(place.project, emulators.pubsub, folder, place.environment):
         for pipeline in PIPELINES:
             request = json.dumps({"pipeline": pipeline}).encode()
             process.bus.publish([Message(REQUESTS_TOPIC, request, {})])
             wait_until_quiet(process, pipeline, local)
+        take_back(local, Path(local.settings.project), "--root", local.settings.root)
+        take_back(process, folder, environment=place.environment)
+        wait_until_quiet(process, "orders", local)
     return process
 
 
-def wiring_of(emulators: Emulators, project: str) -> dict[str, Any]:
-    from shared.adapters.gcp.object_store import bucket_of
-
-    environment = {
-        **emulators.environment(),
-        "GOOGLE_CLOUD_PROJECT": project,
-        "MEND_BACKEND": "gcp",
-        "MEND_ROOT": "gs://demo-objects",
-        "MEND_PROJECT": "gs://demo-project/shop",
-    }
-    return {
-        "environment": environment,
-        "bucket": lambda name: bucket_of(project, name, f"http://{emulators.storage}"),
-    }
+def take_back(process: Process, folder: Path, *where: str, environment: dict[str, str] | None = None) -> None:
+    """What a person does who thinks otherwise: a heal is undone by the command, which says what came of it."""
+    found = process.store.query("remedies", [Where("remedy", "==", "snap_to_allowed")])
+    (remedy,) = [each.key for each in found if each.data["state"] == "verified"]
+    ended = mend("undo", remedy, *where, "--json", cwd=folder, environment=environment)
+    assert (ended.code, ended.json["state"]) == (0, "undone"), ended.said
 
 
 def wait_until_quiet(process: Process, pipeline: str, local: Process) -> None:
@@ -92,7 +83,7 @@ def wait_until_quiet(process: Process, pipeline: str, local: Process) -> None:
         if handled != last or waiting:
             last, quiet_since = handled, time.monotonic()
         elif time.monotonic() - quiet_since > QUIET_SECONDS and (
-            table(process, f"shop.{pipeline}") == wanted and ends(process, pipeline) == ends(local, pipeline)
+            table(process, f"shop.{pipeline}") == wanted and ends(process, [pipeline]) == ends(local, [pipeline])
         ):
             return
         time.sleep(0.3)
@@ -103,34 +94,6 @@ def table(process: Process, name: str) -> list[dict[str, Any]]:
     rows = [row for batch in process.warehouse.dump(name) for row in batch.to_pylist()]
     shown = [{key: value for key, value in row.items() if not key.startswith("_mend_")} for row in rows]
     return sorted(shown, key=repr)
-
-
-def account(process: Process) -> dict[str, Any]:
-    found = audit(process)
-    assert found.problems == []
-    counted = found.as_json()
-    return {name: counted[name] for name in (*report.COUNTS, "ok", "batches", "discarded_because")}
-
-
-def ends(process: Process, *pipelines: str) -> list[tuple[Any, ...]]:
-    """How every incident ended, without ids."""
-    store = report.Store(process.store, process.objects)
-    found = [each for pipeline in pipelines for each in report.incidents(store, pipeline)]
-    return sorted((each["pipeline"], each["class"], each["cause"], each["state"]) for each in found)
-
-
-def audited(staged: Path, environment: dict[str, str]) -> dict[str, Any]:
-    """What the scheduled job says of the cloud's store, run as its folder's Procfile says."""
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    kind, _, command = (staged / "Procfile").read_text().partition(": ")
-    assert kind == "web"
-    words = [sys.executable, *command.split()[1:]]
-    ended = subprocess.run(
-        words, env={**inherited, **environment}, capture_output=True, text=True, timeout=60, cwd=staged
-    )
-    assert ended.returncode == 0, ended.stderr
-    found: dict[str, Any] = json.loads(ended.stdout)
-    return found
 
 
 def test_here_and_there(emulators: Emulators, tmp_path: Path) -> None:
@@ -144,9 +107,9 @@ def test_here_and_there(emulators: Emulators, tmp_path: Path) -> None:
             assert table(cloud, f"shop.{name}") == rows
         assert account(cloud) == account(local)
         assert account(cloud)["rows_in_flight"] == 0
-        assert ends(cloud, *PIPELINES) == ends(local, *PIPELINES)
+        assert ends(cloud, PIPELINES) == ends(local, PIPELINES)
         staged = stage(scheduled_jobs.STAGED, tmp_path / "audit", requirements=False)
-        told = audited(staged, wiring_of(emulators, "demo")["environment"])
+        told = audited(staged, Place(emulators, "demo").environment)
         assert told["ok"] is True
         assert {name: told[name] for name in report.COUNTS} == {name: account(local)[name] for name in report.COUNTS}
     finally:

@@ -55,7 +55,8 @@ def lint(commands: list[str], tmp_path: Path) -> dict[str, str]:
 
 
 def test_gcloud_accepts_every_command(emulators: Emulators, tmp_path: Path) -> None:
-    steps = [*plan(TARGET._replace(spans=True)), *destroyed(TARGET)]
+    asked = TARGET._replace(spans=True, signals_secret="s", signals_accounts=("a@b.example", "c@d.example"))
+    steps = [*plan(TARGET), *plan(asked), *destroyed(TARGET)]
     commands = [command_of(words) for step in steps for words in (step.make, step.exists) if words and words[0] != "bq"]
     shapes = {shape_of(command): command for command in commands}
     wrong = "gcloud pubsub topics create x --no-such-flag=1 --project=p"
@@ -117,6 +118,23 @@ def test_what_is_made_for_pubsub_is_there(emulators: Emulators, gcloud: dict[str
         publisher.publish(
             topic=topic.name, messages=[PubsubMessage(data=encode(other, "/t").data)], retry=None, timeout=10
         )
+
+
+def test_an_event_that_has_grown_is_a_new_revision_of_its_schema(emulators: Emulators, gcloud: dict[str, str]) -> None:
+    name = f"projects/{TARGET.project}/schemas/{topic_of(ClockTicked)}"
+    schemas = SchemaServiceClient(transport=SchemaServiceGrpcTransport(channel=channels.insecure(emulators.pubsub)))
+    older = {"type": "record", "name": "older", "fields": [{"name": "id", "type": "string"}]}
+    schema = {"type_": "AVRO", "definition": json.dumps(older)}
+    parent = f"projects/{TARGET.project}"
+    schemas.create_schema(request={"parent": parent, "schema_id": topic_of(ClockTicked), "schema": schema})
+    steps = {step.what: step for step in plan(TARGET)}
+    known = []
+    for what in (f"schema {topic_of(ClockTicked)}", *2 * [f"schema {topic_of(ClockTicked)} as it is now"]):
+        run(steps[what], gcloud)
+        known.append(len(list(schemas.list_schema_revisions(name=name))))
+    assert known == [1, 2, 2], "kept, revised once, and then as it is"
+    wanted = json.loads((ROOT / "schemas" / "events" / f"{ClockTicked.TYPE}.avsc").read_text())
+    assert json.loads(schemas.get_schema(name=name).definition) == wanted
 
 
 def test_nothing_is_found_without_gcloud() -> None:

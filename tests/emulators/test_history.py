@@ -10,7 +10,7 @@ from typing import Any
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from mend.deploy.history import tables, views
+from mend.deploy.history import new_columns, tables, views
 from shared.events.codec import payload_of
 from shared.events.types import BatchLoaded, DeliveryRegistered, Event
 from tests.emulators.running import Emulators
@@ -36,7 +36,7 @@ def test_the_views_tell_of_what_was_written(emulators: Emulators) -> None:
         client_options={"api_endpoint": f"http://{emulators.bigquery}"},
     )
     client.create_dataset("mend_history")
-    made = [*tables(), *views()]
+    made = [*tables(), *new_columns(), *views()]
     for statement in [*made, made[0], made[-1]]:  # and deployed again
         client.query_and_wait(statement.sql)
     start = 1_767_225_600_000_000

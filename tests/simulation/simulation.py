@@ -17,7 +17,7 @@ from shared.events.types import Event, SourceDue
 from shared.runtime.handling import messages_of
 from shared.runtime.logs import EventLog
 from shared.runtime.settings import load
-from shared.runtime.wiring import Process, sql_engine_of
+from shared.runtime.wiring import Process, callers_of, sql_engine_of
 from shared.runtime.worker import Worker
 from tests.conformance.turned_clock import TurnedClock
 from tests.simulation.event_bus import SimulatedEventBus
@@ -144,6 +144,7 @@ class Simulation:
             definitions=self.definitions,
             source=lambda kind: self.source,
             secrets=NoSecrets(),
+            callers=callers_of(_SETTINGS, NoSecrets(), self.clock),
             channels=self.channels,
             metrics=NoMetrics(),
             clock=self.clock,

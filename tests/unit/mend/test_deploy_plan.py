@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlglot import exp, parse_one
 from typer.testing import CliRunner
 
 from mend.deploy import history, scheduled_jobs
@@ -71,6 +72,48 @@ def test_what_is_private_stays_private() -> None:
             assert any(word.startswith("--service-account=mend-") for word in step.make)
         assert "allUsers" not in step.make
         assert not any("roles/owner" in word or "roles/editor" in word for word in step.make)
+
+
+def variables(words: tuple[str, ...]) -> dict[str, str]:
+    """The settings that a function is deployed with, as gcloud splits them."""
+    (flag,) = [word for word in words if word.startswith("--set-env-vars=")]
+    return dict(pair.partition("=")[::2] for pair in flag.removeprefix("--set-env-vars=").split(","))
+
+
+def test_what_is_opened_believes_whom_it_is_told_to() -> None:
+    accounts = ("reports@other.iam.gserviceaccount.com", "flows@p-1.iam.gserviceaccount.com")
+    for target in (TARGET, TARGET._replace(signals_secret="s"), TARGET._replace(signals_accounts=accounts)):
+        steps = plan(target)
+        opened = {step.what for step in steps if "--allow-unauthenticated" in step.make}
+        asked = bool(target.signals_secret or target.signals_accounts)
+        assert opened == ({"function mend-signals"} if asked else set())
+        assert ("mend-signals may be called by push alone" in {step.what for step in steps}) is not asked
+        for step in steps:
+            if step.what.startswith("function "):
+                told = {name: value for name, value in variables(step.make).items() if "SIGNALS" in name}
+                assert bool(told) is (step.what in opened), "opened and told whom to believe in one command, or neither"
+                assert ("--ingress=all" in step.make) is (step.what in opened)
+    made = {step.what: step for step in steps}["function mend-signals"]
+    told = variables(made.make)
+    assert told["MEND_SIGNALS_ACCOUNTS"].split() == list(accounts)
+    assert "MEND_SIGNALS_SECRET" not in told
+    said = subprocess.run(
+        ["sh", "-c", f"gcloud() {{ printf '%s\n' \"$@\"; }}; {made.shell()}"],
+        env={"NUMBER": "123", "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    assert variables(tuple(said))["MEND_SIGNALS_AUDIENCE"] == "https://mend-signals-123.europe-west1.run.app"
+    assert variables(tuple(said))["MEND_SIGNALS_ACCOUNTS"].split() == list(accounts)
+
+
+def test_a_caller_that_is_misspelt_is_refused() -> None:
+    asked = ["deploy", "--project", "p-1", "--region", "r", "--plan"]
+    for wrong in ("--signals-secret=a/b", "--signals-from=a@b.example,c@d.example", "--signals-from=allUsers"):
+        assert CliRunner().invoke(app, [*asked, wrong]).exit_code == 2
+    right = CliRunner().invoke(
+        app, [*asked, "--signals-secret=a", "--signals-from=a@b.example", "--signals-from=c@d.ex"]
+    )
+    assert right.exit_code == 0
+    assert "MEND_SIGNALS_ACCOUNTS=a@b.example c@d.ex" in right.output
 
 
 def test_failures_in_the_logs_come_in_as_signals_and_our_own_do_not() -> None:
@@ -182,6 +225,26 @@ def test_destroying_leaves_the_data() -> None:
         assert kept not in words
 
 
+def test_destroying_leaves_nothing_that_goes_on_by_itself() -> None:
+    """Made and made again after a destruction, everything that is looked for by its name is made anew."""
+    kinds = ("subscriptions", "topics", "sinks", "jobs", "triggers", "services", "policies", "dashboards", "metrics")
+    said = [" ".join(step.make) for step in destroyed(TARGET)]
+    for step in plan(TARGET):
+        words = " ".join(step.make).split()
+        kind = next((each for each in kinds if each in words[:4] and {"create", "deploy"} & set(words[:6])), "")
+        if kind:
+            name = step.what.split()[-1] if kind in ("policies", "dashboards") else _name_of(step.make)
+            assert any(kind in each and "delete" in each and re.search(rf"\b{name}\b", each) for each in said), (
+                step.what
+            )
+
+
+def _name_of(words: tuple[str, ...]) -> str:
+    """What a command makes: the first word that is no flag after those of the command."""
+    after = max(words.index(each) for each in ("create", "deploy") if each in words) + 1
+    return words[after + 1] if words[after] == "http" else words[after]
+
+
 def test_the_printed_plan_is_a_shell_script() -> None:
     ended = CliRunner().invoke(app, ["deploy", "--project", "p-1", "--region", "europe-west1", "--plan"])
     assert ended.exit_code == 0
@@ -190,6 +253,21 @@ def test_the_printed_plan_is_a_shell_script() -> None:
     assert "mend-ingest-${NUMBER}.europe-west1.run.app" in ended.output
     wrong = CliRunner().invoke(app, ["deploy", "--project", "p", "--region", "r", "--plan", "--service", "nobody"])
     assert wrong.exit_code == 2
+
+
+def test_a_field_that_an_event_has_since_is_a_column_of_its_table() -> None:
+    """The emulator takes such a statement and does not show what it did: GoogleSQL's grammar is asked instead."""
+    for made, grown in zip(history.tables(), history.new_columns(), strict=True):
+        whole, added = (parse_one(each.sql, read="bigquery") for each in (made, grown))
+        assert isinstance(added, exp.Alter)
+        assert added.this == whole.this.this, "the same table"
+        assert all(each.args["exists"] for each in added.args["actions"])
+        told = [(each.this.name, each.kind.sql()) for each in added.args["actions"]]
+        columns = [(each.this.name, each.kind.sql()) for each in whole.this.expressions]
+        assert told == columns[:-4], "all but what Pub/Sub adds"
+    steps = [step.what for step in plan(TARGET)]
+    first_view = steps.index(f"history: {next(history.views()).name}")
+    assert all(steps.index(f"history: {each.name}") < first_view for each in history.new_columns())
 
 
 def test_pubsub_may_write_history_and_no_other_table() -> None:

@@ -35,8 +35,8 @@ def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Process:
 def send(process: Process, signature: str, body: bytes = BODY) -> int:
     headers = Headers({HEADER: signature} if signature else {})
     request = Request(EnvironBuilder(path="/signals/generic", method="POST", data=body, headers=headers).get_environ())
-    refused = process.refuse_unsigned
-    return http.take_in(SERVICE, process.runtime(), SIGNALS_TOPIC, request, process.ids.new(), refused)[1]
+    judge = process.callers.judge
+    return http.take_in(SERVICE, process.runtime(), SIGNALS_TOPIC, request, process.ids.new(), judge)[1]
 
 
 def now(process: Process) -> int:
