@@ -68,7 +68,7 @@ def revert_terms(work: Work, healing: Healing, record: Remedy) -> None:
         healing.rename.pop(delivered, None)
     healing.waive = [each for each in healing.waive if each not in record.plan.get("waive", [])]
     accepted, renamed = list(record.plan.get("accept", [])), sorted(record.plan.get("rename", {}))
-    if (accepted or renamed) and not record.precedent:  # what another remedy made general stays general
+    if (accepted or renamed) and not _general(work, record):
         work.emit(
             ContractAmended,
             f"{record.remedy_id}|removed",
@@ -78,6 +78,12 @@ def revert_terms(work: Work, healing: Healing, record: Remedy) -> None:
             remove_columns=accepted,
             remove_renames=renamed,
         )
+
+
+def _general(work: Work, record: Remedy) -> bool:
+    """Whether what the remedy accepted stays accepted without it: another made it general, and was not undone since."""
+    made = load_remedy(work.ports.state, record.precedent) if record.precedent else None
+    return made is not None and made.state not in (RemedyState.FAILED, RemedyState.UNDONE)
 
 
 def _settle_await(work: Work, healing: Healing, attempt: Attempt, record: Remedy) -> None:

@@ -183,3 +183,24 @@ def test_dates_of_one_format_follow_the_decision_about_them(tmp_path: Path) -> N
     (proposed,) = world.of(RemedyProposed)
     world.say(proposed.remedy_id, "approve")
     assert [world.finding("type", "day", batch).state for batch in BATCHES[:3]] == ["healed"] * 3
+
+
+@pytest.mark.parametrize("first_undone", [True, False])
+def test_what_a_follower_accepts_stays_while_its_precedent_stands(tmp_path: Path, first_undone: bool) -> None:
+    """A follower that came after its precedent was undone accepts the column again: undone, it takes it back itself."""
+    world = World(tmp_path, [])
+    new = [{"name": "note", "logical_type": "string"}]
+    found = {"check": "unexpected_columns", "cause": "column_added", "unexpected": new, "unexpected_count": 1}
+    world.hold = lambda rows, event: [] if event.accept_columns else [found]
+    for batch in BATCHES[:2]:
+        world.deliver(trips().with_columns(note=pl.lit("n")), batch)
+    first, follower = sorted(
+        (each for each in world.remedies() if each.remedy == "add_column"), key=lambda each: each.batch_id
+    )
+    assert follower.precedent == first.remedy_id
+    if first_undone:
+        world.say(first.remedy_id, "undo")
+    before = len(world.of(ContractAmended))
+    world.say(follower.remedy_id, "undo")
+    taken_back = [each.remove_columns for each in world.of(ContractAmended)[before:]]
+    assert taken_back == ([["note:string"]] if first_undone else [])
