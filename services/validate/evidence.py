@@ -55,7 +55,7 @@ class Evidence:
         return self.rule.check == "type" and column.logical_type in _MOMENTS
 
     def add(self, chunk: Chunk, cells: pl.Series | None, typed: pl.DataFrame, failure: Failure) -> None:
-        """Take in the failing rows of a chunk; ``cells`` are the rule's texts, None when it has no cells of its own."""
+        """Take in the failing rows of a chunk; ``cells`` are their texts, None when it has no cells of its own."""
         rows = chunk.rows["_mend_row"].filter(failure.mask)
         low, high = int(rows.min()), int(rows.max())  # type: ignore[arg-type]
         self._first, self._last = (min(self._first, low) if self._first else low), max(self._last, high)
@@ -66,7 +66,7 @@ class Evidence:
             for kind, count in kinds.iter_rows():
                 self._kinds[kind] = self._kinds.get(kind, 0) + count
         if cells is not None:
-            self._add_texts(cells.filter(failure.mask).drop_nulls())
+            self._add_texts(cells.drop_nulls())
         if self.rule.check == "range" and self._column is not None:
             self._add_sides(typed[self._column.name].filter(failure.mask), self._column)
 

@@ -198,7 +198,7 @@ class Judgement:
             column = self._contract.column(rule.columns[0]) if len(rule.columns) == 1 else None
             parent = next((item for item in self.parents if item.rule == rule), None)
             self.evidence[rule.key] = Evidence(rule, column, parent)
-        self.evidence[rule.key].add(judged.chunk, _texts(judged.renamed, rule), judged.typed, failure)
+        self.evidence[rule.key].add(judged.chunk, _texts(judged.renamed, failure), judged.typed, failure)
 
     def _settle(self, judged: Judged, held: DatasetFinding | None) -> None:
         failing = failing_rows(judged.chunk.rows.height, judged.failures)
@@ -335,12 +335,13 @@ def _is_text(judged: Judged, column: str) -> bool:
     return column in judged.renamed.columns and judged.renamed[column].dtype == pl.String
 
 
-def _texts(renamed: pl.DataFrame, rule: Rule) -> pl.Series | None:
+def _texts(renamed: pl.DataFrame, failure: Failure) -> pl.Series | None:
     """The failing texts of a rule: one column's cells, or several joined; None for a rule that has none."""
+    rule, mask = failure
     if rule.check in ("required", "well_formed"):
         return None
     delivered = set(renamed.columns)
-    cells = [renamed[name] for name in rule.columns if name in delivered]
+    cells = [renamed[name].filter(mask) for name in rule.columns if name in delivered]
     texts = [item.cast(pl.String, strict=False) for item in cells if not item.dtype.is_nested()]
     if len(texts) < 2:
         return texts[0] if texts else None
