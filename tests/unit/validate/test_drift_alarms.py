@@ -15,7 +15,7 @@ from services.validate.baseline import Baseline
 from services.validate.drift import shifts
 from tests.unit.validate.random_pipelines import Batch, Pipeline, earlier, planted
 
-CLEAN_PIPELINES = 120
+CLEAN_PIPELINES = 60
 CLEAN_BATCHES = 3  # of each
 PLANTED_PIPELINES = 60
 ALARMS_MAX = 0.02
