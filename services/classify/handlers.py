@@ -147,12 +147,18 @@ def on_knowledge_noted(event: KnowledgeNoted, ports: Ports) -> list[Event]:
 
 
 def on_remedy_undone(event: RemedyUndone, ports: Ports) -> list[Event]:
-    """What the remedy had healed is open again, so that further reports belong to the same incident."""
+    """What the remedy had healed is open again, so that further reports belong to the same incident.
+
+    Unless it came back meanwhile: then the later incident, which is open, stands for both.
+    """
     incident = ports.state.get(records.INCIDENTS, event.incident_id)
     if incident is None:
         return []
     incident["undone_at"] = max(int(incident.get("undone_at") or 0), event.time)
-    if incident["state"] == IncidentState.HEALED and incident["closed_at"] <= event.time:
+    current = str(records.index_of(ports.state, incident["fingerprint"])["incident_id"])
+    later = ports.state.get(records.INCIDENTS, current) if current not in ("", event.incident_id) else None
+    came_back = later is not None and later["state"] not in CLOSED
+    if incident["state"] == IncidentState.HEALED and incident["closed_at"] <= event.time and not came_back:
         incident.update(state=str(IncidentState.CLASSIFIED), closed_at=0)
     ports.state.put(records.INCIDENTS, event.incident_id, incident)
     return []

@@ -151,6 +151,20 @@ def test_an_undone_remedy_opens_its_incident_again(process: Process) -> None:
     assert (again.incident_id, again.repeated) == (first.incident_id, True)
 
 
+def test_an_undo_opens_nothing_beside_the_incident_that_came_after(process: Process) -> None:
+    first = only(handle(process, SERVICE, opened(1)))
+    handle(process, SERVICE, closed(first.incident_id, START + 5))
+    second = only(handle(process, SERVICE, opened(7, attempt=3)))
+    assert second.incident_id != first.incident_id
+    undone = RemedyUndone(
+        id="u", time=START + 8, subject="s", correlation_id="c", remedy_id="r1", incident_id=first.incident_id,
+        remedy="parse_dates",
+    )  # fmt: skip
+    handle(process, SERVICE, undone)
+    assert document(process, first.incident_id)["state"] == "healed"
+    assert document(process, second.incident_id)["state"] == "classified"
+
+
 def test_a_heal_that_is_told_after_its_undo_stays_undone(process: Process) -> None:
     first = only(handle(process, SERVICE, opened(1)))
     undone = RemedyUndone(
