@@ -197,9 +197,6 @@ class _Asking:
     def __init__(self, place: InTheWarehouse) -> None:
         self._place = place
 
-    def select(self, sql: str, batch: pa.Table) -> pa.Table:
-        raise NotImplementedError  # transforms run elsewhere
-
     def values(self, queries: Sequence[str], rows: Iterable[pa.Table]) -> list[Any]:
         return [self._place.values(query) for query in queries]
 

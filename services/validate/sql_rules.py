@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from shared.domain.errors import DefinitionError, TerminalError
 from shared.domain.masking import clean
 from shared.domain.sql_functions import FUNCTIONS, function_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import pyarrow as pa
     from sqlglot import exp
 
     from shared.domain.contract import Column, Contract, QualityRule
-    from shared.ports.sql_engine import SqlEngine
 
 SQL_CHARACTERS_MAX = 20_000
 NODES_MAX = 5_000
@@ -41,6 +40,14 @@ _STRUCTURE = frozenset(
 _PLACE = re.compile(r"`?\$?\{(\w+)\}`?")
 _TABLE_WORDS = ("object", "table", "model", "schema")
 _COLUMN_WORDS = ("property", "column", "field")
+
+
+class Asked(Protocol):
+    """What answers queries: an SQL engine over rows, or a warehouse that has them."""
+
+    def values(self, queries: Sequence[str], rows: Iterable[pa.Table]) -> list[Any]:
+        """The single value of each query; see ``SqlEngine.values``."""
+        ...
 
 
 class SqlQuery(NamedTuple):
@@ -161,7 +168,7 @@ def observed(
     rules: list[QualityRule],
     contract: Contract,
     path: str,
-    engine: SqlEngine,
+    engine: Asked,
     rows: Callable[[list[Column]], Iterable[pa.Table]],
 ) -> list[tuple[float | None, bool]]:
     """What each rule's query gives (None: null), and whether it may be told. ``rows`` gives some of the columns.
