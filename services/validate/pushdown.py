@@ -179,6 +179,8 @@ def _breaks(rule: Rule, column: Column, place: int) -> str:
     if rule.check == "multiple_of":
         if isinstance(column.multiple_of, int) and column.logical_type == "integer":
             return f"MOD({cell}, {column.multiple_of}) != 0"
+        if isinstance(column.multiple_of, int):  # exactly, as the other engines; GoogleSQL has no MOD of FLOAT64
+            return f"ROUND({cell} / {column.multiple_of}) * {column.multiple_of} != {cell}"
         ratio = f"({cell} / {literal(float(column.multiple_of or 1))})"
         return f"ABS({ratio} - ROUND({ratio})) > 1e-9 * (ABS({ratio}) + 1)"
     raise ValueError(f"the check {rule.check} has no words in SQL")  # unpushable names it first

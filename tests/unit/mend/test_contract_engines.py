@@ -70,6 +70,7 @@ RULES: dict[str, list[dict[str, Any]]] = {
     "size": [
         {"logicalTypeOptions": {"minimum": 0, "exclusiveMaximum": 9.5}},
         {"logicalTypeOptions": {"multipleOf": 0.5}, "required": True},
+        {"logicalTypeOptions": {"multipleOf": 7}},
         {"quality": [{"metric": "nullValues", "mustBeLessThan": 40, "unit": "percent"}]},
     ],
     "kind": [
@@ -124,7 +125,7 @@ def rows() -> st.SearchStrategy[list[dict[str, Any]]]:
     values: dict[str, st.SearchStrategy[Any]] = {
         "id": some() | st.integers(1, 6),
         "part": some() | st.sampled_from(["", "a", "ab", "abc", "äöü", "abcd"]),
-        "size": some() | st.sampled_from([0.0, -0.0, 0.5, 0.3, 9.5, -1.0, math.nan, math.inf, 7.0]),
+        "size": some() | st.sampled_from([0.0, -0.0, 0.5, 0.3, 9.5, -1.0, math.nan, math.inf, 7.0, 7.0000000001]),
         "kind": some() | st.sampled_from(["a", "b'\\", "", "c", "?", "A"]),
         "code": some() | st.sampled_from(["A1", "A", "B٣", "a 1", "A\u00a01", "", "A1\n", "A12"]),
         "note": some() | st.text(max_size=3) | st.sampled_from(TEXTS),
