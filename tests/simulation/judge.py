@@ -41,14 +41,19 @@ class Judge:
         self.incidents = documents("incidents")
         self.loads = [data for data in documents("loads").values() if data.get("kind") == "load"]
         by_precedent = {each["batch_id"] for each in self.remedies.values() if each.get("precedent")}
-        said = {json.dumps(each["plan"]["rename"]) for each in self.remedies.values() if each["plan"].get("rename")}
-        renamed = {each["batch_id"] for each in documents("verdicts").values() if each["rename_json"] in said}
-        # Of which a person approved something; a person's yes to an earlier batch holds for later ones.
-        self.touched = simulation.touched | by_precedent | (renamed if simulation.touched else set())
+        # Of which a person approved something; a person's yes to an earlier batch holds for later ones, name by name.
+        self.touched = simulation.touched | by_precedent | self._renamed(simulation.touched, documents("verdicts"))
         self.meddled = simulation.meddled  # batches about which a person said anything
         self.files = simulation.files
         self.rows_read = 0
         self.rows_loaded = 0
+
+    def _renamed(self, touched: set[str], verdicts: Mapping[str, Mapping[str, Any]]) -> set[str]:
+        """Batches read with a name that a remedy gave a column of a batch about which a person was asked."""
+        plans = [each["plan"].get("rename") or {} for each in self.remedies.values() if each["batch_id"] in touched]
+        said = {pair for plan in plans for pair in plan.items()}
+        renames = [(each["batch_id"], json.loads(each["rename_json"] or "{}")) for each in verdicts.values()]
+        return {batch for batch, rename in renames if said & set(rename.items())}
 
     def judge(self) -> list[str]:
         """Every sentence about what is wrong."""

@@ -15,7 +15,7 @@ TRIES_MAX = 5
 class _OtherReading(Played):
     def plan(self, case: Case) -> Plan | None:
         """The best reading that the content suggests and that was not made yet."""
-        if case.healing is None or (case.finding.cause == "ragged_rows" and _few(case)):
+        if case.healing is None or (case.finding.cause in ("ragged_rows", "unknown") and _few(case)):
             return None
         told = case.finding.evidence("alternatives")
         for entry in told if isinstance(told, list) else case.alternatives:
@@ -33,7 +33,7 @@ class _OtherReading(Played):
 
 
 def _few(case: Case) -> bool:
-    """True when most records fit: some bad lines are no reason to read the good ones otherwise."""
+    """True when most records fit: bad lines, or a mere warning, are no reason to read the good ones otherwise."""
     return 2 * case.finding.rows_failed < case.finding.rows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from services.remediate import closing
 from services.remediate.handlers import SERVICE
@@ -136,9 +137,10 @@ def test_a_reading_that_releases_fewer_rows_is_taken_back(tmp_path: Path) -> Non
     world.places(20)
 
 
-def test_a_few_bad_lines_are_no_reason_to_read_the_good_ones_otherwise(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cause", ["ragged_rows", "unknown"])
+def test_a_few_bad_lines_are_no_reason_to_read_the_good_ones_otherwise(tmp_path: Path, cause: str) -> None:
     world = World(tmp_path, [fails_city()])
-    other_reading(world, "ragged_rows")
+    other_reading(world, cause)
     world.deliver(trips(city=["Nowhere"]))
     assert world.healing().reading == 1
     assert world.waiting_rows() == {1}
