@@ -47,8 +47,7 @@ def assess(work: Work, case: Case, remedy: RemedyKind, plan: Plan) -> Assessment
     mine = (finding.pipeline, finding.incident_id, remedy.name)
     beside = [pipeline for pipeline, *_ in work.allowed - {mine}]  # allowed by this handler, not to be seen yet
     here, everywhere = here + beside.count(finding.pipeline), everywhere + len(beside)
-    asked = precedents.question_of_plan(state, finding.pipeline, remedy.name, plan)
-    answer = asked.answer(plan.signature) if asked is not None else precedents.Answer("", "")
+    answer = precedents.answer_of_plan(state, case, remedy.name, plan)
     standing = answer.state == "standing" and (answer.by == "policy" or policy_people(policy, answer.by))
     alone = remedy.alone_when_autonomous and policy.mode(limits.mode) == Mode.AUTONOMOUS
     request = Request(

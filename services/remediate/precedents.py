@@ -15,13 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from services.remediate.records import HEALINGS, Finding, Remedy
+from services.remediate.records import HEALINGS, Finding, Remedy, load_remedy
 from shared.domain.ids import derive
+from shared.domain.remedy import RemedyState
 from shared.ports.state import State
 from shared.ports.state_store import Where
 
 if TYPE_CHECKING:
-    from services.remediate.plans import Plan
+    from services.remediate.plans import Case, Plan
 
 ANSWERS_MAX = 20
 QUESTIONS_MAX = 100
@@ -135,6 +136,27 @@ def question_of_remedy(state: State, record: Remedy) -> tuple[Question, Answer] 
     question = str(record.plan.get("question", "")) or signature
     found = question_of(state, record.pipeline, record.remedy, question)
     return found, found.answer(signature)
+
+
+def answer_of_plan(state: State, case: Case, remedy: str, plan: Plan) -> Answer:
+    """What was decided before about the same as the plan; an answer without a state where nothing was."""
+    asked = question_of_plan(state, case.finding.pipeline, remedy, plan)
+    answer = asked.answer(plan.signature) if asked is not None else Answer("", "")
+    return answer if answer.state else _answer_of_reading(state, case, remedy, plan) or answer
+
+
+def _answer_of_reading(state: State, case: Case, remedy: str, plan: Plan) -> Answer | None:
+    """What a person approved in an earlier reading holds when the same bytes are read in the same way again."""
+    healing, readings = case.healing, case.readings
+    if healing is None or not readings or readings[-1] not in readings[:-1]:
+        return None
+    alike = [each for each in healing.attempts if readings[min(each.reading, len(readings)) - 1] == readings[-1]]
+    known = [load_remedy(state, remedy_id) for attempt in alike for remedy_id in attempt.remedies]
+    same = [each for each in known if each is not None and (each.remedy, each.plan) == (remedy, plan.told())]
+    approved = [each for each in same if each.state == RemedyState.VERIFIED and each.decided_by not in ("", POLICY)]
+    if not approved or any(each.undone_by for each in same):
+        return None
+    return Answer("", plan.signature, "standing", approved[-1].remedy_id, approved[-1].decided_by)
 
 
 def asked(state: State, record: Remedy, now: int) -> str:

@@ -124,19 +124,36 @@ def _read_alike(work: Work, record: Remedy) -> list[str]:
 
 
 def _reopen(work: Work, healing: Healing, record: Remedy) -> None:
-    """Incidents whose rows came back are open again; the undone remedy is not tried on its own one any more."""
+    """Incidents whose rows came back are open again; the undone remedy is not tried on its own one any more.
+
+    Of what was reported again and again under one fingerprint, one incident is open: the remedy's own, or the latest.
+    """
     counts = Quarantine(work.ports.objects, healing).counts()
+    alike: dict[str, list[Finding]] = {}
     for incident in healing.incidents:
         finding = load_finding(work.ports.state, incident)
-        if finding is None:
-            continue
-        mine = incident == record.incident_id
-        if mine and record.remedy not in finding.refused:
-            finding.refused.append(record.remedy)
-        reopened = finding.state == IncidentState.HEALED and (mine or left_of(finding, counts) > 0)
-        if reopened or (mine and not finding.closed):
-            _set_open(finding)
-        finding.save(work.ports.state)
+        if finding is not None:
+            alike.setdefault(finding.fingerprint, []).append(finding)
+    for findings in alike.values():
+        own = next((each for each in findings if each.incident_id == record.incident_id), None)
+        opened = _to_open(findings, own, counts)
+        if opened is not None:
+            _set_open(opened)
+        for finding in findings:
+            if own is not None and record.remedy not in finding.refused:
+                finding.refused.append(record.remedy)
+            finding.save(work.ports.state)
+
+
+def _to_open(findings: list[Finding], own: Finding | None, counts: dict[tuple[str, str], int]) -> Finding | None:
+    """The one of a fingerprint's incidents to go on with; None where one is open already, or nothing came back."""
+    still_open = [each for each in findings if not each.closed]
+    if still_open:
+        return own if own in still_open else None
+    healed = [each for each in findings if each.state == IncidentState.HEALED]
+    if own in healed:
+        return own
+    return healed[-1] if healed and left_of(healed[-1], counts) > 0 else None
 
 
 def _set_open(finding: Finding) -> None:

@@ -22,6 +22,7 @@ def problems_of(simulation: Simulation) -> Iterator[str]:
     yield from _terms(documents("contracts"), documents("remedies"))
     yield from _readings(documents("deliveries"))
     yield from _taken_back(healings, documents("remedies"))
+    yield from _fingerprints(documents("incidents"), documents("healings"))
     yield from _explained(simulation.foreign, documents("incidents"))
     yield from _kept(documents("receipts"))
     yield from _told_once(simulation)
@@ -115,6 +116,16 @@ def _kept(receipts: Documents) -> Iterator[str]:
     for key, each in receipts.items():
         if each["state"] == "failed" and each["event_type"] != "event.retry.v1" and not each.get("event"):
             yield f"kept: {key} ({each['event_type']}) failed, and the event is not kept for another try"
+
+
+def _fingerprints(incidents: Documents, healings: Documents) -> Iterator[str]:
+    """One fingerprint, one open incident."""
+    known = {key: each["fingerprint"] for key, each in incidents.items() if "failure_class" in each}
+    states = {key: healings.get(key, {}).get("state") for key in known}
+    opened = Counter(known[key] for key, state in states.items() if state in ("classified", "waiting", "healing"))
+    for fingerprint, times in opened.items():
+        if times > 1:
+            yield f"fingerprint: {times} open incidents for {fingerprint[:80]}"
 
 
 def _explained(foreign: Mapping[str, int], incidents: Documents) -> Iterator[str]:

@@ -64,7 +64,6 @@ class Judge:
         self._clean(loaded)
         self._duplicates()
         self._incidents()
-        self._fingerprints()
         self._repairs()
         self.problems += problems_of(self._simulation)
         return self.problems
@@ -310,18 +309,6 @@ class Judge:
                     if changed and not any((number, column) in logged for column in (name, others.get(name, name))):
                         self.say(f"log: {batch}: a cell of {name} was changed without being logged")
                         return
-
-    def _fingerprints(self) -> None:
-        """One fingerprint, one open incident."""
-        opened = Counter(
-            each["fingerprint"]
-            for key, each in self.incidents.items()
-            if "failure_class" in each
-            and self.healings.get(key, {}).get("state") in ("classified", "waiting", "healing")
-        )
-        for fingerprint, times in opened.items():
-            if times > 1:
-                self.say(f"fingerprint: {times} open incidents for {fingerprint[:80]}")
 
     # ── whether anything is left hanging ──
 

@@ -12,6 +12,7 @@ from services.remediate.handlers import SERVICE
 from services.remediate.records import load_finding, load_remedy
 from services.remediate.work import Work
 from shared.domain import paths
+from shared.domain.ids import incident_id
 from shared.domain.incident import IncidentState
 from shared.events.types import BatchLoaded, BatchStaged, Event, RemedyDecided, RemedyProposed, SourceReread
 from shared.ports.state_store import Put
@@ -97,14 +98,19 @@ def test_a_release_that_is_said_twice_is_one_release(tmp_path: Path) -> None:
     world.places(20)
 
 
-def other_reading(world: World, cause: str) -> None:
+def other_reading(world: World, cause: str, column: str = "city", good: pl.DataFrame | None = None) -> None:
     """A check with a cause that suggests another reading, and an ingest that makes one in which every row fails."""
+    first = trips(city=["Nowhere"]) if good is None else good
     plain = world.report
 
-    def report(event: BatchStaged, check: str, column: str, *rest: object) -> Event:
+    def report(event: BatchStaged, check: str, about: str, *rest: object) -> Event:
+        if about != column:
+            told = plain(event, check, about, *rest)  # type: ignore[arg-type]
+            over = told.incident_id in world.closed()  # type: ignore[attr-defined]
+            return told.model_copy(update={"incident_id": incident_id("again", 2)}) if over else told
         failed, rows = rest[1:3]
         evidence = {"alternatives": [{"format": "csv", "header": False}]}
-        told = plain(event, check, column, cause, failed, rows, evidence)  # type: ignore[arg-type]
+        told = plain(event, check, about, cause, failed, rows, evidence)  # type: ignore[arg-type]
         return told.model_copy(update={"origin": "violation"})
 
     def reread(event: SourceReread) -> list[Event]:
@@ -114,7 +120,7 @@ def other_reading(world: World, cause: str) -> None:
         readings = [*made.data["readings"], {"options": event.reading_options_json}]
         world.process.store.commit([Put("deliveries", BATCH, {**made.data, "readings": readings})])
         worse = "header" in event.reading_options_json
-        rows = trips(city=["Nowhere"] * (20 if worse else 1)).with_columns(
+        rows = (trips(city=["Nowhere"] * 20) if worse else first).with_columns(
             _mend_row=pl.int_range(1, 21, dtype=pl.Int64),
             _mend_raw=pl.lit(None, dtype=pl.String),
             _mend_misfit=pl.lit(None, dtype=pl.String),
@@ -195,4 +201,21 @@ def test_what_a_release_leaves_does_not_wait_for_it_for_ever(tmp_path: Path) -> 
     assert world.finding("relationship", "city").state == "healed"
     day = world.finding("type", "day")
     assert (day.state, day.proposal) == ("escalated", "")
+    world.places(20)
+
+
+def test_what_a_person_approved_holds_when_the_reading_before_comes_back(tmp_path: Path) -> None:
+    world = World(tmp_path, [fails_city(), ("type", "day", "", pl.col("day") == "soon")], mode="propose")
+    rows = trips(city=["Newrak", "Boston"], day=["2013-01-01", "soon"])
+    other_reading(world, "wrong_dialect", "day", rows)
+    world.deliver(rows)
+    snap, reading = sorted(world.remedies(), key=lambda each: each.remedy, reverse=True)
+    world.say(snap.remedy_id, "approve")
+    assert world.waiting_rows() == {2}
+    world.say(reading.remedy_id, "approve")
+    assert (world.healing().reading, world.waiting_rows()) == (3, {2})
+    again = [each for each in world.remedies() if each.precedent]
+    assert [(each.remedy, each.state, each.precedent) for each in again] == [(snap.remedy, "verified", snap.remedy_id)]
+    world.say(again[0].remedy_id, "undo")
+    assert world.waiting_rows() == {1, 2}
     world.places(20)

@@ -106,7 +106,6 @@ class World:
         self.queue: list[Event] = []
         self.emitted: list[Event] = []
         self.loaded: dict[int, set[int]] = {}
-        self.occurrences: dict[str, str] = {}
         self.hold: Callable[[pl.DataFrame, BatchStaged], list[dict[str, Any]]] = lambda rows, event: []
         self.on_reread: Callable[[SourceReread], list[Event]] = lambda event: []
         self.confidence = 0.95
