@@ -122,7 +122,8 @@ def on_incident_judged(event: IncidentJudged, ports: Ports) -> list[Event]:
 
     An incident that is healed or dismissed keeps the diagnosis it ended with; one that was handed to a person is taken
     up again when that person names another cause. The same said again, or earlier than what holds, changes nothing,
-    nor does the word of somebody who may not decide; the event stays in history.
+    nor does the word of somebody who may not decide; the event stays in history. Where the same came back meanwhile,
+    the later incident goes on, and the judgement counts for its next report as for others.
     """
     if not people.may_judge(ports.definitions, event.by):
         return []
@@ -132,6 +133,8 @@ def on_incident_judged(event: IncidentJudged, ports: Ports) -> list[Event]:
     report, now = records.report_of(incident), ports.clock.now()
     by_itself = diagnose(report)
     if not judged.judge(ports.state, incident, event, by_itself) or incident["state"] in _OVER:
+        return []
+    if incident["state"] in CLOSED and _came_back(ports, incident):
         return []
     diagnosis = judged.weighed(by_itself, report.origin, judged.precedents(ports.state, report, incident))
     if diagnosis.cause != incident["cause"]:
@@ -155,13 +158,18 @@ def on_remedy_undone(event: RemedyUndone, ports: Ports) -> list[Event]:
     if incident is None:
         return []
     incident["undone_at"] = max(int(incident.get("undone_at") or 0), event.time)
-    current = str(records.index_of(ports.state, incident["fingerprint"])["incident_id"])
-    later = ports.state.get(records.INCIDENTS, current) if current not in ("", event.incident_id) else None
-    came_back = later is not None and later["state"] not in CLOSED
-    if incident["state"] == IncidentState.HEALED and incident["closed_at"] <= event.time and not came_back:
+    over = incident["state"] == IncidentState.HEALED and incident["closed_at"] <= event.time
+    if over and not _came_back(ports, incident):
         incident.update(state=str(IncidentState.CLASSIFIED), closed_at=0)
     ports.state.put(records.INCIDENTS, event.incident_id, incident)
     return []
+
+
+def _came_back(ports: Ports, incident: Document) -> bool:
+    """Whether a later incident of the fingerprint is open."""
+    current = str(records.index_of(ports.state, incident["fingerprint"])["incident_id"])
+    later = ports.state.get(records.INCIDENTS, current) if current not in ("", incident["incident_id"]) else None
+    return later is not None and later["state"] not in CLOSED
 
 
 SERVICE = Service(

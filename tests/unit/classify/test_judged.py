@@ -198,6 +198,17 @@ def test_one_that_was_handed_to_a_person_is_taken_up_again_when_the_person_names
     assert document(process, first)["state"] == "escalated"
 
 
+def test_one_that_came_back_meanwhile_is_not_taken_up_beside_the_later_one(process: Process) -> None:
+    first = report(process, 1)
+    close(process, first, 5, "escalated")
+    second = report(process, 2, fingerprint="f1", batch_id="b1", attempt=2)
+    assert second.incident_id != first.incident_id
+    assert corrected(process, first, 10, "unit_changed") == []
+    assert document(process, first)["state"] == "escalated"
+    assert [each["cause"] for each in kept(process, first)] == ["unit_changed"]
+    assert report(process, 3, fingerprint="f1", batch_id="b1", attempt=3).cause == "unit_changed"
+
+
 def test_of_an_incident_that_is_not_there_nothing_is_kept(process: Process) -> None:
     first = report(process, 1)
     say(process, first.model_copy(update={"incident_id": "i000000000000"}), 10, "wrong")
