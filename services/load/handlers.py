@@ -84,14 +84,17 @@ def on_batch_validated(event: BatchValidated, ports: Ports) -> list[Event]:
 
 
 def _load(event: BatchValidated, written: Manifest, rows: TableRows, target: Target, ports: Ports) -> JobResult:
-    """Intent, before-images, schema, job. What the warehouse refuses leaves no intent behind."""
+    """Intent, schema, before-images, job. What the warehouse refuses leaves no intent behind.
+
+    The schema comes first, since keys of a wider type are not found in a table of the narrower one.
+    """
     if rows.columns:
         ports.warehouse.plan_schema(target.table, rows.columns, target.layout)
     manifest.write(written, ports.objects)
     try:
-        before_images.write(event, target.table, target.mode, rows.files, target.keys, ports)
         if rows.columns:
             ports.warehouse.ensure(target.table, rows.columns, target.layout)
+        before_images.write(event, target.table, target.mode, rows.files, target.keys, ports)
         job = LoadJob(
             job_id=_job_id(written.table, written.batch_id, written.attempt),
             table=written.table,

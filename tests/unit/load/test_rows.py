@@ -59,6 +59,15 @@ def test_an_overwrite_without_rows_empties_the_table(tmp_path: Path) -> None:
     assert world.table("k") == [(1,)]
 
 
+def test_a_key_of_a_wider_type_replaces_the_row_that_it_had_and_can_be_taken_out(tmp_path: Path) -> None:
+    world = LoadWorld(tmp_path, "upsert")
+    world.load("b1", [{"k": 1, "v": "old"}, {"k": 2, "v": "old"}])
+    world.load("b2", [{"k": "2", "v": "new"}, {"k": "A3", "v": "new"}])
+    assert world.table("k", "v") == [("1", "old"), ("2", "new"), ("A3", "new")]
+    world.take_out("b2", attempt=1)
+    assert world.table("k", "v") == [("1", "old"), ("2", "old")]
+
+
 @pytest.mark.parametrize("mode", ["append", "upsert"])
 def test_no_rows_no_load(tmp_path: Path, mode: str) -> None:
     world = LoadWorld(tmp_path, mode)
