@@ -10,6 +10,7 @@ from services.remediate.quarantine import read_parts, row_numbers, rows_violatin
 from services.remediate.records import Attempt, Finding, Healing, Remedy, load_finding, load_remedy
 from services.remediate.work import Work
 from shared.domain import paths
+from shared.domain.incident import IncidentState
 from shared.domain.reading import ROW
 from shared.domain.remedy import RemedyState
 from shared.events.types import ContractAmended
@@ -157,7 +158,7 @@ def _blinded(work: Work, healing: Healing, attempt: Attempt) -> str:
         return ""
     known = [load_finding(work.ports.state, each) for each in healing.incidents]
     blocks = [each for each in known if each is not None and each.check in _NOTHING_BEHIND]
-    if any(each.first_attempt < attempt.number for each in blocks):
+    if any(each.first_attempt < attempt.number and each.state != IncidentState.HEALED for each in blocks):
         return ""
     return next((each.check for each in blocks if each.attempt == attempt.number), "")
 

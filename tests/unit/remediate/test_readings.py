@@ -91,3 +91,19 @@ def test_a_reading_under_which_no_row_can_be_looked_at_heals_nothing(tmp_path: P
     assert world.healing().reading == 3
     assert world.finding("row_count").state != "healed"
     world.places(20)
+
+
+def test_columns_that_were_missing_once_and_healed_do_not_excuse_a_reading_that_lacks_them_again(tmp_path: Path) -> None:
+    world = World(tmp_path, [])
+    found = {
+        1: {"check": "missing_columns", "cause": "wrong_dialect", "alternatives": [{"format": "csv", "delimiter": ";"}]},
+        2: {"check": "row_count", "cause": "wrong_dialect", "alternatives": [{"format": "csv", "delimiter": "|"}]},
+        3: {"check": "missing_columns", "column": "price", "cause": "column_missing", "missing": ["price"]},
+    }
+    world.hold = lambda rows, event: [found.get(event.reading, found[2])]
+    world.on_reread = rereading(world)
+    world.deliver(trips())
+    records = [each for each in world.remedies() if each.remedy == "other_reading"]
+    assert [each.state for each in records if "|" in each.plan["signature"]] == ["undone"]
+    assert world.finding("row_count").state != "healed"
+    world.places(20)
