@@ -93,10 +93,16 @@ def test_a_reading_under_which_no_row_can_be_looked_at_heals_nothing(tmp_path: P
     world.places(20)
 
 
-def test_columns_that_were_missing_once_and_healed_do_not_excuse_a_reading_that_lacks_them_again(tmp_path: Path) -> None:
+def test_columns_that_were_missing_once_and_healed_do_not_excuse_a_reading_that_lacks_them_again(
+    tmp_path: Path,
+) -> None:
     world = World(tmp_path, [])
     found = {
-        1: {"check": "missing_columns", "cause": "wrong_dialect", "alternatives": [{"format": "csv", "delimiter": ";"}]},
+        1: {
+            "check": "missing_columns",
+            "cause": "wrong_dialect",
+            "alternatives": [{"format": "csv", "delimiter": ";"}],
+        },
         2: {"check": "row_count", "cause": "wrong_dialect", "alternatives": [{"format": "csv", "delimiter": "|"}]},
         3: {"check": "missing_columns", "column": "price", "cause": "column_missing", "missing": ["price"]},
     }
