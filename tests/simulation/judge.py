@@ -60,8 +60,9 @@ class Judge:
         self._audit()
         loaded = self._places()
         self._tables(loaded)
-        self._values(loaded)
-        self._clean(loaded)
+        if not self._simulation.people.misled:  # what people call by a wrong name may be healed as if it were that
+            self._values(loaded)
+            self._clean(loaded)
         self._duplicates()
         self._incidents()
         self._repairs()

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
+from shared.domain.causes import CAUSES
 from shared.events.codec import topic_of
-from shared.events.types import EVENT_TYPES, RemedyDecided, RetryRequested
+from shared.events.types import EVENT_TYPES, IncidentJudged, RemedyDecided, RetryRequested
 from tests.simulation.watch import UNTYPED
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
+
+
+_FOOLS = 0.3
+_FOOLS_SPEAK = 0.5
 
 
 class People:
@@ -19,10 +25,15 @@ class People:
         self.world = simulation
         self.store = simulation.store
         self.chance = simulation.chance
+        self.words = random.Random(f"words {simulation.seed}")
+        self.fools = self.words.random() < _FOOLS  # somebody calls failures whatever comes to mind
+        self.misled = False  # they did
         self._replays: set[str] = set()
 
     def decide(self) -> None:
-        """A person says something about a remedy, or about a held batch."""
+        """A person says something about a diagnosis, a remedy, or a held batch."""
+        if self.fools and self.words.random() < _FOOLS_SPEAK and self.judge():
+            return
         chance = self.chance
         choices: list[tuple[str, str, str]] = []
         for key, data in sorted(self.store.documents("remedies").items()):
@@ -37,6 +48,26 @@ class People:
                 choices.append((f"release:{key}", "approve", key))
         if choices:
             self.say(*chance.choice(choices))
+
+    def judge(self) -> bool:
+        """Call a diagnosis of rows right or wrong, and now and then name another cause, without any reason."""
+        known = sorted(self.store.documents("incidents").items())
+        about = [(key, each) for key, each in known if each.get("origin") in ("dataset", "violation")]
+        about = [(key, each) for key, each in about if "failure_class" in each]
+        if not about:
+            return False
+        incident, believed = self.words.choice(about)
+        verdict, cause = self.words.choice(["right", "wrong", "wrong"]), self.words.choice(sorted(CAUSES))
+        named = verdict == "wrong" and self.words.random() < 0.8
+        fields = {"failure_class": str(CAUSES[cause].failure_class), "cause": cause} if named else {}
+        self.misled = True
+        self.world.tell(f"ada: {incident} ({believed['cause']}) is {verdict} {fields.get('cause', '')}")
+        self.world.asked += 1
+        name = f"judge {self.world.seed} {self.world.asked}"
+        envelope = {"id": name, "time": self.world.clock.now(), "subject": incident, "correlation_id": name}
+        told = {"believed_class": believed["failure_class"], "believed_cause": believed["cause"], **fields}
+        self.world.publish(IncidentJudged(**envelope, incident_id=incident, verdict=verdict, by="ada", **told))
+        return True
 
     def say(self, remedy: str, decision: str, batch: str, by: str = "ada") -> None:
         """Publish a decision, now and then twice."""
