@@ -13,6 +13,7 @@ from mend.audit import audit
 from shared.domain import paths
 from tests.simulation.decided import problems_of
 from tests.simulation.project import Delivery, Row
+from tests.simulation.shown import same_row
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -185,9 +186,7 @@ class Judge:
                 self.say(f"model: lab.{plan.name} ({plan.mode}): lacks {missing[:5]} ({len(missing)})"
                          f" and has {extra[:5]} ({len(extra)}) beyond")  # fmt: skip
             for key in set(table) & set(wanted):
-                shown = {name: value for name, value in table[key].items() if value is not None}
-                told = {name: value for name, value in wanted[key].items() if value is not None}
-                if shown != {name: _typed(value, shown.get(name)) for name, value in told.items()}:
+                if not same_row(wanted[key], table[key]):
                     self.say(f"model: lab.{plan.name}: {key} shows other values than were loaded")
 
     def _newest(self, pipeline: str) -> str:
@@ -380,11 +379,6 @@ def _model(mode: str, loaded: dict[Key, dict[str, Any]], newest: str) -> dict[Ke
         by_key[row["id"]].append(key)
     winners = [max(keys, key=lambda key: (loaded[key]["_mend_seq"], key[1])) for keys in by_key.values()]
     return {key: loaded[key] for key in winners}
-
-
-def _typed(value: Any, like: Any) -> Any:
-    """A loaded value in the type that its column has by now: a person may have widened it to text."""
-    return str(value) if isinstance(like, str) and not isinstance(value, (str, bool)) else value
 
 
 def _same(value: Any, right: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from shared.domain.causes import CAUSES
 from shared.events.codec import topic_of
 from shared.events.types import EVENT_TYPES, IncidentJudged, RemedyDecided, RetryRequested
+from tests.simulation.shown import same_table
 from tests.simulation.watch import UNTYPED
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class People:
             self.world.rest()
             problems += self.world.judged(f"after {data['remedy']} was undone")
             only = ran == self._applied() == {name for name, each in known if each["applied_at"]} | {key}
-            if not problems and only and self.world.shown(data["pipeline"]) != before:
+            if not problems and only and not same_table(before, self.world.shown(data["pipeline"])):
                 problems.append(f"undo: that of {data['remedy']} {key} left another table than there was before")
             if problems:
                 return problems
