@@ -86,6 +86,24 @@ def test_a_field_asked_for_is_found_by_index(tmp_path: Path) -> None:
     assert "USING INDEX documents_healings_wake_at" in plan[0][3]
 
 
+def test_the_newest_of_one_kind_are_found_without_looking_at_the_others(tmp_path: Path) -> None:
+    file = StoreFile(tmp_path)
+    store = SqliteStateStore(file)
+    store.commit([Put("incidents", f"k{n}", {"cause": f"c{n % 3}", "pipeline": "p", "at": n}) for n in range(300)])
+    where = [Where("pipeline", "==", "p"), Where("cause", "==", "c1"), Where("at", ">", 0)]
+    found = store.query("incidents", where, order_by="at", descending=True, limit=2)
+    assert [each.key for each in found] == ["k298", "k295"]
+    with file.reading() as connection:
+        plan = connection.execute(
+            "EXPLAIN QUERY PLAN SELECT key FROM documents WHERE collection = 'incidents'"
+            " AND json_extract(data, '$.pipeline') = 'p' AND json_extract(data, '$.cause') = 'c1'"
+            " AND json_extract(data, '$.at') > 0 ORDER BY json_extract(data, '$.at') DESC, key DESC"
+        ).fetchall()
+    assert len(plan) == 1, "it sorts, or looks twice"
+    assert plan[0][3].count("<expr>=?") == 2
+    assert "documents_incidents_cause.pipeline.at" in plan[0][3]
+
+
 @pytest.mark.parametrize("name", ["a b", "a'b", 'a"b', "a.b", "", "1a"])
 def test_names_that_could_be_sql_are_refused(tmp_path: Path, name: str) -> None:
     store = SqliteStateStore(StoreFile(tmp_path))

@@ -26,13 +26,15 @@ class SqliteStateStore:
     """A ``StateStore`` in a ``StoreFile``.
 
     A filter compares values of one type only (numbers with numbers, text with text by code point), as Firestore does.
-    A field of a collection gets an index when somebody filters or orders by it for the first time.
+    A query's fields get one index together when somebody asks so for the first time, as Firestore's composite indexes:
+    first those that must equal something, then the one that orders. So the newest few of one kind are found without
+    looking at the others, however many there are.
     """
 
     def __init__(self, store: StoreFile, limits: StoreLimits | None = None) -> None:
         self.limits = limits or StoreLimits()
         self._store = store
-        self._indexed: set[tuple[str, str]] = set()
+        self._indexed: set[tuple[str, tuple[str, ...]]] = set()
 
     def get(self, collection: str, key: str) -> Stored | None:
         """The document, or None."""
@@ -53,8 +55,8 @@ class SqliteStateStore:
         """Documents that match all filters, by ``order_by`` (a field; "" = by key), then key; at most ``limit``."""
         check(_NAME.fullmatch(collection) is not None, f"a collection is named with letters, not {collection!r}")
         check(limit >= 0, "a limit is not negative")
-        for field in [each.field for each in where] + ([order_by] if order_by else []):
-            self._index(collection, field)
+        for fields in _indexes(where, order_by):
+            self._index(collection, fields)
         # The collection stands in the text, so that SQLite sees that the partial indexes fit.
         conditions, values = [f"collection = '{collection}'"], []
         for each in where:
@@ -120,24 +122,36 @@ class SqliteStateStore:
             raise LimitExceeded(f"a commit has {total} bytes; at most {limits.commit_bytes_max}")
         return texts
 
-    def _index(self, collection: str, field: str) -> None:
-        """Index the field, unless that was done before or there are already too many."""
-        check(_NAME.fullmatch(field) is not None, f"a field to filter or order by is a plain name, not {field!r}")
-        if (collection, field) in self._indexed:
+    def _index(self, collection: str, fields: tuple[str, ...]) -> None:
+        """Index the fields together, unless that was done before or there are already too many."""
+        for field in fields:
+            check(_NAME.fullmatch(field) is not None, f"a field to filter or order by is a plain name, not {field!r}")
+        if (collection, fields) in self._indexed:
             return
-        name = f"documents_{collection}_{field}"
+        name = f"documents_{collection}_" + ".".join(fields)
         with self._store.reading() as connection:
             present = connection.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'documents'"
             ).fetchall()
         if (name,) not in present and len(present) < INDEXES_MAX:
+            values = ", ".join(_value(field) for field in fields)
             with self._store.writing(durable=False) as connection:
                 # The collection leads, although it is always the same: else SQLite takes the index of the keys.
                 connection.execute(
-                    f'CREATE INDEX IF NOT EXISTS "{name}" ON documents (collection, {_value(field)}, key)'
+                    f'CREATE INDEX IF NOT EXISTS "{name}" ON documents (collection, {values}, key)'
                     f" WHERE collection = '{collection}'"
                 )
-        self._indexed.add((collection, field))
+        self._indexed.add((collection, fields))
+
+
+def _indexes(where: Sequence[Where], order_by: str) -> list[tuple[str, ...]]:
+    """The fields that a query needs indexed together; each by itself what can be in no such index."""
+    equal = sorted({each.field for each in where if each.op == "=="})
+    others = list(dict.fromkeys(each.field for each in where if each.op != "=="))
+    last = order_by or next(iter(others), "")
+    together = (*equal, *([last] if last and last not in equal else []))
+    alone = [(field,) for field in others if field not in together]
+    return [*([together] if together else []), *alone]
 
 
 def _value(field: str) -> str:
