@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +17,7 @@ from shared.ports.event_bus import Message
 if TYPE_CHECKING:
     from shared.runtime.wiring import Process
 
-_KINDS = ("generic", "airflow", "log_entry")
+_KINDS = ("generic", "airflow", "log_entry", "deployment")
 
 
 def publish(
@@ -38,28 +38,33 @@ def publish(
 
 
 def signal(
-    file: Annotated[Path, typer.Argument(help="JSON file: a failure report of another system.")],
+    file: Annotated[Path, typer.Argument(help="JSON file: a failure of another system, or a deployment.")],
     kind: Annotated[
-        str, typer.Option("--kind", help="generic, airflow or log_entry (default: seen from its keys).")
+        str, typer.Option("--kind", help=f"One of {', '.join(_KINDS)} (default: seen from its keys).")
     ] = "",
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Report another system's failure, and say what is believed of it."""
+    """Report another system's failure, and say what is believed of it; or tell of a deployment, for later failures."""
     from mend import report, runner
 
     if kind not in ("", *_KINDS):
         raise typer.BadParameter(f"it is one of {', '.join(_KINDS)}", param_hint="--kind")
     data = _read(file)
     process = _process(root)
-    before = _reports(process)
+    before, deployed = _reports(process), _deployments(process)
     message = Message("mend-signals", data, {"kind": kind} if kind else {})
     message_id = process.bus.publish([message])[0]
     runner.run_events(process, [])
     heard = {key for key, times in _reports(process).items() if times != before.get(key, 0)}
     found = [each for each in report.incidents(report.Store(process.store, process.objects)) if each["id"] in heard]
+    new = [each for key, each in _deployments(process).items() if key not in deployed]
     if as_json:
-        print_json({"message_id": message_id, "topic": "mend-signals", "incidents": found})
+        told = {"incidents": found, "deployments": new}
+        print_json({"message_id": message_id, "topic": "mend-signals", **told})
+    for each in new if not as_json else []:
+        what = " ".join(each[name] for name in ("system", "resource", "version") if each[name])
+        console().print(f"kept: the deployment of {what or ', '.join(each['pipelines'])}", markup=False)
     for entry in found if not as_json else []:
         belief = f"{entry['class']}/{entry['cause']} ({float(entry['confidence']):.0%})"
         known = ", known already" if entry["id"] in before else ""
@@ -102,9 +107,16 @@ def _read(file: Path) -> bytes:
     return data
 
 
+def _deployments(process: Process) -> dict[str, dict[str, Any]]:
+    from mend.report import documents
+
+    return dict(documents(process.store, "deployments"))
+
+
 def _reports(process: Process) -> dict[str, int]:
-    """How often each incident of another system was reported."""
+    """How often each incident of another system was reported, and each report that could not be read."""
     from mend.report import documents
 
     found = documents(process.store, "incidents")
-    return {key: int(data["reports"]) for key, data in found if data.get("origin") == "signal" and "reports" in data}
+    told = [(key, data) for key, data in found if data.get("origin") in ("signal", "internal") and "reports" in data]
+    return {key: int(data["reports"]) for key, data in told}

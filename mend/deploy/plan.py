@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +36,7 @@ from mend.deploy.topology import (
     topics,
 )
 from mend.services import every_service
+from services.ingest.signals import DEPLOYMENT
 from shared.ports.event_bus import DEAD_LETTER_TOPIC, SIGNALS_TOPIC
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -46,7 +49,16 @@ def plan(target: Target, service: str = "") -> list[Step]:
     steps = [*_ground(target), *_state(target), *_tables(target), *_bus(target), *_history(target)]
     steps += [*_publishers(target), *_functions(target), *_subscriptions(target), *_schedules(target), *_sink(target)]
     steps += [*scheduled_jobs.steps(target), *_monitoring(target)]
-    return [step for step in steps if step.service == service] if service else steps
+    asked = [step for step in steps if step.service == service] if service else steps
+    return [*asked, _told(target, service)]
+
+
+def _told(target: Target, service: str) -> Step:
+    """A failure that begins soon after is shown with what was deployed before it."""
+    message = {"kind": DEPLOYMENT, "system": "mendline", "version": version("mendline")}
+    said = json.dumps({**message, **({"resource": service} if service else {})})
+    words = gcloud(target, "pubsub topics publish", SIGNALS_TOPIC, f"--message={said}")
+    return Step("the deployment is told to mend-signals", words, service=service)
 
 
 def destroyed(target: Target) -> list[Step]:

@@ -1,7 +1,7 @@
 """What was close in time to a failure, and how the job did before: evidence that ranks causes and decides none.
 
 Read are a handful of documents: the verdict of the batch and of the last good one, at most ``NEAR_MAX`` incidents of
-the same source, and one document per job of another system:
+the same source, the deployments of the day before (``deployed.py``), and one document per job of another system:
 
 ```
 incidents/job:{hash} = {kind: "job", system, job, since, failures,     # since when it is known, and how often it failed
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from services.classify import deployed
 from services.classify.decision import evidence_of
 from services.classify.diagnosis import Diagnosis, Evidence
 from services.classify.records import INCIDENTS
@@ -61,8 +62,9 @@ def around(state: State, report: IncidentOpened, incident: Document, diagnosis: 
     changed = _changes(state, report)
     near = _near(state, report, incident["incident_id"])
     history = _history(state, report)
-    evidence = [*changed, *_told_near(near), *history]
-    rivals = [*_rival_definitions(changed, report), *_rival_causes(near, incident)]
+    new = deployed.before(state, report, _job_of(report)[0], incident["first_seen"])
+    evidence = [*changed, *new.evidence(SOURCE), *_told_near(near), *history]
+    rivals = [*_rival_definitions(changed, report), *_rival_deployment(new), *_rival_causes(near, incident)]
     others = [each for each in rivals if each.cause != diagnosis.cause]
     unique = {each.cause: each for each in reversed(others)}
     ranked = [each for each in others if unique[each.cause] is each]
@@ -95,6 +97,10 @@ def _changes(state: State, report: IncidentOpened) -> list[Evidence]:
         if before and after and before != after:
             found.append(_evidence(what, f"{before} judged the last good batch {batch}; {after} judged this one"))
     return found
+
+
+def _rival_deployment(new: deployed.Deployed) -> list[Rival]:
+    return [Rival(deployed.CAUSE, new.because)] if new.told else []
 
 
 def _version(said: object) -> str:

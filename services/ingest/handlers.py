@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from services.ingest import delivery, listing, reading, signals
+from services.ingest import delivery, deployments, listing, reading, signals
 from services.ingest.staging import TooManyRows
 from shared.domain.errors import DefinitionError, ForeignFailure, MalformedEvent
 from shared.domain.incident import Origin, batch_fingerprint
@@ -215,9 +215,12 @@ def _waiting_for(uri: str, ports: Ports) -> list[str]:
 
 
 def on_signal(message: RawMessage, ports: Ports) -> Sequence[Event]:
-    """Another system reports a failure."""
-    signal = signals.parse(message.data)
-    return [signals.incident_of(signal, message.attributes.get("kind", ""), message.event, ports.clock.now())]
+    """Another system reports a failure, or tells of a deployment, which is kept and opens nothing."""
+    signal, address = signals.parse(message.data), message.attributes.get("kind", "")
+    if signals.kind_of(signal, address) == signals.DEPLOYMENT:
+        deployments.keep(ports.state, signal, message.event)
+        return []
+    return [signals.incident_of(signal, address, message.event, ports.clock.now())]
 
 
 def on_dead_letter(message: RawMessage, ports: Ports) -> Sequence[Event]:
@@ -285,7 +288,7 @@ SERVICE = Service(
         DEAD_LETTER_TOPIC: on_dead_letter,
     },
     emits=(BatchHeld, BatchStaged, DeliveryArrived, DeliveryRegistered, IncidentOpened, RereadFailed, SourceDue),
-    collections=(delivery.DELIVERIES, delivery.POSITIONS),
+    collections=(delivery.DELIVERIES, delivery.POSITIONS, deployments.DEPLOYMENTS),
     foreign_origin=Origin.SOURCE,
     priority=50,
     urgent=(SourceReread,),

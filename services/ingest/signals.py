@@ -16,7 +16,8 @@ from shared.events.types import Event, IncidentOpened
 
 SIGNAL_BYTES_MAX = 1_000_000
 _NUMBER = re.compile(r"\d+")
-_KINDS = ("generic", "airflow", "log_entry")
+DEPLOYMENT = "deployment"  # no failure: deployments.py keeps it
+KINDS = ("generic", "airflow", "log_entry", DEPLOYMENT)
 _AIRFLOW_CONTEXT = ("dag_id", "task_id", "run_id", "try_number", "operator", "logical_date", "execution_date", "state")
 
 
@@ -36,7 +37,7 @@ def parse(data: bytes, what: str = "signal") -> dict[str, Any]:
 def kind_of(signal: dict[str, Any], address: str = "") -> str:
     """``kind`` if given (in the signal, or by the address it came to), else guessed from keys only one sender uses."""
     for given in (signal.get("kind"), address):
-        if isinstance(given, str) and given in _KINDS:
+        if isinstance(given, str) and given in KINDS:
             return given
     if log_entries.is_entry(signal):
         return "log_entry"

@@ -150,6 +150,12 @@ def test_check_init_publish_signal_replay(store: Store, tmp_path: Path) -> None:
     signalled = mine.mend("signal", "signal.json", "--root", "store", "--json")
     assert signalled.code == WAITING, signalled.said
     assert signalled.json
+    (mine.folder / "deployed.json").write_text('{"kind": "deployment", "system": "shop", "version": "2.4.1"}')
+    deployed = mine.mend("signal", "deployed.json", "--root", "store", "--json")
+    assert deployed.code == DONE, deployed.said
+    assert [each["version"] for each in deployed.json["deployments"]] == ["2.4.1"]
+    (mine.folder / "deployed.json").write_text('{"kind": "deployment", "version": "2.4.1"}')
+    assert mine.mend("signal", "deployed.json", "--root", "store").code == WAITING  # what is malformed is said
     replayed = mine.mend("replay", "--dead-letters", "--root", "store", "--json")
     assert replayed.code in {DONE, USAGE}, replayed.said
     assert mine.mend("check", "nothing.yaml", "--json").code == USAGE

@@ -176,3 +176,58 @@ def test_a_stranger_s_names_are_bounded_text(process: Process) -> None:
     assert "\x1b" not in value
     assert "\n" not in value
     assert len(value) <= 200
+
+
+def deployed(process: Process, at: int, **fields: Any) -> None:
+    """As ingest keeps it."""
+    given = {"system": "", "resource": "", "version": "2.4.1", "pipelines": [], "by": "", "at": START + at, **fields}
+    process.store.commit([Put("deployments", f"d{at}{fields}", given)])
+
+
+def test_what_was_deployed_before_it_began_is_shown_and_is_a_cause_to_look_at(process: Process) -> None:
+    deployed(process, 0, system="shop", pipelines=["orders"], by="ada")
+    found = told(process, opened(1, 12 * MINUTE + 1))
+    assert shown(found) == {"deployed": "shop 2.4.1 was deployed by ada 12 minutes before"}
+    assert rivals(found) == ["deployment_faulty"]
+    assert (found.cause, found.confidence) == diagnose(opened(1, 0))[1:3]
+    because = json.loads(found.evidence_json)["diagnosis"]["rivals"][0]["because"]
+    assert because == "shop 2.4.1 was deployed by ada 12 minutes before it began"
+
+
+def test_a_deployment_elsewhere_later_or_long_ago_is_not_shown(process: Process) -> None:
+    deployed(process, 0, pipelines=["orders"])
+    deployed(process, 2 * DAY, pipelines=["invoices"])
+    deployed(process, 2 * DAY, system="airflow")
+    deployed(process, 2 * DAY + 2, pipelines=["orders"])
+    found = told(process, opened(1, 2 * DAY + 1))
+    assert (shown(found), rivals(found)) == ({}, [])
+
+
+def test_an_incident_that_was_open_already_has_another_cause(process: Process) -> None:
+    told(process, opened(1, 0))
+    deployed(process, MINUTE, pipelines=["orders"])
+    again = told(process, opened(2, 2 * MINUTE, fingerprint="f1"))
+    assert again.repeated
+    assert (shown(again), rivals(again)) == ({}, [])
+
+
+def test_of_a_system_the_part_that_failed_counts(process: Process) -> None:
+    deployed(process, 0, system="airflow", resource="nightly", version="r7")
+    deployed(process, MINUTE, system="airflow", resource="hourly", version="r8")
+    found = told(process, job(1, 2 * MINUTE, "monday"))
+    assert shown(found)["deployed"] == "airflow nightly r7 was deployed 2 minutes before"
+    assert rivals(found) == ["deployment_faulty"]
+
+
+def test_a_new_mendline_may_have_broken_what_mendline_does_and_nothing_else(process: Process) -> None:
+    deployed(process, 0, system="mendline", version="0.9")
+    assert rivals(told(process, opened(1, 3 * 60 * MINUTE))) == ["deployment_faulty"]
+    assert shown(told(process, failed(2, 1)))["deployed"] == "mendline 0.9 was deployed less than a minute before"
+    assert "deployed" not in shown(told(process, job(3, MINUTE, "monday")))
+
+
+def test_a_changed_definition_goes_before_a_deployment_and_that_before_what_failed_beside_it(process: Process) -> None:
+    judged(process, {"contract": "c@2"}, {"contract": "c@1"})
+    deployed(process, 0, pipelines=["orders"])
+    told(process, failed(7, 0))
+    assert rivals(told(process, opened(1, MINUTE))) == ["definition_wrong", "deployment_faulty", "source_unavailable"]

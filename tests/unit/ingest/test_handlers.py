@@ -301,4 +301,4 @@ def test_a_dead_letter_from_nowhere(tmp_path: Path, attributes: dict[str, str]) 
 
 
 def test_collections_are_ingests_own() -> None:
-    assert set(SERVICE.collections) == {"deliveries", "positions"}
+    assert set(SERVICE.collections) == {"deliveries", "positions", "deployments"}

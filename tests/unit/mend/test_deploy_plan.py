@@ -19,6 +19,7 @@ from mend.deploy.steps import Target
 from mend.deploy.topology import queues, topics
 from mend.main import app
 from mend.services import every_service
+from services.ingest.signals import kind_of, parse
 from shared.adapters.local import history as local_history
 from shared.events.codec import topic_of
 from shared.events.types import EVENT_TYPES, ClockTicked, IncidentOpened
@@ -63,6 +64,14 @@ def test_one_service_alone() -> None:
     assert {step.service for step in steps} == {"validate"}
     assert sum("deploy" in step.make for step in steps) == 1
     assert not any("load" in step.what.split(".")[0] for step in steps)
+
+
+@pytest.mark.parametrize("service", ["", "validate"])
+def test_a_deployment_is_told_last_in_a_form_that_ingest_keeps(service: str) -> None:
+    last = plan(TARGET, service)[-1]
+    assert last.make[:5] == ("gcloud", "pubsub", "topics", "publish", SIGNALS_TOPIC)
+    said = parse(last.make[5].removeprefix("--message=").encode())
+    assert (kind_of(said), said["system"], said.get("resource", "")) == ("deployment", "mendline", service)
 
 
 def test_what_is_private_stays_private() -> None:
