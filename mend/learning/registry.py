@@ -32,6 +32,7 @@ def keep(trained: Trained, found: dict[str, Any], messages: Path, folder: Path) 
     report.draw(found, unfinished / REPORT)
     (unfinished / REPORT / "report.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     skops.io.dump(trained.fitted.machine, unfinished / "estimator.skops")
+    skops.io.dump(trained.fitted.pieces.machine, unfinished / "pieces.skops")
     record = {
         "version": version,
         "made_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

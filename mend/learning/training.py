@@ -17,6 +17,8 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import GroupKFold
 from sklearn.svm import LinearSVC
 
+from mend.learning import pieces
+from mend.learning.pieces import Pieces
 from services.classify import similarity, spoken, text_features
 from services.classify.text_model import signs_of
 from shared.domain.errors import DefinitionError
@@ -65,6 +67,7 @@ class Fitted(NamedTuple):
     known: sparse.csr_matrix  # examples × features, of length one
     known_labels: _Ints
     machine: LinearSVC  # as scikit-learn knows it
+    pieces: Pieces
 
 
 def examples_of(corpus: Path = CORPUS) -> list[Example]:
@@ -157,25 +160,25 @@ def neighbour_votes(
 
 
 def fit(examples: Sequence[Example], counts: Sequence[Counter[str]]) -> Fitted:
-    """One linear model over words and pairs, the votes of written codes and of the nearest known failures."""
+    """A linear model over words, pairs, the votes of written codes and of the nearest; one over pieces of words."""
     space = space_of(counts)
     rows = told_in(space, counts)
     labels = np.array([each.label for each in examples])
     cases = np.array([each.case for each in examples])
     votes = neighbour_votes(rows, rows, labels, cases[:, None] == cases[None, :])
     given = sparse.hstack([rows, np.array([each.votes for each in examples]), votes]).tocsr()
-    machine = LinearSVC(C=_PENALTY, random_state=_SEED)
-    machine.fit(given, labels, sample_weight=np.array([each.weight for each in examples]))
+    counted = np.array([each.weight for each in examples])
+    machine = LinearSVC(C=_PENALTY, random_state=_SEED).fit(given, labels, sample_weight=counted)
     size = len(space.names)
-    return Fitted(
-        space, machine.coef_[:, :size].T, machine.coef_[:, size:].T, machine.intercept_, rows, labels, machine
-    )
+    coefficients = (machine.coef_[:, :size].T, machine.coef_[:, size:].T, machine.intercept_)
+    return Fitted(space, *coefficients, rows, labels, machine, pieces.fit(counts, labels, counted, _SEED))
 
 
 class Unseen(NamedTuple):
     """What a model makes of texts that it has not seen: scores by class, and the votes that it heard."""
 
     scores: _Floats
+    by_pieces: _Floats
     heard: _Floats
     known: _Floats  # share of each text's features that the model knows
     features: _Ints
@@ -188,13 +191,15 @@ def judged(fitted: Fitted, examples: Sequence[Example], counts: Sequence[Counter
     heard = np.hstack([np.array([each.votes for each in examples]), votes])
     scores = rows @ fitted.weights + heard @ fitted.vote_weights + fitted.bias
     features = np.diff(rows.indptr)
-    return Unseen(scores, heard, features / np.maximum([len(each) for each in counts], 1), features)
+    known = features / np.maximum([len(each) for each in counts], 1)
+    return Unseen(scores, pieces.scores(fitted.pieces, counts), heard, known, features)
 
 
 def unseen(examples: Sequence[Example], counts: Sequence[Counter[str]], groups: Sequence[str]) -> Unseen:
     """Every example judged by a model that saw none of its group (five folds)."""
     size, count = len(examples), len(LABELS)
-    found = Unseen(np.zeros((size, count)), np.zeros((size, 2 * count)), np.zeros(size), np.zeros(size, dtype=np.int64))
+    votes, known = np.zeros((size, 2 * count)), np.zeros(size)
+    found = Unseen(np.zeros((size, count)), np.zeros((size, count)), votes, known, np.zeros(size, dtype=np.int64))
     folds = GroupKFold(_FOLDS, shuffle=True, random_state=_SEED)
     for seen, apart in folds.split(np.zeros(size), groups=np.array(groups)):
         fitted = fit([examples[at] for at in seen], [counts[at] for at in seen])
@@ -211,45 +216,52 @@ def trusted(examples: Sequence[Example], counts: Sequence[Counter[str]]) -> npt.
     A case may fail with something else than it was meant to. An example is left out when models that saw nothing of
     its case are nearly sure of another class and give its own next to no chance.
     """
-    scores = unseen(examples, counts, [each.case for each in examples]).scores
+    found = unseen(examples, counts, [each.case for each in examples])
     labels = np.array([each.label for each in examples])
-    chances = chances_of(scores, *scaling_of(scores, labels))
+    chances = chances_of(found, scaling_of(found, labels))
     own = chances[np.arange(len(labels)), labels]
     written = np.array([each.weight < 1 for each in examples])
     kept: npt.NDArray[np.bool_] = written | (own > _OWN_CHANCE_MIN) | (chances.max(axis=1) < _OTHER_CHANCE_MAX)
     return kept
 
 
+class Scaling(NamedTuple):
+    """From the scores of both models to chances: how much each counts, and a shift for each class."""
+
+    scale: float
+    piece_scale: float
+    shift: _Floats
+
+
 class Calibration(NamedTuple):
     """From scores to chances, and from what is seen of a belief to how often such beliefs are right."""
 
-    scale: _Floats
-    shift: _Floats
+    scaling: Scaling
     sureness: _Floats
     unknown_below: float  # a class that is less likely than this is not named
     unknown_confidence: float  # how often "unknown" is right there
 
 
-def scaling_of(scores: _Floats, labels: _Ints) -> tuple[_Floats, _Floats]:
-    """A common scale and a shift for each class, by likelihood."""
+def scaling_of(found: Unseen, labels: _Ints) -> Scaling:
+    """By likelihood on texts that neither model had seen."""
 
     def loss(given: _Floats) -> float:
-        scaled = scores * np.exp(given[0]) + given[1:]
+        scaled = found.scores * np.exp(given[0]) + found.by_pieces * np.exp(given[1]) + given[2:]
         scaled = scaled - scaled.max(axis=1, keepdims=True)
         chances = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
-        return float(-chances[np.arange(len(labels)), labels].mean() + 0.002 * (given[1:] ** 2).sum())
+        return float(-chances[np.arange(len(labels)), labels].mean() + 0.002 * (given[2:] ** 2).sum())
 
-    best = optimize.minimize(loss, np.zeros(len(LABELS) + 1), method="L-BFGS-B").x
-    return np.full(len(LABELS), np.exp(best[0])), best[1:]
+    best = optimize.minimize(loss, np.zeros(len(LABELS) + 2), method="L-BFGS-B").x
+    return Scaling(float(np.exp(best[0])), float(np.exp(best[1])), best[2:])
 
 
 def calibrate(found: Unseen, labels: _Ints) -> Calibration:
     """All of it on examples that the judging models had not seen."""
-    scale, shift = scaling_of(found.scores, labels)
-    chances = chances_of(found.scores, scale, shift)
+    scaling = scaling_of(found, labels)
+    chances = chances_of(found, scaling)
     signs = signs_by_row(chances, found)
     right = chances.argmax(axis=1) == labels
-    return Calibration(scale, shift, _sureness(signs, right), *open_set(chances, labels))
+    return Calibration(scaling, _sureness(signs, right), *open_set(chances, labels))
 
 
 def _sureness(signs: _Floats, right: npt.NDArray[np.bool_]) -> _Floats:
@@ -283,9 +295,10 @@ def open_set(chances: _Floats, labels: _Ints) -> tuple[float, float]:
     return round(best[1], 3), round(right, 3)
 
 
-def chances_of(scores: _Floats, scale: _Floats, shift: _Floats) -> _Floats:
+def chances_of(found: Unseen, scaling: Scaling) -> _Floats:
     """The scores as chances that add up to one."""
-    grown = np.exp(scores * scale + shift - (scores * scale + shift).max(axis=1, keepdims=True))
+    scaled = found.scores * scaling.scale + found.by_pieces * scaling.piece_scale + scaling.shift
+    grown = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     chances: _Floats = grown / grown.sum(axis=1, keepdims=True)
     return chances
 
@@ -310,7 +323,7 @@ def train(given: Sequence[Example]) -> Trained:
     real = np.array([each.weight == 1.0 for each in examples])
     labels = np.array([each.label for each in examples])
     calibration = calibrate(Unseen(*(part[real] for part in found)), labels[real])
-    chances = chances_of(found.scores, calibration.scale, calibration.shift)
+    chances = chances_of(found, calibration.scaling)
     sure = 1 / (1 + np.exp(-(signs_by_row(chances, found) @ calibration.sureness)))
     return Trained(fit(examples, counts), calibration, chances, sure, examples)
 
@@ -325,13 +338,15 @@ def export(trained: Trained, folder: Path) -> str:
         "weights": fitted.weights.astype(np.float16),
         "vote_weights": fitted.vote_weights.astype(np.float32),
         "bias": fitted.bias.astype(np.float32),
-        "scale": calibration.scale.astype(np.float32),
-        "shift": calibration.shift.astype(np.float32),
+        "scale": np.full(len(LABELS), calibration.scaling.scale, dtype=np.float32),
+        "piece_scale": np.array(calibration.scaling.piece_scale, dtype=np.float32),
+        "shift": calibration.scaling.shift.astype(np.float32),
         "sureness": calibration.sureness.astype(np.float32),
         "starts": postings.indptr.astype(np.int32),
         "documents": postings.indices.astype(np.int32),
         "shares": postings.data.astype(np.float16),
         "document_labels": fitted.known_labels.astype(np.int8),
+        **pieces.exported(fitted.pieces),
     }
     told = {
         "labels": [str(label) for label in LABELS],

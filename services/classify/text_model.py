@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from services.classify import text_features
+from services.classify import text_features, word_pieces
+from services.classify.word_pieces import WordPieces
 from shared.domain.checks import check
 from shared.domain.errors import DefinitionError
 from shared.domain.incident import FailureClass
@@ -64,6 +65,8 @@ class TextModel:
     bias: _Floats
     scale: _Floats  # of the scores before they become probabilities, by label
     shift: _Floats
+    pieces: WordPieces  # of words, for those that were never seen
+    piece_scale: float
     sureness: _Floats  # from what is seen of a belief (``signs_of``) to how often such beliefs were right
     unknown_below: float  # a class that is less likely than this is not named
     unknown_confidence: float
@@ -79,13 +82,21 @@ class TextModel:
         """The features' names by number."""
         return tuple(self.vocabulary)
 
+    @cached_property
+    def _by_label(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The known failures class by class, where each class begins, and which it is."""
+        order = np.argsort(self.document_labels, kind="stable")
+        said, starts = np.unique(self.document_labels[order], return_index=True)
+        return order, starts, said.astype(np.int64)
+
     def believe(self, text: str, votes: Mapping[FailureClass, float]) -> Belief:
         """The class that a text tells of; ``votes`` are what the codes written in it say (class → weight)."""
         ids, shares = self._features(text)
         likeness = self._likeness(ids, shares)
         heard = self._votes(votes, likeness)
         scores = shares @ self.weights[ids] + heard @ self.vote_weights + self.bias
-        chances = self._chances(scores)
+        by_pieces = self.pieces.scores(word_pieces.words_of(name for name, _ in _counted(text)))
+        chances = self._chances(scores, by_pieces)
         order = np.argsort(-chances)
         best, second = int(order[0]), int(order[1])
         known = len(ids) / max(len(_counted(text)), 1)
@@ -130,11 +141,13 @@ class TextModel:
         heard = np.zeros(2 * len(self.labels), dtype=np.float32)
         for place, label in enumerate(self.labels):
             heard[place] = votes.get(label, 0.0)
-        np.maximum.at(heard, self.document_labels + len(self.labels), likeness)
+        order, starts, said = self._by_label
+        if len(order):
+            heard[said + len(self.labels)] = np.maximum.reduceat(likeness[order], starts)
         return heard
 
-    def _chances(self, scores: _Floats) -> _Floats:
-        scaled = scores * self.scale + self.shift
+    def _chances(self, scores: _Floats, by_pieces: _Floats) -> _Floats:
+        scaled = scores * self.scale + by_pieces * self.piece_scale + self.shift
         grown = np.exp(scaled - scaled.max())
         chances: _Floats = grown / grown.sum()
         return chances
@@ -150,9 +163,10 @@ class TextModel:
         return tuple((names[int(ids[at])], round(float(gain[at]), 3)) for at in top if gain[at] > 0)
 
     def _nearest(self, likeness: _Floats) -> tuple[Neighbour, ...]:
-        count = min(_NEAREST_MAX, len(likeness))
-        top = np.argpartition(-likeness, count - 1)[:count]
-        ranked = top[np.argsort(-likeness[top], kind="stable")]
+        left, ranked = likeness.copy(), []
+        for _ in range(min(_NEAREST_MAX, len(likeness))):
+            ranked.append(int(left.argmax()))
+            left[ranked[-1]] = -1.0
         return tuple(
             Neighbour(
                 self.labels[int(self.document_labels[at])],
@@ -245,6 +259,8 @@ def load(folder: Path) -> TextModel:
         bias=held["bias"].astype(np.float32),
         scale=held["scale"].astype(np.float32),
         shift=held["shift"].astype(np.float32),
+        pieces=WordPieces.exported(held, len(told["labels"])),
+        piece_scale=float(held.get("piece_scale", 0.0)),
         unknown_below=float(told["unknown_below"]),
         unknown_confidence=float(told["unknown_confidence"]),
         sureness=held["sureness"].astype(np.float32),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 CHARACTERS_MAX = 600
 _READ_MAX = CHARACTERS_MAX * 4
@@ -49,17 +50,30 @@ exception failed failure java lang org com net io path url host time id num plea
 if then when while you your we our i they will would
 """
 _STOP = frozenset(_STOP_WORDS.split())
+_REMEMBERED_MAX = 64  # one message is read several times over, from its beginning
+
+
+class _Shown(dict[int, str | None]):
+    """Each character as it is shown: itself, a space, or nothing; worked out when it is first met."""
+
+    def __missing__(self, number: int) -> str | None:
+        character = chr(number)
+        category = unicodedata.category(character)
+        shown: str | None = character
+        if category in ("Cf", "Mn", "Co", "Cs", "Cn"):
+            shown = None
+        elif category in ("Cc", "Zl", "Zp", "Zs") and character != "\n":
+            shown = " "
+        self[number] = shown
+        return shown
+
+
+_SHOWN = _Shown()
 
 
 def visible(text: str) -> str:
     """The text in plain characters: compatibility forms folded, what cannot be seen taken out, bounded."""
-    folded = unicodedata.normalize("NFKC", text[:_READ_MAX])
-    kept = [
-        character if character == "\n" or unicodedata.category(character) not in ("Cc", "Zl", "Zp", "Zs") else " "
-        for character in folded
-        if unicodedata.category(character) not in ("Cf", "Mn", "Co", "Cs", "Cn")
-    ]
-    return "".join(kept)
+    return unicodedata.normalize("NFKC", text[:_READ_MAX]).translate(_SHOWN)
 
 
 def clauses(message: str) -> list[str]:
@@ -82,6 +96,8 @@ def _telling(clause: str) -> str:
 
 def _without_json(text: str) -> str:
     """The text without bracketed JSON; a message that is nothing but JSON stays as it is."""
+    if "{" not in text and '["' not in text:
+        return text
     outside: list[str] = []
     depth = 0
     for index, character in enumerate(text):
@@ -112,11 +128,16 @@ def _traceback_turned(found: list[str], text: str) -> list[str]:
 
 def words(text: str) -> list[str]:
     """Stems of the words that carry meaning, in order; numbers, ids, paths, hosts and times are masked."""
+    return list(_words(text))
+
+
+@lru_cache(maxsize=_REMEMBERED_MAX)
+def _words(text: str) -> tuple[str, ...]:
     text = _APOSTROPHE.sub(r"\1 not", text)
     for pattern, mask in _MASKS:
         text = pattern.sub(mask, text)
     spread = _CAMEL.sub(" ", text).casefold()
-    return [stem(word) for word in _WORD.findall(spread) if word not in _STOP and len(word) > 1]
+    return tuple(stem(word) for word in _WORD.findall(spread) if word not in _STOP and len(word) > 1)
 
 
 def stem(word: str) -> str:

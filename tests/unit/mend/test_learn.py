@@ -11,7 +11,7 @@ import skops.io
 from typer.testing import CliRunner, Result
 
 from mend.learning import report
-from mend.learning.training import Calibration, Example, Fitted, Trained
+from mend.learning.training import Calibration, Example, Fitted, Scaling, Trained
 from mend.main import app
 from services.classify import text_model
 from shared.domain.errors import DefinitionError
@@ -113,7 +113,7 @@ def test_the_report_counts_what_was_said_and_what_is_true() -> None:
     for row, said in enumerate([first, second, second, second]):
         chances[row, said] = 0.88
     examples = tuple(Example("t", label, f"c{row}", "s", np.zeros(1)) for row, label in enumerate(labels))
-    calibration = Calibration(np.ones(1), np.zeros(1), np.zeros(1), 0.2, 0.5)
+    calibration = Calibration(Scaling(1.0, 1.0, np.zeros(1)), np.zeros(1), 0.2, 0.5)
     fitted: Fitted = None  # type: ignore[assignment] -- figures rest on what was said alone
     trained = Trained(fitted, calibration, chances, np.array([0.95, 0.95, 0.95, 0.5]), examples)
     found = report.figures(trained)
