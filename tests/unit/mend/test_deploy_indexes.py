@@ -14,6 +14,7 @@ from typing import Any
 from mend import report
 from mend.deploy.description import INDEXES
 from mend.runner import run_pipeline
+from services.notify.gauges import gauges
 from shared.ports.state_store import Stored, Where
 from shared.runtime import wiring
 from shared.runtime.settings import load
@@ -59,6 +60,7 @@ def test_every_query_has_its_index(tmp_path: Path) -> None:
         run_pipeline(replace(process, store=noting), pipeline, wait_seconds_max=1.0)
         for asked in (pipeline, ""):  # as mend status does
             assert report.batches(report.Store(noting, process.objects), asked)
+        gauges(noting, process.clock.now())
         shapes |= noting.shapes
     made = {(name, tuple(sorted(fields)), order, way) for name, fields, order, way in INDEXES}
     assert shapes, "the run asked nothing"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,8 +18,17 @@ from google.cloud.monitoring_dashboard_v1.types import Dashboard
 from google.cloud.monitoring_v3.types import AlertPolicy
 from google.protobuf.json_format import ParseError
 
+from mend.deploy.description import FUNCTIONS
 from mend.deploy.plan import MONITORING, ROOT
+from mend.deploy.topology import queues
+from mend.runner import run_events
+from shared.adapters.gcp.log_lines import shaper
+from shared.adapters.gcp.metrics import LogMetrics
 from shared.events.types import EVENT_TYPES
+from shared.ports.event_bus import SIGNALS_TOPIC, Message
+from shared.runtime.logs import EventLog
+from tests.conformance.turned_clock import TurnedClock
+from tests.support.local_ports import make_process
 
 FILES = sorted((ROOT / MONITORING).rglob("*.json"))
 TYPES = {"dashboards": Dashboard, "alerts": AlertPolicy, "metrics": LogMetric}
@@ -36,11 +48,46 @@ def test_it_is_what_the_service_takes(path: Path) -> None:
 
 def test_only_metrics_and_events_that_exist_are_shown() -> None:
     ours = {path.stem for path in (ROOT / MONITORING / "metrics").glob("*.json")}
+    shown: set[str] = set()
     for path in FILES:
         text = path.read_text(encoding="utf-8")
-        assert set(re.findall(r"logging.googleapis.com/user/(\w+)", text)) <= ours
+        shown |= set(re.findall(r"logging.googleapis.com/user/(\w+)", text))
         assert set(re.findall(r'metric.labels.event=\\"([\w.]+)\\"', text)) <= EVENT_TYPES.keys()
+    assert shown == ours, "what is counted is looked at, and what is looked at is counted"
     assert metric_pb2.MetricDescriptor.DELTA
+
+
+def test_metrics_are_counted_from_what_the_services_write(tmp_path: Path) -> None:
+    """Every field that a log-based metric reads is in some line, as Cloud Logging gets it."""
+    out = io.StringIO()
+    log = EventLog(out, shaper("p", "validate", "v1"))
+    process = replace(make_process(tmp_path, TurnedClock()), metrics=LogMetrics(out), log=log)
+    run_events(process, [], messages=[Message(SIGNALS_TOPIC, b'{"system": "airflow", "message": "failed"}', {})])
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    for path in sorted((ROOT / MONITORING / "metrics").glob("*.json")):
+        metric = json.loads(path.read_text(encoding="utf-8"))
+        wanted = set(re.findall(r"jsonPayload\.([\w.]+)", json.dumps(metric)))
+        told = dict(re.findall(r'jsonPayload\.(\w+)="(\w+)"', metric["filter"]))
+        assert any(wanted <= _names(line) and told.items() <= line.items() for line in lines), path.name
+
+
+def _names(line: dict[str, Any], before: str = "") -> set[str]:
+    """The fields of a line, and ``field.inner`` of those that have some."""
+    inner = [_names(value, f"{before}{name}.") for name, value in line.items() if isinstance(value, dict)]
+    return {f"{before}{name}" for name in line}.union(*inner)
+
+
+def test_alerts_look_at_every_subscription_and_function_of_ours() -> None:
+    for name, ours in (
+        ("backlog", [each.name for each in queues()]),
+        ("dead-letters", [each.name for each in queues()]),
+        ("errors", [each.name for each in FUNCTIONS]),
+    ):
+        text = json.loads((ROOT / MONITORING / "alerts" / f"{name}.json").read_text(encoding="utf-8"))
+        asked = text["conditions"][0]["conditionThreshold"]["filter"]
+        (pattern,) = re.findall(r'full_match\("(.+?)"\)', asked)
+        assert all(re.fullmatch(pattern.replace("\\\\", "\\"), each) for each in ours), name
+        assert not re.fullmatch(pattern.replace("\\\\", "\\"), "somebody.else"), name
 
 
 def test_the_build_is_what_cloud_build_takes() -> None:
