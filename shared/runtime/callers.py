@@ -11,6 +11,7 @@ from shared.ports.id_tokens import Claims, IdTokens
 from shared.ports.secrets import Secrets
 from shared.runtime import signatures
 from shared.runtime.settings import Settings
+from shared.runtime.signatures import Sent
 
 ISSUERS: Final = frozenset({"https://accounts.google.com", "accounts.google.com"})
 AUTHORIZATION_CHARACTERS_MAX: Final = 8_000  # a token of Google's has one or two thousand
@@ -43,18 +44,18 @@ class Callers:
         self._tokens = tokens
         self._now = now
 
-    def judge(self, signature: str, authorization: str, body: bytes) -> Caller:
-        """Whether a request with these headers and this body is taken. ``TransientError``: that cannot be told now."""
+    def judge(self, signature: str, authorization: str, sent: Sent) -> Caller:
+        """Whether what was sent with these headers is taken. ``TransientError``: that cannot be told now."""
         by_token = bool(self._audience or self._accounts)
         if self._secret and (signature or not by_token):
-            return Caller(self._unsigned(signature, body), signature)
+            return Caller(self._unsigned(signature, sent), signature)
         return self._bearer(authorization) if by_token else Caller()
 
-    def _unsigned(self, signature: str, body: bytes) -> str:
+    def _unsigned(self, signature: str, sent: Sent) -> str:
         secret = self._secrets.get(self._secret)
         if not secret:
             return "nobody can be believed: the secret is missing"
-        return signatures.refusal(secret, signature, body, self._now() // 1_000_000)
+        return signatures.refusal(secret, signature, sent, self._now() // 1_000_000)
 
     def _bearer(self, authorization: str) -> Caller:
         if len(authorization) > AUTHORIZATION_CHARACTERS_MAX:

@@ -20,7 +20,7 @@ from shared.ports.state_store import StateStore
 from shared.runtime.callers import Caller
 from shared.runtime.handling import messages_of
 from shared.runtime.service import Service
-from shared.runtime.signatures import HEADER
+from shared.runtime.signatures import HEADER, Sent
 
 if TYPE_CHECKING:
     from flask import Request
@@ -74,13 +74,13 @@ def take_in(
     topic: str,
     request: Request,
     new_id: str,
-    judge: Callable[[str, str, bytes], Caller] = lambda signature, authorization, body: Caller(),
+    judge: Callable[[str, str, Sent], Caller] = lambda signature, authorization, sent: Caller(),
 ) -> tuple[str, int]:
     """A stranger's message over plain HTTP: answered only when what it causes is on the bus.
 
     202 when it was taken in (a repetition included), 400 with the reason when it is malformed, 503 to try again.
     The last segment of the path is the message's ``kind``; ``new_id`` is one that nobody else has. ``judge`` says of
-    a signature, a token and a body whether they are believed: else 401. What is believed and sent again is the same
+    a signature, a token and what was sent whether it is believed: else 401. What is believed and sent again is the same
     message: its receipt is there already.
     """
     if request.method != "POST":
@@ -89,7 +89,8 @@ def take_in(
     if body is None:
         return "request too large", 413
     try:
-        caller = judge(request.headers.get(HEADER, ""), request.headers.get("authorization", ""), body)
+        sent = Sent(request.method, request.path, body)
+        caller = judge(request.headers.get(HEADER, ""), request.headers.get("authorization", ""), sent)
     except TransientError:
         return NOT_NOW, DELIVER_AGAIN
     if caller.refusal:

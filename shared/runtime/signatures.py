@@ -1,7 +1,8 @@
-"""Requests that a stranger signs with a shared secret: who, when, and not again.
+"""Requests that a stranger signs with a shared secret: who, when, what for, and not again.
 
-The header is ``X-Mend-Signature: t=SECONDS,v1=HEX``, where HEX is HMAC-SHA256 over ``SECONDS.body``. A request that is
-sent again within its time has the same signature and so is the same message, which has no effect twice.
+The header is ``X-Mend-Signature: t=SECONDS,v2=HEX``, where HEX is HMAC-SHA256 over ``SECONDS``, the method, the path
+and the body, each but the last ended by a newline: signed for one address, a request is refused at every other. One
+that is sent again within its time has the same signature and so is the same message, which has no effect twice.
 """
 
 from __future__ import annotations
@@ -9,26 +10,36 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 HEADER: Final = "x-mend-signature"
 AGE_SECONDS_MAX: Final = 300
-_FORM: Final = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})")
+_FORM: Final = re.compile(r"t=(\d{1,12}),v2=([0-9a-f]{64})")
 
 
-def sign(secret: str, body: bytes, now_seconds: int) -> str:
+class Sent(NamedTuple):
+    """What of a request is signed: ``path`` as the server reads it, without the query."""
+
+    method: str
+    path: str
+    body: bytes
+
+
+def sign(secret: str, sent: Sent, now_seconds: int) -> str:
     """The header of a request that is sent now."""
-    digest = hmac.new(secret.encode(), f"{now_seconds}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={now_seconds},v1={digest}"
+    signed = f"{now_seconds}\n{sent.method}\n{sent.path}\n".encode() + sent.body
+    return f"t={now_seconds},v2={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
 
 
-def refusal(secret: str, header: str, body: bytes, now_seconds: int) -> str:
+def refusal(secret: str, header: str, sent: Sent, now_seconds: int) -> str:
     """Why a request is not taken; "" when it is. Whether the signature is right is found out first."""
     form = _FORM.fullmatch(header)
     if form is None:
         return "the request is not signed"
     told = int(form[1])
-    if not hmac.compare_digest(sign(secret, body, told), f"t={told},v1={form[2]}"):
+    # A newline in the path would let a part of the body stand for it.
+    right = "\n" not in sent.path and hmac.compare_digest(sign(secret, sent, told), f"t={told},v2={form[2]}")
+    if not right:
         return "the signature is wrong"
     if abs(now_seconds - told) > AGE_SECONDS_MAX:
         return f"the request was signed more than {AGE_SECONDS_MAX} seconds ago, or is not yet"

@@ -29,7 +29,7 @@ from shared.runtime import wiring
 from shared.runtime.callers import AUTHORIZATION_CHARACTERS_MAX, refusal
 from shared.runtime.http import take_in
 from shared.runtime.http_server import LocalServer
-from shared.runtime.signatures import HEADER, sign
+from shared.runtime.signatures import HEADER, Sent, sign
 from shared.runtime.wiring import Process
 from tests.conformance.turned_clock import TurnedClock
 from tests.emulators.http_server import Answer
@@ -49,6 +49,8 @@ from tests.tidy.tree import ROOT
 
 OPENED = topic_of(IncidentOpened)
 BODY = json.dumps({"system": "workflows", "message": "the nightly load failed", "id": "1"}).encode()
+PATH = "/signals/generic"
+SENT = Sent("POST", PATH, BODY)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def send(door: Door) -> Send:
     def post(process: Process, headers: Mapping[str, str], body: bytes = BODY) -> tuple[int, str]:
         door.process = process
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", door.server.port, timeout=10)) as connection:
-            connection.request("POST", "/signals/generic", body, dict(headers))
+            connection.request("POST", PATH, body, dict(headers))
             answer = connection.getresponse()
             return answer.status, answer.read().decode().strip()
 
@@ -325,16 +327,16 @@ def test_beside_a_secret(
 ) -> None:
     monkeypatch.setenv("MEND_SECRET_SIGNALS", "s3cret")
     process = made(published, tmp_path, signals_secret="signals")
-    signature = {HEADER: sign("s3cret", BODY, process.clock.now() // 1_000_000)}
+    signature = {HEADER: sign("s3cret", SENT, process.clock.now() // 1_000_000)}
     assert send(process, signature)[0] == 202
     assert send(process, bearer(key.token()))[0] == 202
     assert send(process, {})[0] == 401
-    wrong = {HEADER: sign("guess", BODY, process.clock.now() // 1_000_000)}
+    wrong = {HEADER: sign("guess", SENT, process.clock.now() // 1_000_000)}
     assert send(process, {**wrong, **bearer(key.token())}) == (401, "the signature is wrong")
 
 
 def test_a_signature_means_nothing_without_a_secret(send: Send, process: Process) -> None:
-    assert send(process, {HEADER: sign("", BODY, process.clock.now() // 1_000_000)})[0] == 401
+    assert send(process, {HEADER: sign("", SENT, process.clock.now() // 1_000_000)})[0] == 401
 
 
 def test_every_claim_counts() -> None:
