@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,12 +12,14 @@ from mend.commands.options import Json, Root
 from mend.output import Exit, console, print_json
 from shared.domain.errors import DefinitionError, DefinitionMissing
 from shared.domain.masking import one_line
-from shared.ports.event_bus import Message
+from shared.ports.event_bus import REQUESTS_TOPIC, SIGNALS_TOPIC, Message
 
 if TYPE_CHECKING:
     from shared.runtime.wiring import Process
 
 _KINDS = ("generic", "airflow", "log_entry", "deployment")
+_NOT_HEARD = "it was reported, and no incident has come of it so far; mend incidents shows it once it was heard"
+_NOT_KEPT = "it was told, and no service has kept it so far"
 
 
 def publish(
@@ -30,11 +32,12 @@ def publish(
     process = _process(root)
     _refuse_unknown(process, pipeline)
     data = json.dumps({"pipeline": pipeline, "uri": uri}).encode()
-    message_id = process.bus.publish([Message("mend-requests", data, {})])[0]
+    message_id = process.bus.publish([Message(REQUESTS_TOPIC, data, {})])[0]
     if as_json:
-        print_json({"message_id": message_id, "topic": "mend-requests"})
+        print_json({"message_id": message_id, "topic": REQUESTS_TOPIC})
     else:
-        console().print("published to mend-requests; mend up or mend run deals with it")
+        who = "the services deal" if process.settings.backend == "gcp" else "mend up or mend run deals"
+        console().print(f"published to {REQUESTS_TOPIC}; {who} with it")
 
 
 def signal(
@@ -46,31 +49,68 @@ def signal(
     as_json: Json = False,
 ) -> None:
     """Report another system's failure, and say what is believed of it; or tell of a deployment, for later failures."""
-    from mend import report, runner
+    from services.ingest import signals
 
     if kind not in ("", *_KINDS):
         raise typer.BadParameter(f"it is one of {', '.join(_KINDS)}", param_hint="--kind")
     data = _read(file)
     process = _process(root)
-    before, deployed = _reports(process), _deployments(process)
-    message = Message("mend-signals", data, {"kind": kind} if kind else {})
-    message_id = process.bus.publish([message])[0]
-    runner.run_events(process, [])
-    heard = {key for key, times in _reports(process).items() if times != before.get(key, 0)}
-    found = [each for each in report.incidents(report.Store(process.store, process.objects)) if each["id"] in heard]
-    new = [each for key, each in _deployments(process).items() if key not in deployed]
+    if signals.kind_of(signals.parse(data), kind) == signals.DEPLOYMENT:
+        raise typer.Exit(_tell(process, data, kind, as_json))
+    raise typer.Exit(_report(process, data, kind, as_json))
+
+
+def _report(process: Process, data: bytes, kind: str, as_json: bool) -> Exit:
+    """Send a failure, wait for what is decided about it, and show that."""
+    from mend import report, runner
+    from mend.reported import Reported
+
+    reported = Reported.of(process, data, kind)
+    message_id = _send(process, data, kind)
+    runner.await_services(process, reported.is_dealt_with)
+    heard = reported.heard()
+    everything = report.incidents(report.Store(process.store, process.objects)) if heard else []
+    found = [each for each in everything if each["id"] == heard]
     if as_json:
-        told = {"incidents": found, "deployments": new}
-        print_json({"message_id": message_id, "topic": "mend-signals", **told})
-    for each in new if not as_json else []:
-        what = " ".join(each[name] for name in ("system", "resource", "version") if each[name])
-        console().print(f"kept: the deployment of {what or ', '.join(each['pipelines'])}", markup=False)
+        print_json({"message_id": message_id, "topic": SIGNALS_TOPIC, "incidents": found, "deployments": []})
     for entry in found if not as_json else []:
         belief = f"{entry['class']}/{entry['cause']} ({float(entry['confidence']):.0%})"
-        known = ", known already" if entry["id"] in before else ""
+        known = ", known already" if entry["id"] == reported.known else ""
         console().print(f"incident {entry['id']}: {belief}, {entry['state']}{known}")
         console().print(f"mend explain {entry['id']} --root {process.settings.root}")
-    raise typer.Exit(Exit.WAITING if report.waits_for_person(found) else Exit.DONE)
+    if not found:
+        console(stderr=True).print(f"mend: {_NOT_HEARD}", soft_wrap=True)
+        return Exit.FAILED
+    return Exit.WAITING if report.waits_for_person(found) else Exit.DONE
+
+
+def _tell(process: Process, data: bytes, kind: str, as_json: bool) -> Exit:
+    """Send word of a deployment, and show what was kept of it."""
+    from mend import runner
+    from mend.reported import Told
+
+    deployed = Told.of(process, data, kind)
+    message_id = _send(process, data, kind)
+    runner.await_services(process, lambda: deployed.kept(message_id) is not None)
+    kept = deployed.kept(message_id)
+    if as_json:
+        found = [] if kept is None else [kept]
+        print_json({"message_id": message_id, "topic": SIGNALS_TOPIC, "incidents": [], "deployments": found})
+    elif kept is not None:
+        what = " ".join(kept[name] for name in ("system", "resource", "version") if kept[name])
+        console().print(f"kept: the deployment of {what or ', '.join(kept['pipelines'])}", markup=False)
+    if kept is None:
+        console(stderr=True).print(f"mend: {_NOT_KEPT}", soft_wrap=True)
+    return Exit.FAILED if kept is None else Exit.DONE
+
+
+def _send(process: Process, data: bytes, kind: str) -> str:
+    from mend import runner
+
+    message_id = process.bus.publish([Message(SIGNALS_TOPIC, data, {"kind": kind} if kind else {})])[0]
+    if process.settings.backend != "gcp":
+        runner.run_events(process, [])
+    return message_id
 
 
 def _process(root: Root) -> Process:
@@ -78,7 +118,8 @@ def _process(root: Root) -> Process:
     from mend.services import every_service
 
     process = project.open_process(project.of_root(root))
-    process.worker(every_service())  # makes the subscriptions, so that the message reaches somebody
+    if process.settings.backend != "gcp":  # there the deployment has made them
+        process.worker(every_service())  # makes the subscriptions, so that the message reaches somebody
     return process
 
 
@@ -105,18 +146,3 @@ def _read(file: Path) -> bytes:
     if not isinstance(found, dict):
         raise DefinitionError(str(file), 1, 1, "holds no JSON object", "a report is {…}, with a message in it")
     return data
-
-
-def _deployments(process: Process) -> dict[str, dict[str, Any]]:
-    from mend.report import documents
-
-    return dict(documents(process.store, "deployments"))
-
-
-def _reports(process: Process) -> dict[str, int]:
-    """How often each incident of another system was reported, and each report that could not be read."""
-    from mend.report import documents
-
-    found = documents(process.store, "incidents")
-    told = [(key, data) for key, data in found if data.get("origin") in ("signal", "internal") and "reports" in data]
-    return {key: int(data["reports"]) for key, data in told}

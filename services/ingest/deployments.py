@@ -14,6 +14,7 @@ from shared.domain.errors import MalformedEvent
 from shared.domain.ids import derive
 from shared.events.types import Event
 from shared.ports.state import State
+from shared.ports.state_store import Document
 
 DEPLOYMENTS: Final = "deployments"
 _PIPELINES_MAX: Final = 50
@@ -22,6 +23,12 @@ _LIKE: Final = "its kind is deployment, its system or pipelines say whose, its v
 
 def keep(state: State, signal: dict[str, Any], told: Event) -> None:
     """Write a deployment down. ``MalformedEvent`` when it does not say of what it is, or when."""
+    key, found = read(signal, told)
+    state.put(DEPLOYMENTS, key, found)
+
+
+def read(signal: dict[str, Any], told: Event) -> tuple[str, Document]:
+    """The key of a deployment, and what is kept of it. One that names its moment has the same key whenever told."""
     system = name(signal.get("system") or signal.get("source")).casefold()
     resource = name(signal.get("resource") or signal.get("job") or signal.get("service"))
     version = name(signal.get("version") or signal.get("revision"))
@@ -29,11 +36,10 @@ def keep(state: State, signal: dict[str, Any], told: Event) -> None:
     if not system and not pipelines:
         raise MalformedEvent(f"a deployment tells of no system and of no pipeline: {_LIKE}")
     said = signal.get("at")
-    at = told.time if said in (None, "") else min(_moment(said), told.time)
-    mark = at if said not in (None, "") else told.id
-    found = {"system": system, "resource": resource, "version": version, "pipelines": pipelines, "at": at}
-    key = derive(system, resource, version, *pipelines, mark)
-    state.put(DEPLOYMENTS, key, {**found, "by": name(signal.get("by"))})
+    moment = told.time if said in (None, "") else _moment(said)
+    found = {"system": system, "resource": resource, "version": version, "pipelines": pipelines}
+    key = derive(system, resource, version, *pipelines, told.id if said in (None, "") else moment)
+    return key, {**found, "at": min(moment, told.time), "by": name(signal.get("by"))}
 
 
 def _pipelines(signal: dict[str, Any]) -> list[str]:

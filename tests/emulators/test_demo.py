@@ -12,10 +12,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from google.pubsub_v1 import SubscriberClient
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+
 from mend import report
 from mend.deploy import scheduled_jobs
 from mend.deploy.stage import stage
 from mend.runner import run_pipeline
+from shared.adapters.gcp import channels
 from shared.ports.event_bus import REQUESTS_TOPIC, Message
 from shared.ports.state_store import Where
 from shared.runtime import wiring
@@ -57,7 +61,34 @@ def there(emulators: Emulators, folder: Path, local: Process) -> Process:
         take_back(local, Path(local.settings.project), "--root", local.settings.root)
         take_back(process, folder, environment=place.environment)
         wait_until_quiet(process, "orders", local)
+        report_a_failure(emulators, place, local, folder)
     return process
+
+
+def report_a_failure(emulators: Emulators, place: Place, local: Process, folder: Path) -> None:
+    """A report by hand goes to the users' topic, and the command waits for what the services make of it."""
+    signal = {"system": "workflows", "resource": "nightly-load", "message": "403 Permission denied on dataset"}
+    (folder / "signal.json").write_text(json.dumps(signal))
+    before = subscriptions(emulators, place.project)
+    told = ("signal", "signal.json", "--kind", "generic", "--json")
+    here = mend(*told, "--root", local.settings.root, cwd=folder)
+    for again in range(2):
+        there = mend(*told, cwd=folder, environment=place.environment)
+        assert there.code == here.code == 3, there.said
+        (incident,), (expected,) = there.json["incidents"], here.json["incidents"]
+        names = ("class", "cause", "confidence", "state", "origin")
+        assert {name: incident[name] for name in names} == {name: expected[name] for name in names}
+        assert again or incident["state"] not in ("open", "classified"), "it was waited for"
+    (folder / "deployed.json").write_text('{"kind": "deployment", "system": "workflows", "version": "2.4.1"}')
+    deployed = mend("signal", "deployed.json", "--json", cwd=folder, environment=place.environment)
+    assert deployed.code == 0, deployed.said
+    assert [each["version"] for each in deployed.json["deployments"]] == ["2.4.1"]
+    assert subscriptions(emulators, place.project) == before, "nothing is made beside what was deployed"
+
+
+def subscriptions(emulators: Emulators, project: str) -> set[str]:
+    subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channels.insecure(emulators.pubsub)))
+    return {each.name for each in subscriber.list_subscriptions(project=f"projects/{project}")}
 
 
 def take_back(process: Process, folder: Path, *where: str, environment: dict[str, str] | None = None) -> None:

@@ -155,7 +155,9 @@ def test_check_init_publish_signal_replay(store: Store, tmp_path: Path) -> None:
     assert deployed.code == DONE, deployed.said
     assert [each["version"] for each in deployed.json["deployments"]] == ["2.4.1"]
     (mine.folder / "deployed.json").write_text('{"kind": "deployment", "version": "2.4.1"}')
-    assert mine.mend("signal", "deployed.json", "--root", "store").code == WAITING  # what is malformed is said
+    malformed = mine.mend("signal", "deployed.json", "--root", "store")
+    assert malformed.code == 1, malformed.said
+    assert "tells of no system" in malformed.err
     replayed = mine.mend("replay", "--dead-letters", "--root", "store", "--json")
     assert replayed.code in {DONE, USAGE}, replayed.said
     assert mine.mend("check", "nothing.yaml", "--json").code == USAGE

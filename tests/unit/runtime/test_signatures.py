@@ -79,7 +79,8 @@ def test_a_signed_request_is_taken_once(process: Process, send: Send) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", ["/signals/airflow", "/signals/generic/", "/signals", "/signals/x/generic", "/signals/generic%0A", "/SIGNALS"]
+    "other",
+    ["/signals/airflow", "/signals/generic/", "/signals", "/signals/x/generic", "/signals/generic%0A", "/SIGNALS"],
 )
 def test_what_is_signed_for_one_address_is_refused_at_another(process: Process, send: Send, other: str) -> None:
     signature = sign("s3cret", SENT, now(process))
@@ -106,7 +107,8 @@ def test_another_method_is_another_request(process: Process, send: Send, method:
 
 
 @pytest.mark.parametrize(
-    "case", ["none", "nonsense", "forged", "another body", "another path", "another time", "of the future", "the old way"]
+    "case",
+    ["none", "nonsense", "forged", "another body", "another path", "another time", "of the future", "the old way"],
 )
 def test_what_is_not_believed(process: Process, send: Send, case: str) -> None:
     good = sign("s3cret", SENT, now(process))
