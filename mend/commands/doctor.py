@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
@@ -14,27 +15,33 @@ from mend.output import Exit, console, print_json
 if TYPE_CHECKING:
     from mend.doctor import Diagnosis
 
+_PROJECT: Final = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{1,29}")
+
 
 def doctor(
     root: Root = None,
     project: Annotated[
         Path | None,
         typer.Option(
-            "--project", help="Folder that holds pipelines/ (default: the one last used); or a cloud's project."
+            "--project",
+            help="Folder that holds pipelines/ (default: the one last used); or the name of a project on Google Cloud.",
         ),
     ] = None,
     region: Annotated[
-        str, typer.Option("--region", help="Region on Google Cloud: look at the project of that name there.")
+        str, typer.Option("--region", help="Region on Google Cloud (default: where it is deployed).")
     ] = "",
     as_json: Json = False,
 ) -> None:
     """Look the store over without touching it; every finding says what to do about it."""
-    if region:
-        _look_there(str(project or ""), region, as_json)
     from mend import doctor as looking
     from mend.project import ROOT_NAME, noted
     from shared.runtime import settings, wiring
 
+    there = settings.load()
+    if region or (project is not None and not project.exists()):
+        _look_there(str(project or there.project_id), region, as_json)
+    if there.backend == "gcp" and root is None and project is None:
+        _look_there(there.project_id, there.location if "-" in there.location else "", as_json)
     place = root or Path(ROOT_NAME)
     folder, files = noted(place)
     given = settings.load(root=str(place), project=str(project or folder))
@@ -56,10 +63,15 @@ def doctor(
 
 
 def _look_there(project: str, region: str, as_json: bool) -> NoReturn:
-    from mend.deploy.diagnosis import diagnosed
+    from mend.deploy.diagnosis import ANYWHERE, diagnosed
     from mend.deploy.steps import Target
+    from shared.runtime.settings import environment
 
-    findings = diagnosed(Target(project, region))
+    if not _PROJECT.fullmatch(project):
+        raise typer.BadParameter(
+            f"{project or 'nothing'} is neither a folder nor a project's name", param_hint="--project"
+        )
+    findings = diagnosed(Target(project, region or ANYWHERE), environment())
     if as_json:
         print_json({"ok": not findings, "findings": [finding._asdict() for finding in findings]})
     for finding in [] if as_json else findings:

@@ -4,42 +4,22 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
-from mend.deploy.description import APIS, COMMON_ROLES, PROJECT_ROLES
+from mend.deploy import refusals, scheduled_jobs
+from mend.deploy.description import APIS, COMMON_ROLES, FUNCTIONS, PROJECT_ROLES, WRITES_OBJECTS
+from mend.deploy.refusals import Finding
 from mend.deploy.steps import Target
 from mend.deploy.topology import queues, topics
 
 _SECONDS_MAX: Final = 60
-# How the platform says it, in the words of its status codes, and what that means to who reads it.
-_SAID: Final = (
-    ("SERVICE_DISABLED", "an API is not enabled", "gcloud services enable {apis} --project={project}"),
-    ("has not been used in project", "an API is not enabled", "gcloud services enable {apis} --project={project}"),
-    (
-        "RESOURCE_EXHAUSTED",
-        "a quota is used up",
-        "gcloud alpha services quota list --service=run.googleapis.com --consumer=projects/{project}",
-    ),
-    (
-        "PERMISSION_DENIED",
-        "you may not look",
-        "gcloud projects add-iam-policy-binding {project} --member=user:YOU --role=roles/viewer",
-    ),
-    (
-        "does not have permission",
-        "you may not look",
-        "gcloud projects add-iam-policy-binding {project} --member=user:YOU --role=roles/viewer",
-    ),
-    ("NOT_FOUND", "it does not exist", "gcloud projects list"),
-)
-
-
-class Finding(NamedTuple):
-    """One thing that is not as it should be."""
-
-    what: str
-    mend: str
+_AT_ONCE: Final = 4  # each is a process of gcloud's, which takes a second to start
+_LINES_MAX: Final = 100  # of the log
+ANYWHERE: Final = "REGION"  # as a command shows it that somebody has to complete
+_FIRST: Final = "mend-ingest"
+_REGION_LABEL: Final = "cloud.googleapis.com/location"
 
 
 class _Check(NamedTuple):
@@ -51,10 +31,43 @@ class _Check(NamedTuple):
 
 
 def diagnosed(target: Target, environment: Mapping[str, str] | None = None) -> list[Finding]:
-    """Everything that is missing; what cannot be asked without the thing before it is not asked."""
+    """Everything that is missing; what cannot be asked without the thing before it is not asked.
+
+    Without a region (``ANYWHERE``) it is looked at where ``mend-ingest`` runs; what needs one is not asked otherwise.
+    """
+    first, *rest = _CHECKS
+    refused = _asked(first, target, environment)
+    if isinstance(refused, Finding):
+        return [refused]
+    if target.region == ANYWHERE:
+        target = target._replace(region=_deployed_in(target, environment))
+    if target.region == ANYWHERE:
+        rest = [check for check in rest if check.judge not in (_region, _functions)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        answers = list(pool.map(lambda check: _asked(check, target, environment), rest))
     found: list[Finding] = []
-    for check in _CHECKS:
-        asked = [word.format(project=target.project, region=target.region) for word in check.words]
+    for check, answer in zip(rest, answers, strict=True):
+        found += [answer] if isinstance(answer, Finding) else check.judge(answer, target)
+    return list(dict.fromkeys(found))
+
+
+def _deployed_in(target: Target, environment: Mapping[str, str] | None) -> str:
+    answer = _asked(_RUNNING, target, environment)
+    services = [] if isinstance(answer, Finding) else [each["metadata"] for each in answer]
+    regions = [each.get("labels", {}).get(_REGION_LABEL, "") for each in services if each.get("name") == _FIRST]
+    return str(regions[0]) if regions and regions[0] else ANYWHERE
+
+
+def _asked(check: _Check, target: Target, environment: Mapping[str, str] | None) -> Any:
+    """gcloud's answer, or the finding that there was none."""
+    place = {
+        "project": target.project,
+        "region": target.region,
+        "objects": target.objects,
+        "definitions": target.definitions,
+    }
+    asked = [word.format(**place) for word in check.words]
+    try:
         ended = subprocess.run(
             ["gcloud", *asked, f"--project={target.project}", "--format=json"],
             env=dict(environment) if environment is not None else None,
@@ -63,22 +76,14 @@ def diagnosed(target: Target, environment: Mapping[str, str] | None = None) -> l
             timeout=_SECONDS_MAX,
             check=False,
         )
-        if ended.returncode != 0:
-            found.append(_refused(check.what, ended.stderr, target))
-            if check.what == "project":
-                break
-            continue
-        found += check.judge(json.loads(ended.stdout or "[]"), target)
-    return found
-
-
-def _refused(what: str, said: str, target: Target) -> Finding:
-    for mark, meaning, command in _SAID:
-        if mark in said:
-            apis = " ".join(f"{api}.googleapis.com" for api in APIS)
-            return Finding(f"{what}: {meaning}", command.format(project=target.project, apis=apis))
-    last = said.strip().splitlines()[-1][:300] if said.strip() else "gcloud said nothing"
-    return Finding(f"{what}: {last}", _again(target))
+    except FileNotFoundError:
+        return Finding("gcloud is not installed, or not on the PATH", "https://cloud.google.com/sdk/docs/install")
+    except subprocess.TimeoutExpired as error:
+        said = (error.stderr or b"").decode("utf-8", "replace")
+        return refusals.of_question(check.what, said or f"no answer within {_SECONDS_MAX} seconds", target)
+    if ended.returncode != 0:
+        return refusals.of_question(check.what, ended.stderr, target)
+    return json.loads(ended.stdout or "[]")
 
 
 def _again(target: Target) -> str:
@@ -101,18 +106,67 @@ def _region(answer: Any, target: Target) -> list[Finding]:
     return [Finding(f"Cloud Run is not in {target.region}", again)]
 
 
-def _roles(answer: Any, target: Target) -> list[Finding]:
-    held = {
+def _held(answer: Any) -> set[tuple[str, str]]:
+    """(role, member) of a policy."""
+    return {
         (str(binding.get("role")), str(member))
         for binding in answer.get("bindings", [])
         for member in binding.get("members", [])
     }
+
+
+def _roles(answer: Any, target: Target) -> list[Finding]:
+    held = _held(answer)
+    wanted = [(service, role, f" --service {service}") for service, role in _wanted_roles()]
+    wanted += [(scheduled_jobs.STAGED, role, "") for role in scheduled_jobs.ROLES]
     return [
-        Finding(f"{service} lacks {role}", f"{_again(target)} --service {service}")
-        for service, roles in PROJECT_ROLES.items()
-        for role in (*COMMON_ROLES, *roles)
-        if (role, f"serviceAccount:{target.account(service)}") not in held
+        Finding(f"{account} lacks {role}", f"{_again(target)}{alone}")
+        for account, role, alone in wanted
+        if (role, f"serviceAccount:{target.account(account)}") not in held
     ]
+
+
+def _wanted_roles() -> Iterator[tuple[str, str]]:
+    for service, roles in PROJECT_ROLES.items():
+        for role in (*COMMON_ROLES, *roles):
+            yield service, role
+
+
+def _bucket(name: str, role: str, services: tuple[str, ...]) -> Callable[[Any, Target], list[Finding]]:
+    def judge(answer: Any, target: Target) -> list[Finding]:
+        held = _held(answer)
+        return [
+            Finding(f"{service} lacks {role} on {getattr(target, name)}", f"{_again(target)} --service {service}")
+            for service in services
+            if (role, f"serviceAccount:{target.account(service)}") not in held
+        ]
+
+    return judge
+
+
+def _functions(answer: Any, target: Target) -> list[Finding]:
+    there = {
+        str(each["metadata"].get("name", ""))
+        for each in answer
+        if each["metadata"].get("labels", {}).get(_REGION_LABEL) == target.region
+    }
+    return [
+        Finding(f"there is no function {each.name} in {target.region}", f"{_again(target)} --service {each.service}")
+        for each in FUNCTIONS
+        if each.name not in there
+    ]
+
+
+def _met(answer: Any, target: Target) -> list[Finding]:
+    """What the services met of late that somebody has to mend."""
+    services = {each.name: each.service for each in FUNCTIONS}
+    found = []
+    for entry in answer:
+        function = str(entry.get("resource", {}).get("labels", {}).get("service_name", ""))
+        said = json.dumps([entry.get("textPayload", ""), entry.get("jsonPayload", {})], ensure_ascii=False)
+        finding = refusals.of_service(function, services.get(function, ""), said, target)
+        found += [finding] if finding is not None and function in services else []
+    return found
 
 
 def _named(kind: str, wanted: set[str]) -> Callable[[Any, Target], list[Finding]]:
@@ -127,14 +181,35 @@ def _nothing(answer: Any, target: Target) -> list[Finding]:
     return []
 
 
+_LOG: Final = " AND ".join(
+    (
+        'resource.type="cloud_run_revision"',
+        'resource.labels.service_name:"mend-"',
+        "severity>=WARNING",
+        f"({' OR '.join(json.dumps(mark) for mark in refusals.MET)})",
+    )
+)
+_RUNNING: Final = _Check("functions", ("run", "services", "list"), _functions)
 _CHECKS: Final = (
     _Check("project", ("projects", "describe", "{project}"), _nothing),
     _Check("APIs", ("services", "list", "--enabled"), _apis),
     _Check("region", ("run", "regions", "list"), _region),
     _Check("roles", ("projects", "get-iam-policy", "{project}"), _roles),
     _Check("state", ("firestore", "databases", "describe", "--database=(default)"), _nothing),
+    _Check(
+        "bucket of deliveries",
+        ("storage", "buckets", "get-iam-policy", "{objects}"),
+        _bucket("objects", "roles/storage.objectAdmin", WRITES_OBJECTS),
+    ),
+    _Check(
+        "bucket of the project",
+        ("storage", "buckets", "get-iam-policy", "{definitions}"),
+        _bucket("definitions", "roles/storage.objectViewer", tuple(PROJECT_ROLES)),
+    ),
     _Check("topics", ("pubsub", "topics", "list"), _named("topic", {topic.name for topic in topics()})),
     _Check(
         "subscriptions", ("pubsub", "subscriptions", "list"), _named("subscription", {each.name for each in queues()})
     ),
+    _RUNNING,
+    _Check("log", ("logging", "read", _LOG, "--freshness=1d", f"--limit={_LINES_MAX}"), _met),
 )

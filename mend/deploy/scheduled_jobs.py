@@ -13,7 +13,7 @@ from mend.deploy.steps import Step, Target, gcloud, granted, region
 
 STAGED: Final = "audit"  # the folder under build/stage, and the account
 EXTRAS: Final = ("cli", "learn")  # what the folder's commands need installed
-_ROLES: Final = ("roles/datastore.viewer", "roles/bigquery.dataViewer", "roles/bigquery.jobUser")  # it changes nothing
+ROLES: Final = ("roles/datastore.viewer", "roles/bigquery.dataViewer", "roles/bigquery.jobUser")  # it changes nothing
 _STARTED_BY_ITSELF: Final = "web"
 
 
@@ -43,7 +43,7 @@ def procfile() -> str:
 def steps(target: Target) -> Iterator[Step]:
     """What lets the account read, makes the jobs, and starts them."""
     account = target.account(STAGED)
-    for role in _ROLES:
+    for role in ROLES:
         yield Step(f"audit: {role}", granted(target, account, role))
     for bucket in (target.objects, target.definitions):
         member = (f"--member=serviceAccount:{account}", "--role=roles/storage.objectViewer")

@@ -1,25 +1,35 @@
-"""What the real gcloud is told by a server on this machine, and what is made of it."""
+"""What the real gcloud is told by a server on this machine, and what is made of it.
+
+Method: each kind of trouble is one answer of that server, in the words in which Google's services give it.
+"""
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mend.deploy.description import APIS, COMMON_ROLES, PROJECT_ROLES
-from mend.deploy.diagnosis import diagnosed
+from mend.deploy import scheduled_jobs
+from mend.deploy.description import APIS, COMMON_ROLES, FUNCTIONS, PROJECT_ROLES, WRITES_OBJECTS
+from mend.deploy.diagnosis import ANYWHERE, diagnosed
+from mend.deploy.refusals import Finding
 from mend.deploy.steps import Target
 from mend.deploy.topology import queues, topics
 from tests.emulators.http_server import Answer, Asked, Recorder
 from tests.emulators.running import Emulators
+from tests.end_to_end.command import mend
 
 TARGET = Target("p-1", "europe-west1")
 HOME = "projects/p-1"
+VIEWER = "roles/storage.objectViewer"
+AGAIN = "mend deploy --project p-1 --region europe-west1"
 
 
 def environment(url: str, folder: Path) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    services = ("CLOUDRESOURCEMANAGER", "SERVICEUSAGE", "RUN", "FIRESTORE", "PUBSUB")
+    services = ("CLOUDRESOURCEMANAGER", "SERVICEUSAGE", "RUN", "FIRESTORE", "PUBSUB", "STORAGE", "LOGGING")
     return {
         **inherited,
         **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{service}": f"{url}/" for service in services},
@@ -29,24 +39,34 @@ def environment(url: str, folder: Path) -> dict[str, str]:
     }
 
 
+def policy(*held: tuple[str, str]) -> dict[str, object]:
+    """A policy in which accounts of ours hold roles."""
+    return {"bindings": [{"role": role, "members": [f"serviceAccount:{TARGET.account(name)}"]} for name, role in held]}
+
+
 def whole(asked: Asked) -> Answer:
     """A project in which everything is as deployed."""
     path = asked.path.partition("?")[0]
-    bindings = [
-        {"role": role, "members": [f"serviceAccount:{TARGET.account(service)}"]}
-        for service, roles in PROJECT_ROLES.items()
-        for role in (*COMMON_ROLES, *roles)
+    roles = [(service, role) for service, roles in PROJECT_ROLES.items() for role in (*COMMON_ROLES, *roles)]
+    roles += [(scheduled_jobs.STAGED, role) for role in scheduled_jobs.ROLES]
+    running = [
+        {"metadata": {"name": each.name, "labels": {"cloud.googleapis.com/location": TARGET.region}}}
+        for each in FUNCTIONS
     ]
     answers: dict[str, object] = {
         "/v1/projects/p-1": {"projectId": "p-1", "projectNumber": "123"},
         "/v1/projects/p-1/services": {"services": [{"config": {"name": f"{api}.googleapis.com"}} for api in APIS]},
         "/v1/projects/p-1/locations": {"locations": [{"locationId": "europe-west1"}, {"locationId": "us-central1"}]},
-        "/v1/projects/p-1:getIamPolicy": {"bindings": bindings},
+        "/v1/projects/p-1:getIamPolicy": policy(*roles),
         "/v1/projects/p-1/databases/(default)": {"name": f"{HOME}/databases/(default)"},
+        "/storage/v1/b/p-1-mend-objects/iam": policy(*((each, "roles/storage.objectAdmin") for each in WRITES_OBJECTS)),
+        "/storage/v1/b/p-1-mend-project/iam": policy(*((each, "roles/storage.objectViewer") for each in PROJECT_ROLES)),
         "/v1/projects/p-1/topics": {"topics": [{"name": f"{HOME}/topics/{each.name}"} for each in topics()]},
         "/v1/projects/p-1/subscriptions": {
             "subscriptions": [{"name": f"{HOME}/subscriptions/{each.name}"} for each in queues()]
         },
+        "/v1/projects/p-1/locations/-/services": {"items": running},
+        "/v2/entries:list": {"entries": []},
     }
     found = answers.get(path)
     return Answer(200, found) if found is not None else Answer(404, {"error": {"code": 404, "message": path}})
@@ -66,23 +86,173 @@ def broken(asked: Asked) -> Answer:
     return Answer(answer.status, json.loads(text))
 
 
-@pytest.mark.parametrize("state", ["whole", "broken", "none"])
-def test_what_is_missing_is_named_with_what_mends_it(emulators: Emulators, tmp_path: Path, state: str) -> None:
-    nothing = Answer(404, {"error": {"code": 404, "status": "NOT_FOUND", "message": "NOT_FOUND: p-1"}})
-    answer = {"whole": whole, "broken": broken, "none": lambda asked: nothing}[state]
+Answering = Callable[[Asked], Answer]
+
+
+def look(answer: Answering, folder: Path, target: Target = TARGET) -> dict[str, str]:
+    """What is found, each with the command that mends it."""
     with Recorder(answer) as server:
-        found = diagnosed(TARGET, environment(server.url, tmp_path))
-    shown = {finding.what: finding.mend for finding in found}
-    if state == "whole":
-        assert shown == {}
-    elif state == "none":
-        assert [finding.what for finding in found] == ["project: it does not exist"]
-    else:
-        assert shown == {
-            "not enabled: eventarc.googleapis.com": "gcloud services enable eventarc.googleapis.com --project=p-1",
-            "Cloud Run is not in europe-west1": "mend deploy --project p-1 --region europe-west4",
-            "load lacks roles/bigquery.dataEditor": "mend deploy --project p-1 --region europe-west1 --service load",
-            "state: you may not look": shown.get("state: you may not look"),
-            "there is no topic mend-requests": "mend deploy --project p-1 --region europe-west1",
-        }
-        assert "roles/viewer" in str(shown["state: you may not look"])
+        return {each.what: each.mend for each in diagnosed(target, environment(server.url, folder))}
+
+
+def refused(code: int, status: str, message: str, reason: str = "", **metadata: str) -> Answer:
+    """An error as Google's APIs give it."""
+    error: dict[str, Any] = {"code": code, "status": status, "message": message}
+    if reason:
+        kind = "type.googleapis.com/google.rpc.ErrorInfo"
+        error["details"] = [{"@type": kind, "reason": reason, "domain": "googleapis.com", "metadata": metadata}]
+    return Answer(code, {"error": error})
+
+
+def refusing(answers: dict[str, Answer]) -> Answering:
+    """Everything is well but for what is asked at these addresses."""
+    return lambda asked: answers.get(asked.path.partition("?")[0]) or whole(asked)
+
+
+def test_nothing_is_missing(emulators: Emulators, tmp_path: Path) -> None:
+    assert look(whole, tmp_path) == {}
+
+
+def test_what_is_missing_is_named_with_what_mends_it(emulators: Emulators, tmp_path: Path) -> None:
+    assert look(broken, tmp_path) == {
+        "not enabled: eventarc.googleapis.com": "gcloud services enable eventarc.googleapis.com --project=p-1",
+        "Cloud Run is not in europe-west1": "mend deploy --project p-1 --region europe-west4",
+        "load lacks roles/bigquery.dataEditor": f"{AGAIN} --service load",
+        "state: you may not look": "gcloud projects add-iam-policy-binding p-1"
+        ' --member="user:$(gcloud config get account)" --role=roles/viewer',
+        "there is no topic mend-requests": AGAIN,
+    }
+
+
+DENIED = refused(403, "PERMISSION_DENIED", "The caller does not have permission")
+DISABLED = refused(
+    403, "PERMISSION_DENIED",
+    "Cloud Firestore API has not been used in project 123 before or it is disabled. Enable it and retry.",
+    "SERVICE_DISABLED", service="firestore.googleapis.com", consumer="projects/123",
+)  # fmt: skip
+EXHAUSTED = refused(
+    429, "RESOURCE_EXHAUSTED", "Quota exceeded for quota metric 'Read requests' of service 'run.googleapis.com'.",
+    "RATE_LIMIT_EXCEEDED", service="run.googleapis.com", quota_limit="ReadRequestsPerMinutePerProject",
+)  # fmt: skip
+NOBODY = refused(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
+ABSENT = refused(404, "NOT_FOUND", "The database (default) does not exist for project p-1")
+WRONG = {"project: there is none of that name, or you may not see it": "gcloud projects list"}
+MORE = (
+    "gcloud beta quotas preferences create --service=run.googleapis.com --quota-id=ReadRequestsPerMinutePerProject"
+    " --preferred-value=MORE --project=p-1"
+)
+DATABASE, REGIONS = "/v1/projects/p-1/databases/(default)", "/v1/projects/p-1/locations"
+RUNNING, OBJECTS = "/v1/projects/p-1/locations/-/services", "/storage/v1/b/p-1-mend-objects/iam"
+DEFINITIONS = "/storage/v1/b/p-1-mend-project/iam"
+
+
+def running(elsewhere: str) -> Answer:
+    """Every function, one of them in another region."""
+    regions = {each.name: "us-central1" if each.name == elsewhere else TARGET.region for each in FUNCTIONS}
+    label = "cloud.googleapis.com/location"
+    return Answer(200, {"items": [{"metadata": {"name": name, "labels": {label: at}}} for name, at in regions.items()]})
+
+
+CASES: dict[str, tuple[Answering, dict[str, str]]] = {
+    "a project that there is not": (refusing({"/v1/projects/p-1": ABSENT}), WRONG),
+    "a project that one may not see": (refusing({"/v1/projects/p-1": DENIED}), WRONG),
+    "nobody is logged in": (lambda asked: NOBODY, {"project: nobody is logged in": "gcloud auth login"}),
+    "one of each": (
+        refusing(
+            {
+                DATABASE: DISABLED,
+                REGIONS: EXHAUSTED,
+                RUNNING: running("mend-load"),
+                OBJECTS: ABSENT,
+                DEFINITIONS: Answer(200, policy(*((each, VIEWER) for each in PROJECT_ROLES if each != "notify"))),
+            }
+        ),
+        {
+            "region: a quota of run.googleapis.com is used up (ReadRequestsPerMinutePerProject)": MORE,
+            "state: the API firestore.googleapis.com is not enabled": "gcloud services enable"
+            " firestore.googleapis.com --project=p-1",
+            "bucket of deliveries: it does not exist": AGAIN,
+            "notify lacks roles/storage.objectViewer on gs://p-1-mend-project": f"{AGAIN} --service notify",
+            "there is no function mend-load in europe-west1": f"{AGAIN} --service load",
+        },
+    ),
+    "what gcloud asks again and again, and a database that there is not": (
+        refusing({"/v1/projects/p-1/services": EXHAUSTED, DATABASE: ABSENT}),
+        {
+            "APIs: a quota of run.googleapis.com is used up (ReadRequestsPerMinutePerProject)": MORE,
+            "state: it does not exist": AGAIN,
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_kind_of_trouble(emulators: Emulators, tmp_path: Path, case: str) -> None:
+    answer, expected = CASES[case]
+    assert look(answer, tmp_path) == expected
+
+
+def entry(function: str, said: str, *, plain: bool = False) -> dict[str, object]:
+    told: dict[str, object] = {"textPayload": said} if plain else {"jsonPayload": {"message": said}}
+    return {"resource": {"type": "cloud_run_revision", "labels": {"service_name": function}}, **told}
+
+
+def test_what_the_services_met(emulators: Emulators, tmp_path: Path) -> None:
+    """Rights and quotas that are missing only while something runs are in the services' own log."""
+    lines = [
+        entry("mend-load", "Firestore: PermissionDenied: 403 Missing or insufficient permissions."),
+        entry("mend-load", "Firestore: PermissionDenied: 403 Missing or insufficient permissions. (again)"),
+        entry("mend-validate", "Cloud Storage: TooManyRequests: 429 The rate of change requests is too high"),
+        entry("mend-classify", "Firestore: FailedPrecondition: 400 The query requires an index."),
+        entry("mend-notify", "Cloud Monitoring: Forbidden: 403 SERVICE_DISABLED monitoring.googleapis.com"),
+        entry("mend-ingest", "The request was aborted because there was no available instance.", plain=True),
+        entry("mend-of-somebody-else", "PermissionDenied"),
+        entry("mend-remediate", "something else"),
+    ]
+    asked: list[Asked] = []
+
+    def answer(request: Asked) -> Answer:
+        asked.append(request)
+        return Answer(200, {"entries": lines}) if request.path.startswith("/v2/entries:list") else whole(request)
+
+    assert look(answer, tmp_path) == {
+        "mend-load met: it lacks a right": f"{AGAIN} --service load",
+        "mend-validate met: a quota of storage.googleapis.com is used up": "gcloud beta quotas info list"
+        " --service=storage.googleapis.com --project=p-1",
+        "mend-classify met: an index is missing or still being built": AGAIN,
+        "mend-notify met: the API monitoring.googleapis.com is not enabled": "gcloud services enable"
+        " monitoring.googleapis.com --project=p-1",
+        "mend-ingest met: it has as many instances as it may": "gcloud run services update mend-ingest"
+        " --max-instances=MORE --region=europe-west1 --project=p-1",
+    }
+    (query,) = [json.loads(each.body) for each in asked if each.path.startswith("/v2/entries:list")]
+    assert query["resourceNames"] == ["projects/p-1"]
+    assert 'resource.labels.service_name:"mend-"' in query["filter"]
+    assert "timestamp>=" in query["filter"]
+
+
+def test_where_nothing_runs_no_region_is_judged(emulators: Emulators, tmp_path: Path) -> None:
+    nothing = {"/v1/projects/p-1/topics": Answer(200, {"topics": []}), RUNNING: Answer(200, {"items": []})}
+    found = look(refusing(nothing), tmp_path, Target("p-1", ANYWHERE))
+    assert found["there is no topic mend-requests"] == "mend deploy --project p-1 --region REGION"
+    assert {what.partition(" mend-")[0] for what in found} == {"there is no topic"}
+
+
+def test_the_command_looks_where_it_is_deployed(emulators: Emulators, tmp_path: Path) -> None:
+    with Recorder(broken) as server:
+        ended = mend(
+            "doctor", "--project", "p-1", "--json", cwd=tmp_path, environment=environment(server.url, tmp_path)
+        )
+    assert ended.code == 1
+    assert {"what": "there is no topic mend-requests", "mend": AGAIN} in ended.json["findings"]
+    misspelt = mend("doctor", "--project", "No Such_Folder", cwd=tmp_path)
+    assert misspelt.code == 2
+    assert "neither a folder nor a project" in misspelt.said
+
+
+def test_without_gcloud(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    found = diagnosed(TARGET, {"PATH": str(tmp_path / "bin")})
+    assert found == [
+        Finding("gcloud is not installed, or not on the PATH", "https://cloud.google.com/sdk/docs/install")
+    ]

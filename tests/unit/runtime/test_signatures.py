@@ -1,6 +1,6 @@
 """A function that anybody can reach believes signed requests alone, each once, and at the address they were signed for.
 
-Method: requests go over HTTP to the server of ``mend up``; the function of the cloud is asked behind functions-framework.
+Method: requests go over HTTP to the server of ``mend up``; the cloud's function is asked behind functions-framework.
 """
 
 from __future__ import annotations
