@@ -15,14 +15,18 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 from google.pubsub_v1.types import PubsubMessage
+from typer.testing import CliRunner
 
-from mend.deploy.plan import destroyed, plan
+from mend.deploy import refusals
+from mend.deploy.plan import MONITORING, destroyed, plan
 from mend.deploy.steps import Step, Target
+from mend.main import app
 from shared.adapters.gcp import channels
 from shared.events.codec import encode, topic_of
 from shared.events.types import ClockTicked, SourceDue
 from shared.ports.event_bus import DEAD_LETTER_TOPIC
 from tests.emulators.running import Emulators
+from tests.emulators.test_doctor import refused
 from tests.tidy.tree import ROOT
 
 TARGET = Target("deploy-test", "europe-west1")
@@ -63,6 +67,38 @@ def test_gcloud_accepts_every_command(emulators: Emulators, tmp_path: Path) -> N
     assert len(shapes) > 25
     refused = lint([*shapes.values(), wrong], tmp_path)
     assert set(refused) == {wrong}, "and it does refuse what is wrong"
+
+
+_DOCUMENTED = re.compile(r"(gcloud (?:[^`\n|()]|\([^)]*\))+?)(?=`|\n|\||\)|$)", re.MULTILINE)
+
+
+def test_gcloud_accepts_what_the_guide_and_the_doctor_say(emulators: Emulators, tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8").replace("\\\n", "")
+    written = {each.strip() for each in _DOCUMENTED.findall(guide) if " " in each.strip()}
+    assert len(written) > 10
+    alerts = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / MONITORING / "alerts").glob("*.json"))
+    written |= {each.strip() for each in _DOCUMENTED.findall(alerts)}
+    said = refused(403, "PERMISSION_DENIED", "no"), refused(429, "RESOURCE_EXHAUSTED", "no", "R", quota_limit="Q")
+    met = ("PermissionDenied", "ResourceExhausted", "quota_limit: Q quotaExceeded", "no available instance")
+    findings = [refusals.of_question(what, json.dumps(each.body), TARGET) for each in said for what in ("project", "x")]
+    found = [refusals.of_service("mend-load", "load", each, TARGET) for each in met]
+    written |= {each.mend for each in [*findings, *found] if each is not None and each.mend.startswith("gcloud")}
+    commands = {
+        re.sub(r"\$(\w+|\([^)]*\))", "x", each).replace("…", "x").replace("MORE", "9") for each in written
+    }
+    assert lint(sorted(commands), tmp_path) == {}
+
+
+def test_the_guides_own_commands_are_taken(emulators: Emulators) -> None:
+    """Every ``mend`` command of the guide, its options included, but nothing of it is run."""
+    guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8").replace("\\\n", "")
+    written = re.findall(r"^    (?:\.venv/bin/)?mend (.+)$", guide, re.MULTILINE)
+    assert len(written) > 8
+    for each in written:
+        words = [word for word in shlex.split(each, comments=True) if word]
+        known = CliRunner().invoke(app, [words[0], "--help"], terminal_width=300).stdout
+        options = [word.partition("=")[0] for word in words if word.startswith("--")]
+        assert all(option in known for option in options), f"mend {each}"
 
 
 @pytest.fixture
