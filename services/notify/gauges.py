@@ -1,6 +1,6 @@
 """How things stand: what is open, what waits and for how long, where the rows of late are, how repairs went.
 
-What is read is bounded: what is open, the newest deliveries, the newest ends of incidents; never what lies further back.
+What is read is bounded: what is open, the newest deliveries, the newest ends of incidents; never what lies back.
 What happens is counted from the logs.
 """
 

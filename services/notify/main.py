@@ -7,6 +7,9 @@ from flask import Request
 
 from services.notify.gauges import gauges
 from services.notify.handlers import SERVICE
+from services.notify.overdue import overdue
+from shared.ports.gauges import Gauge
+from shared.ports.state_store import StateStore
 from shared.runtime import http, wiring
 
 
@@ -20,4 +23,8 @@ def notify(request: Request) -> tuple[str, int]:
 def measure(request: Request) -> tuple[str, int]:
     """``POST /measure``: write how things stand where it is charted; only one caller may do so at a time."""
     process = wiring.process()
-    return http.measured(process.store, process.gauges(), process.clock.now(), gauges, request)
+
+    def found(state: StateStore, now: int) -> list[Gauge]:
+        return [*gauges(state, now), *overdue(state, process.definitions, process.metrics, now)]
+
+    return http.measured(process.store, process.gauges(), process.clock.now(), found, request)

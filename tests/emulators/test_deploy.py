@@ -83,9 +83,7 @@ def test_gcloud_accepts_what_the_guide_and_the_doctor_say(emulators: Emulators, 
     findings = [refusals.of_question(what, json.dumps(each.body), TARGET) for each in said for what in ("project", "x")]
     found = [refusals.of_service("mend-load", "load", each, TARGET) for each in met]
     written |= {each.mend for each in [*findings, *found] if each is not None and each.mend.startswith("gcloud")}
-    commands = {
-        re.sub(r"\$(\w+|\([^)]*\))", "x", each).replace("…", "x").replace("MORE", "9") for each in written
-    }
+    commands = {re.sub(r"\$(\w+|\([^)]*\))", "x", each).replace("…", "x").replace("MORE", "9") for each in written}
     assert lint(sorted(commands), tmp_path) == {}
 
 

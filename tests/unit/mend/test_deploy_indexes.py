@@ -15,6 +15,8 @@ from mend import report
 from mend.deploy.description import INDEXES
 from mend.runner import run_pipeline
 from services.notify.gauges import gauges
+from services.notify.overdue import overdue
+from shared.ports.definitions import DefinitionText
 from shared.ports.state_store import Stored, Where
 from shared.runtime import wiring
 from shared.runtime.settings import load
@@ -50,6 +52,19 @@ class NotingStore:
         return self._store.query(collection, where, order_by, descending, limit)  # type: ignore[no-any-return]
 
 
+class Promising:
+    """The project's pipelines, which all promise that something comes."""
+
+    def __init__(self, definitions: Any) -> None:
+        self._definitions = definitions
+        self.list = definitions.list
+
+    def read(self, path: str) -> DefinitionText:
+        found: DefinitionText = self._definitions.read(path)
+        kept = [line for line in found.text.splitlines() if not line.startswith("alerts")]
+        return found._replace(text="\n".join([*kept, "alerts: {freshness: 1h}"]))
+
+
 def test_every_query_has_its_index(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples" / "orders", tmp_path / "project")
     settings = load({}, root=str(tmp_path / "store"), project=str(tmp_path / "project"))
@@ -61,6 +76,7 @@ def test_every_query_has_its_index(tmp_path: Path) -> None:
         for asked in (pipeline, ""):  # as mend status does
             assert report.batches(report.Store(noting, process.objects), asked)
         gauges(noting, process.clock.now())
+        overdue(noting, Promising(process.definitions), process.metrics, process.clock.now())
         shapes |= noting.shapes
     made = {(name, tuple(sorted(fields)), order, way) for name, fields, order, way in INDEXES}
     assert shapes, "the run asked nothing"

@@ -22,11 +22,14 @@ from mend.deploy.description import FUNCTIONS
 from mend.deploy.plan import MONITORING, ROOT
 from mend.deploy.topology import queues
 from mend.runner import run_events
+from services.notify.overdue import overdue
 from shared.adapters.gcp.log_lines import shaper
 from shared.adapters.gcp.metrics import LogMetrics
 from shared.events.types import EVENT_TYPES
 from shared.ports.event_bus import SIGNALS_TOPIC, Message
+from shared.ports.state_store import Put, StateStore
 from shared.runtime.logs import EventLog
+from shared.runtime.wiring import Process
 from tests.conformance.turned_clock import TurnedClock
 from tests.support.local_ports import make_process
 
@@ -63,12 +66,23 @@ def test_metrics_are_counted_from_what_the_services_write(tmp_path: Path) -> Non
     log = EventLog(out, shaper("p", "validate", "v1"))
     process = replace(make_process(tmp_path, TurnedClock()), metrics=LogMetrics(out), log=log)
     run_events(process, [], messages=[Message(SIGNALS_TOPIC, b'{"system": "airflow", "message": "failed"}', {})])
+    overdue(_late(tmp_path, process), process.definitions, process.metrics, process.clock.now())
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     for path in sorted((ROOT / MONITORING / "metrics").glob("*.json")):
         metric = json.loads(path.read_text(encoding="utf-8"))
         wanted = set(re.findall(r"jsonPayload\.([\w.]+)", json.dumps(metric)))
         told = dict(re.findall(r'jsonPayload\.(\w+)="(\w+)"', metric["filter"]))
         assert any(wanted <= _names(line) and told.items() <= line.items() for line in lines), path.name
+
+
+def _late(folder: Path, process: Process) -> StateStore:
+    """A store in which a pipeline delivered long ago, and its file, which promises more."""
+    (folder / "pipelines").mkdir()
+    text = (ROOT / "examples" / "orders" / "pipelines" / "orders.yaml").read_text(encoding="utf-8")
+    kept = [line for line in text.splitlines() if not line.startswith("alerts")]
+    (folder / "pipelines" / "orders.yaml").write_text("\n".join([*kept, "alerts: {freshness: 1h}"]))
+    process.store.commit([Put("deliveries", "b", {"pipeline": "orders", "seq": "a", "registered_at": 1})])
+    return process.store
 
 
 def _names(line: dict[str, Any], before: str = "") -> set[str]:

@@ -3,6 +3,7 @@
 Method: the example project runs for real, and its rows are compared with what ``mend status`` says of them.
 """
 
+import io
 import json
 import re
 import shutil
@@ -16,10 +17,13 @@ from mend import report
 from mend.deploy.plan import MONITORING
 from mend.runner import run_events, run_pipeline
 from services.notify.gauges import LATEST_MAX, OTHERS, PIPELINES_MAX, REPAIRS_SECONDS, ROWS_SECONDS, gauges
+from services.notify.overdue import overdue
 from services.notify.repairs import ENDED_MAX, quantile
 from services.notify.row_places import PLACES
 from shared.adapters.gcp.gauges import PREFIX
+from shared.adapters.gcp.metrics import LogMetrics
 from shared.events.types import Event, IncidentJudged, RemedyDecided
+from shared.ports.gauges import Gauge
 from shared.ports.state_store import Put, StateStore, Stored, Where
 from shared.runtime import wiring
 from shared.runtime.settings import load
@@ -234,6 +238,38 @@ def test_what_lies_further_back_costs_nothing(tmp_path: Path) -> None:
     assert found["incidents_ended", "p", "healed"] == ENDED_MAX
 
 
+def promising(folder: Path, freshness: str) -> None:
+    """Let the pipeline of orders promise that something comes that often."""
+    path = folder / "pipelines" / "orders.yaml"
+    lines_ = [line for line in path.read_text().splitlines() if not line.startswith("alerts:")]
+    path.write_text("\n".join([*lines_, f"alerts: {{freshness: {freshness}}}"]))
+
+
+def test_who_is_later_than_promised_is_told(tmp_path: Path) -> None:
+    small = SmallProject(tmp_path)
+    small.deliver("a.csv", HEADER + lines(1, 3))
+    process = small.run()
+    at = int(process.store.query("deliveries")[0].data["registered_at"])
+    out = io.StringIO()
+
+    def late(now: int) -> list[Gauge]:
+        return overdue(process.store, process.definitions, LogMetrics(out), now)
+
+    assert late(at + 10_000 * SECOND) == [], "nothing is promised"
+    promising(tmp_path, "2h")
+    assert late(at + 7_200 * SECOND) == [Gauge("overdue_seconds", 0.0, {"pipeline": "orders"})]
+    assert out.getvalue() == "", "who is in time has no line that an alert counts"
+    assert late(at + 7_201 * SECOND) == [Gauge("overdue_seconds", 1.0, {"pipeline": "orders"})]
+    told = json.loads(out.getvalue())
+    assert (told["metric"], told["value"], told["labels"]) == ("overdue_seconds", 1.0, {"pipeline": "orders"})
+    (tmp_path / "pipelines" / "broken.yaml").write_text("pipeline: [")
+    silent = (tmp_path / "pipelines" / "orders.yaml").read_text().replace("pipeline: orders", "pipeline: silent")
+    (tmp_path / "pipelines" / "silent.yaml").write_text(silent)
+    assert [each.labels["pipeline"] for each in late(at)] == ["orders"], (
+        "what cannot be read, or never came, is not late"
+    )
+
+
 # ── what is charted ───────────────────────────────────────────────────────────────────────────────────────────────
 
 _LABEL = re.compile(r"metric\.labels\.(\w+)")
@@ -246,7 +282,9 @@ def test_what_is_charted_is_written_and_what_is_written_is_charted(project: Path
     process = opened(tmp_path / "copy")
     process.store.commit([Put("remedies", "r-waiting", waiting)])
     labels: dict[str, set[str]] = {}
-    for each in gauges(process.store, process.clock.now()):
+    promising(Path(process.settings.project), "1h")
+    late = overdue(process.store, process.definitions, process.metrics, process.clock.now())
+    for each in [*gauges(process.store, process.clock.now()), *late]:
         labels.setdefault(each.name, set()).update(each.labels)
     charted: dict[str, set[str]] = {}
     for path in sorted((ROOT / MONITORING).rglob("*.json")):
