@@ -7,7 +7,7 @@ What happens is counted from the logs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from services.notify import repairs, row_places
@@ -55,12 +55,12 @@ def gauges(state: StateStore, now: int) -> list[Gauge]:
     ]
 
 
-def _of_decisions(proposed: list[Document], label: Label, now: int) -> list[Gauge]:
+def _of_decisions(proposed: Sequence[Document], label: Label, now: int) -> list[Gauge]:
     oldest = min((int(each.get("proposed_at") or now) for each in proposed), default=now)
     return [*_counted("remedies_waiting", proposed, label), Gauge("oldest_waiting_seconds", _seconds(now - oldest), {})]
 
 
-def _of_deliveries(latest: list[Document], label: Label, now: int) -> list[Gauge]:
+def _of_deliveries(latest: Sequence[Document], label: Label, now: int) -> list[Gauge]:
     last: dict[str, int] = {}
     for each in latest:
         name = label(each)
@@ -68,7 +68,7 @@ def _of_deliveries(latest: list[Document], label: Label, now: int) -> list[Gauge
     return [Gauge("last_delivery_seconds", _seconds(now - at), {"pipeline": name}) for name, at in sorted(last.items())]
 
 
-def _of_rows(state: StateStore, latest: list[Document], label: Label, now: int) -> list[Gauge]:
+def _of_rows(state: StateStore, latest: Sequence[Document], label: Label, now: int) -> list[Gauge]:
     """Rows of the last day by where they are, and the newest score of each pipeline."""
     since = now - ROWS_SECONDS * 1_000_000
     young = [each for each in latest if int(each.get("registered_at") or 0) >= since]
@@ -97,7 +97,7 @@ def _of_repairs(ended: repairs.Repairs, label: Label) -> list[Gauge]:
     return found
 
 
-def _by_state(name: str, incidents: list[Document], label: Label) -> list[Gauge]:
+def _by_state(name: str, incidents: Sequence[Document], label: Label) -> list[Gauge]:
     if not incidents:
         return [Gauge(name, 0.0, {"pipeline": "", "state": ""})]
     counted = Counter((label(each), str(each.get("state", ""))) for each in incidents)
@@ -107,12 +107,12 @@ def _by_state(name: str, incidents: list[Document], label: Label) -> list[Gauge]
     ]
 
 
-def _counted(name: str, documents: list[Document], label: Label) -> list[Gauge]:
+def _counted(name: str, documents: Sequence[Document], label: Label) -> list[Gauge]:
     counted = Counter(label(each) for each in documents)
     return [Gauge(name, float(count), {"pipeline": pipeline}) for pipeline, count in sorted(counted.items())]
 
 
-def _labels(documents: list[Document]) -> Label:
+def _labels(documents: Sequence[Document]) -> Label:
     """The label of each pipeline."""
     names = sorted({_pipeline(each) for each in documents})
     labels = {name: name if place < PIPELINES_MAX else OTHERS for place, name in enumerate(names)}
