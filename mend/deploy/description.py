@@ -60,6 +60,7 @@ PROJECT_ROLES: Final = {
 SPANS_ENDPOINT: Final = "https://telemetry.googleapis.com/v1/traces"
 SPANS_ROLE: Final = "roles/telemetry.tracesWriter"
 COMMON_ROLES: Final = ("roles/datastore.user",)
+EVENTARC_ROLE: Final = "roles/eventarc.eventReceiver"  # of the account that pushes
 WRITES_OBJECTS: Final = ("ingest", "validate", "load", "remediate")
 # Queries by some fields in the order of another; those by a single field Firestore indexes by itself.
 INDEXES: Final = (

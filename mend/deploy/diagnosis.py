@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
 from mend.deploy import refusals, scheduled_jobs
-from mend.deploy.description import APIS, COMMON_ROLES, FUNCTIONS, PROJECT_ROLES, WRITES_OBJECTS
+from mend.deploy.description import APIS, COMMON_ROLES, EVENTARC_ROLE, FUNCTIONS, PROJECT_ROLES, WRITES_OBJECTS
 from mend.deploy.refusals import Finding
 from mend.deploy.steps import Target
 from mend.deploy.topology import queues, topics
@@ -119,6 +119,7 @@ def _roles(answer: Any, target: Target) -> list[Finding]:
     held = _held(answer)
     wanted = [(service, role, f" --service {service}") for service, role in _wanted_roles()]
     wanted += [(scheduled_jobs.STAGED, role, "") for role in scheduled_jobs.ROLES]
+    wanted.append(("push", EVENTARC_ROLE, ""))
     return [
         Finding(f"{account} lacks {role}", f"{_again(target)}{alone}")
         for account, role, alone in wanted

@@ -12,6 +12,7 @@ from mend.deploy import history, scheduled_jobs
 from mend.deploy.description import (
     APIS,
     COMMON_ROLES,
+    EVENTARC_ROLE,
     FUNCTIONS,
     INDEXES,
     PROJECT_ROLES,
@@ -111,6 +112,9 @@ def _unwatched(target: Target) -> Iterator[Step]:
 def _ground(target: Target) -> Iterator[Step]:
     apis = [f"{api}.googleapis.com" for api in (*APIS, *(("telemetry",) if target.spans else ()))]
     yield Step("APIs", gcloud(target, "services enable", *apis))
+    # What is deployed from a folder is built under this account, which may do nothing in a project of today.
+    builder = f"{NUMBER}-compute@developer.gserviceaccount.com"
+    yield Step("Cloud Run may build", granted(target, builder, "roles/run.builder"))
     names = [*(each.name for each in every_service()), "push", "scheduler", scheduled_jobs.STAGED]
     for name in names:
         yield Step(
@@ -294,7 +298,12 @@ def _schedules(target: Target) -> Iterator[Step]:
         target, "eventarc triggers create mend-landed", *place, *filters, f"--service-account={target.account('push')}"
     )
     asked = gcloud(target, "eventarc triggers describe mend-landed", f"--location={target.region}")
-    yield Step("Eventarc may tell ingest", granted(target, target.account("push"), "roles/eventarc.eventReceiver"))
+    yield Step("Eventarc may tell ingest", granted(target, target.account("push"), EVENTARC_ROLE))
+    agent = shell(gcloud(target, "storage service-agent"))
+    words = shell(("gcloud", "projects", "add-iam-policy-binding", target.project))
+    role = "--role=roles/pubsub.publisher --condition=None --quiet"
+    tell = f'{words} --member="serviceAccount:$({agent})" {role}'
+    yield Step("Cloud Storage may tell Eventarc", ("sh", "-c", tell))
     yield Step("an object that lands is told", made, asked)
 
 

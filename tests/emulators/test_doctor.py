@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mend.deploy import scheduled_jobs
-from mend.deploy.description import APIS, COMMON_ROLES, FUNCTIONS, PROJECT_ROLES, WRITES_OBJECTS
+from mend.deploy.description import APIS, COMMON_ROLES, EVENTARC_ROLE, FUNCTIONS, PROJECT_ROLES, WRITES_OBJECTS
 from mend.deploy.diagnosis import ANYWHERE, diagnosed
 from mend.deploy.refusals import Finding
 from mend.deploy.steps import Target
@@ -49,6 +49,7 @@ def whole(asked: Asked) -> Answer:
     path = asked.path.partition("?")[0]
     roles = [(service, role) for service, roles in PROJECT_ROLES.items() for role in (*COMMON_ROLES, *roles)]
     roles += [(scheduled_jobs.STAGED, role) for role in scheduled_jobs.ROLES]
+    roles.append(("push", EVENTARC_ROLE))
     running = [
         {"metadata": {"name": each.name, "labels": {"cloud.googleapis.com/location": TARGET.region}}}
         for each in FUNCTIONS

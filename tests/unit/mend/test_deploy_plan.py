@@ -59,6 +59,22 @@ def test_nothing_is_done_twice_and_each_step_may_run_again() -> None:
             assert step.exists, f"{step.what} fails when it runs again"
 
 
+def test_what_google_does_for_us_it_may_do() -> None:
+    """Its own accounts build what is deployed from a folder, and tell of objects that land; before that is asked."""
+    order = [step.what for step in plan(TARGET)]
+    made = {step.what: step.shell() for step in plan(TARGET)}
+    for what, before, words in (
+        ("Cloud Run may build", f"function {FUNCTIONS[0].name}", ("-compute@developer", "roles/run.builder")),
+        (
+            "Cloud Storage may tell Eventarc",
+            "an object that lands is told",
+            ("service-agent", "roles/pubsub.publisher"),
+        ),
+    ):
+        assert order.index(what) < order.index(before)
+        assert all(word in made[what] for word in words)
+
+
 def test_one_service_alone() -> None:
     steps = plan(TARGET, "validate")
     assert {step.service for step in steps} == {"validate"}
