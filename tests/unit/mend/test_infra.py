@@ -104,6 +104,18 @@ def test_alerts_look_at_every_subscription_and_function_of_ours() -> None:
         assert not re.fullmatch(pattern.replace("\\\\", "\\"), "somebody.else"), name
 
 
+def test_errors_are_alarming_by_their_share() -> None:
+    """A few errors of a busy function are no alarm, nor is the only request of an idle one."""
+    text = (ROOT / MONITORING / "alerts" / "errors.json").read_text(encoding="utf-8")
+    policy = AlertPolicy.from_json(text)
+    assert policy.combiner == AlertPolicy.ConditionCombinerType.AND_WITH_MATCHING_RESOURCE
+    many, share = (each.condition_threshold for each in policy.conditions)
+    assert many.filter == share.filter
+    assert share.denominator_filter == share.filter.replace(' AND metric.labels.response_code_class="5xx"', "")
+    assert share.denominator_aggregations == share.aggregations, "else the two are of different things"
+    assert many.threshold_value > 1 > share.threshold_value > 0
+
+
 def test_the_build_is_what_cloud_build_takes() -> None:
     written = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text(encoding="utf-8"))
     build = Build.from_json(json.dumps(written))
