@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 RECEIPTS: Final = "receipts"
+SETTLE_SECONDS: Final = 60  # objects that land together are told of one by one, and in any order
 
 
 class Function(NamedTuple):
@@ -67,6 +68,7 @@ INDEXES: Final = (
     ("deliveries", ("pipeline",), "seq", "ascending"),
     ("deliveries", ("pipeline",), "seq", "descending"),
     ("profiles", ("pipeline",), "seq", "descending"),
+    ("waiting", ("pipeline",), "seq", "ascending"),
     ("posteriors", ("key",), "at", "descending"),
     ("posteriors", ("breaker",), "at", "descending"),
     ("healings", ("asks",), "asks_seq", "ascending"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Final, NamedTuple
 
-from mend.deploy.description import SPANS_ENDPOINT
+from mend.deploy.description import SETTLE_SECONDS, SPANS_ENDPOINT
 
 NUMBER: Final = "${NUMBER}"  # of the project; only Google knows it
 Words = tuple[str, ...]
@@ -60,6 +60,7 @@ class Target(NamedTuple):
             "MEND_ROOT": self.objects,
             "MEND_PROJECT": self.definitions,
             "MEND_LOCATION": self.region,
+            "MEND_SETTLE_SECONDS": str(SETTLE_SECONDS),
         }
         if self.spans:
             variables["MEND_OTLP_ENDPOINT"] = SPANS_ENDPOINT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from services.validate import waiting
 from services.validate.terms import (
     CONTRACTS,
     PROFILES,
@@ -18,7 +19,16 @@ from shared.domain.batch import VerdictState
 from shared.domain.checks import check
 from shared.domain.incident import Origin, batch_fingerprint
 from shared.domain.masking import clean
-from shared.events.types import BatchHeld, BatchStaged, BatchValidated, ContractAmended, Event, IncidentOpened
+from shared.events.types import (
+    BatchDue,
+    BatchHeld,
+    BatchStaged,
+    BatchValidated,
+    ClockTicked,
+    ContractAmended,
+    Event,
+    IncidentOpened,
+)
 from shared.runtime.service import Service
 
 if TYPE_CHECKING:
@@ -36,11 +46,13 @@ _DISPENSABLE = ("alternatives", "candidates", "unexpected", "groups", "missing",
 
 
 def on_batch_staged(event: BatchStaged, ports: Ports) -> list[Event]:
-    """Judge the attempt, write its files, then tell."""
+    """Judge the attempt, write its files, then tell; or let it wait for the deliveries before it."""
     key = f"{event.batch_id}:{event.attempt}"
     if ports.state.get(VERDICTS, key) is not None:
         return []  # the same attempt announced by another cause
     terms = gather_terms(event, ports)
+    if waiting.wait(terms, ports):
+        return []
     verdict, files = _judged(terms, ports)
     passed, quarantined = files.finish()
     rows_passed, rows_quarantined = files.rows_passed, files.rows_quarantined
@@ -72,7 +84,19 @@ def on_batch_staged(event: BatchStaged, ports: Ports) -> list[Event]:
         partial=verdict.decision.partial,
     )
     _keep(terms, verdict, validated, ports)
-    return [validated, *_held(event, verdict, ports), *incidents]
+    called = waiting.called_by_verdict(terms, verdict.decision.state, ports)
+    return [validated, *_held(event, verdict, ports), *incidents, *called]
+
+
+def on_batch_due(event: BatchDue, ports: Ports) -> list[Event]:
+    """An attempt that waited is looked at again, as if it came only now."""
+    staged = waiting.put_by(event, ports)
+    return on_batch_staged(staged, ports) if staged is not None else []
+
+
+def on_clock_ticked(event: ClockTicked, ports: Ports) -> list[Event]:
+    """Attempts that have waited long enough for others are called."""
+    return waiting.called_by_clock(event, ports)
 
 
 def _judged(terms: Terms, ports: Ports) -> tuple[Verdict, RowFiles]:
@@ -254,8 +278,14 @@ def on_contract_amended(event: ContractAmended, ports: Ports) -> list[Event]:
 
 SERVICE = Service(
     name="validate",
-    handlers={BatchStaged: on_batch_staged, ContractAmended: on_contract_amended},
-    emits=(BatchHeld, BatchValidated, IncidentOpened),
-    collections=(VERDICTS, PROFILES, CONTRACTS),
+    handlers={
+        BatchStaged: on_batch_staged,
+        BatchDue: on_batch_due,
+        ContractAmended: on_contract_amended,
+        ClockTicked: on_clock_ticked,
+    },
+    emits=(BatchDue, BatchHeld, BatchValidated, IncidentOpened),
+    collections=(VERDICTS, PROFILES, CONTRACTS, waiting.WAITING),
     priority=40,
+    timers=(waiting.WAITING,),
 )

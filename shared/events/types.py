@@ -144,6 +144,15 @@ class BatchStaged(Event):
     whole: bool = True  # the attempt holds the whole batch; False: rows of which others stand released
 
 
+class BatchDue(Event):
+    """An attempt that waited for the verdicts on earlier deliveries is to be looked at again."""
+
+    TYPE = "batch.due.v1"
+    batch_id: Text
+    pipeline: Text
+    attempt: Count
+
+
 # ── verdicts and loads ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -449,6 +458,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         SourceReread,
         RereadFailed,
         BatchStaged,
+        BatchDue,
         BatchValidated,
         BatchHeld,
         BatchLoaded,

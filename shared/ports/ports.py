@@ -24,6 +24,8 @@ class Limits:
 
     rows_per_part: int = 131_072  # rows of a staged, passed, quarantined or loaded file
     listing_page: int = 90  # deliveries announced per event
+    wait_seconds: float = 300.0  # how long a batch of a young pipeline waits for verdicts on earlier deliveries
+    settle_seconds: float = 0.0  # how old a delivery of a young pipeline must be before it is judged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -250,7 +250,8 @@ def _envelope(topic: str, data: bytes, attributes: Mapping[str, str], message_id
 
 
 def _traced(emitted: Event, cause: Event, service: str) -> Event:
-    trace = cause.traceparent.split("-")[1] if cause.traceparent.count("-") == 3 else derive(cause.correlation_id)
+    known = emitted.traceparent or cause.traceparent  # its own where it belongs to another story than what called it
+    trace = known.split("-")[1] if known.count("-") == 3 else derive(cause.correlation_id)
     return emitted.model_copy(update={"traceparent": f"00-{trace}-{derive(service, cause.id, length=16)}-01"})
 
 

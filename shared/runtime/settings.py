@@ -42,6 +42,18 @@ class Settings(BaseModel):
     lease_seconds: float = Field(
         600.0, gt=0, le=604_800, description="how long one delivery may be worked on before it comes again"
     )
+    wait_seconds: float = Field(
+        300.0,
+        ge=0,
+        le=86_400,
+        description="how long after its arrival a batch with too few judged before it to show drift waits for more",
+    )
+    settle_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=86_400,
+        description="how long it waits in any case for what landed with it; `mend deploy` makes it 60",
+    )
     lock_wait_seconds: float = Field(60.0, gt=0, le=86_400, description="how long to wait for the warehouse's lock")
     warehouse_memory_mb: int = Field(400, ge=64, description="memory the local warehouse may use, MB")
     source_timeout_seconds: float = Field(30.0, gt=0, le=86_400, description="how long a source may stay silent")

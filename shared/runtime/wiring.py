@@ -86,7 +86,11 @@ class Process:
             metrics=self.metrics,
             clock=self.clock,
             ids=self.ids,
-            limits=Limits(rows_per_part=self.settings.rows_per_part),
+            limits=Limits(
+                rows_per_part=self.settings.rows_per_part,
+                wait_seconds=self.settings.wait_seconds,
+                settle_seconds=self.settings.settle_seconds,
+            ),
             progress=self.progress,
             note=lambda kind, message: self.log.note(kind, service.name, mask(message)),
         )

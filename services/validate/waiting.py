@@ -1,0 +1,135 @@
+"""First verdicts of a young pipeline wait, for a bounded time, until the deliveries before them have theirs.
+
+Drift shows only beside earlier batches. Where a whole history lands at once and its batches are judged side by side,
+each would be judged before there is anything to compare it with. So the first attempt of a batch, for which fewer
+batches stand than a comparison needs, is put by in a document of its own while an earlier delivery is not judged. The
+verdict on that one calls it, and a timer does in case nobody else will. A delivery is waited for, and waits itself, no
+longer than ``wait_seconds`` after it was registered: one that never gets a verdict delays the others once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from services.validate.baseline import BASELINE_MAX, BASELINE_MIN
+from services.validate.terms import VERDICTS
+from shared.domain.batch import VerdictState
+from shared.events.types import BatchDue, BatchStaged, Event
+from shared.ports.state_store import Where
+
+if TYPE_CHECKING:
+    from services.validate.terms import Terms
+    from shared.ports.ports import Ports
+    from shared.ports.state_store import Document, Stored
+
+WAITING: Final = "waiting"
+CALLED_MAX: Final = 50  # batches that one verdict or one tick calls
+LOOK_AGAIN_MICROSECONDS: Final = 20_000_000  # less than `mend run` waits for a timer
+
+
+def wait(terms: Terms, ports: Ports) -> bool:
+    """True when the attempt is not to be judged yet: it is put by, and will be called."""
+    until = _until(terms, ports)
+    if until:
+        event = terms.event
+        document = {
+            "batch_id": event.batch_id,
+            "pipeline": event.pipeline,
+            "seq": event.seq,
+            "event_json": event.model_dump_json(),
+            "wake_at": until,
+            "called": False,
+        }
+        ports.state.put(WAITING, _key(event), document)
+    return bool(until)
+
+
+def _until(terms: Terms, ports: Ports) -> int:
+    """When the attempt is to be looked at again (microseconds), 0 when it may be judged now."""
+    event, now = terms.event, ports.clock.now()
+    if event.attempt > 1 or event.problem or not terms.arrived or not _young(terms):
+        return 0
+    settled = terms.arrived + _micros(ports.limits.settle_seconds)
+    if now < settled:
+        return settled
+    last = terms.arrived + _micros(ports.limits.wait_seconds)
+    if now >= last or not _unjudged_before(terms, ports, now):
+        return 0
+    return min(now + LOOK_AGAIN_MICROSECONDS, last)
+
+
+def _young(terms: Terms, more: int = 0) -> bool:
+    return len(terms.baseline.normal().keys) + more < BASELINE_MIN
+
+
+def _unjudged_before(terms: Terms, ports: Ports, now: int) -> bool:
+    """Whether an earlier delivery of the pipeline may still be judged soon.
+
+    That it has no verdict is read so that a verdict which comes until the commit runs the handler again: either that
+    verdict finds this batch waiting, or this batch finds the verdict. What the query misses, the timer finds.
+    """
+    where = (Where("pipeline", "==", terms.event.pipeline), Where("seq", "<", terms.event.seq))
+    before = ports.state.query("deliveries", where, order_by="seq", descending=True, limit=BASELINE_MAX)
+    judged = {place.batch_id for place in terms.baseline.places}
+    since = now - _micros(ports.limits.wait_seconds)
+    return any(
+        ports.state.get(VERDICTS, f"{each.key}:1") is None
+        for each in before
+        if each.key not in judged and _is_to_be_judged(each.data, since)
+    )
+
+
+def _is_to_be_judged(delivery: Document, since: int) -> bool:
+    """False for what has no rows to judge, a repetition or one that was not read to its end, and for older ones."""
+    without_rows = delivery.get("duplicate_of") or delivery.get("held_above")
+    return not without_rows and int(delivery.get("registered_at") or 0) > since
+
+
+def called_by_verdict(terms: Terms, state: VerdictState, ports: Ports) -> list[Event]:
+    """After a verdict, who waits: the next one in order, or all as soon as there is enough to compare them with."""
+    event = terms.event
+    if len(terms.baseline.keys) >= BASELINE_MAX:
+        return []
+    where = (Where("pipeline", "==", event.pipeline), Where("seq", ">", event.seq))
+    most = 1 if _young(terms, more=state == VerdictState.RELEASED) else CALLED_MAX
+    found = ports.state.query(WAITING, where, order_by="seq", limit=most)
+    return [_call(each, event, ports) for each in found if not each.data["called"]]
+
+
+def called_by_clock(tick: Event, ports: Ports) -> list[Event]:
+    """Those whose time has come, or that nobody has called for a while."""
+    due = (Where("wake_at", ">", 0), Where("wake_at", "<=", ports.clock.now()))
+    found = ports.state.query(WAITING, due, order_by="wake_at", limit=CALLED_MAX)
+    return [_call(each, tick, ports) for each in found]
+
+
+def _call(waiting: Stored, cause: Event, ports: Ports) -> Event:
+    """The event by which it is looked at again. Who has been called needs no timer: the bus keeps the event."""
+    ports.state.put(WAITING, waiting.key, {**waiting.data, "called": True, "wake_at": 0})
+    event = _staged(waiting.data)
+    fields = {name: getattr(event, name) for name in ("batch_id", "pipeline", "attempt")}
+    due = BatchDue.caused_by(cause, waiting.key, ports.clock.now(), subject=event.batch_id, **fields)
+    # It goes on with the batch's own story, whoever called it.
+    return due.model_copy(update={name: getattr(event, name) for name in ("correlation_id", "traceparent")})
+
+
+def put_by(due: BatchDue, ports: Ports) -> BatchStaged | None:
+    """What was staged then; None when it has been judged. It waits no more, unless ``wait`` says so again."""
+    key = _key(due)
+    document = ports.state.get(WAITING, key)
+    if document is None:
+        return None
+    ports.state.delete(WAITING, key)
+    return _staged(document)
+
+
+def _staged(document: Document) -> BatchStaged:
+    return BatchStaged.model_validate_json(document["event_json"])
+
+
+def _key(event: BatchStaged | BatchDue) -> str:
+    return f"{event.batch_id}:{event.attempt}"
+
+
+def _micros(seconds: float) -> int:
+    return int(seconds * 1_000_000)
