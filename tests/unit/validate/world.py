@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import yaml
 
-from services.validate.handlers import SERVICE, on_batch_staged, on_contract_amended
+from services.validate.handlers import SERVICE
 from shared.domain import paths
-from shared.events.types import BatchHeld, BatchStaged, BatchValidated, ContractAmended, Event, IncidentOpened
+from shared.events.types import BatchHeld, BatchStaged, BatchValidated, Event, IncidentOpened
+from shared.ports.clock import Clock
 from shared.ports.state_store import Document
 from shared.ports.warehouse import Layout, LoadJob, TableColumn
 from shared.runtime import wiring
@@ -24,7 +26,15 @@ PIPELINE = "things"
 class World:
     """Write rows, have them judged, look at what became of them."""
 
-    def __init__(self, folder: Path, properties: list[dict[str, Any]], rows_per_part: int = 131_072, **schema: Any):
+    def __init__(
+        self,
+        folder: Path,
+        properties: list[dict[str, Any]],
+        rows_per_part: int = 131_072,
+        clock: Clock | None = None,
+        settle_seconds: float = 0.0,
+        **schema: Any,
+    ):
         self.folder = folder
         (folder / "pipelines").mkdir(parents=True)
         (folder / "contracts").mkdir()
@@ -42,9 +52,13 @@ class World:
             "status": "active",
             "schema": [{"name": "things", "properties": properties, **schema}],
         }
-        self.process = wiring.build(
-            Settings(root=str(folder / "store"), project=str(folder), rows_per_part=rows_per_part)
+        self.settings = Settings(
+            root=str(folder / "store"),
+            project=str(folder),
+            rows_per_part=rows_per_part,
+            settle_seconds=settle_seconds,
         )
+        self.process = wiring.build(self.settings, clock=clock)
         self.rows_per_part = rows_per_part
 
     def close(self) -> None:
@@ -69,8 +83,13 @@ class World:
 
     def judge(self, rows: pl.DataFrame, batch: str = "b1", attempt: int = 1, **fields: Any) -> Result:
         """Stage the rows and handle the event, as the runtime would."""
+        event = self.staged(rows, batch, attempt, **fields)
+        return Result(self, event, self.handle(event))
+
+    def staged(self, rows: pl.DataFrame, batch: str = "b1", attempt: int = 1, **fields: Any) -> BatchStaged:
+        """Stage the rows; the event that says so."""
         parts = self.stage(batch, rows, attempt)
-        event = BatchStaged(
+        return BatchStaged(
             id=f"staged {batch} {attempt}",
             time=1,
             subject=batch,
@@ -87,21 +106,20 @@ class World:
                 **fields,
             },
         )
-        return Result(self, event, self.handle(event))
 
-    def handle(self, event: Event) -> list[Event]:
-        """Handle one event and commit its state."""
+    def define(self) -> None:
+        """Write pipeline and contract as they are now."""
         (self.folder / "pipelines/things.yaml").write_text(yaml.safe_dump(self.pipeline))
         (self.folder / self.pipeline["contract"]).write_text(yaml.safe_dump(self.contract))
+
+    def handle(self, event: Event, meanwhile: Callable[[], object] = lambda: None) -> list[Event]:
+        """Handle one event and commit its state; ``meanwhile`` is what happens between the two."""
+        self.define()
         unit = UnitOfWork(self.process.store, SERVICE.name, SERVICE.collections)
-        ports = self.process.ports(SERVICE, unit)
-        if isinstance(event, ContractAmended):
-            events = on_contract_amended(event, ports)
-        else:
-            assert isinstance(event, BatchStaged)
-            events = on_batch_staged(event, ports)
+        events = SERVICE.handlers[type(event)](event, self.process.ports(SERVICE, unit))
+        meanwhile()
         self.process.store.commit(*unit.changes())
-        return events
+        return list(events)
 
     def document(self, collection: str, key: str) -> Document | None:
         stored = self.process.store.get(collection, key)
