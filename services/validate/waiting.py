@@ -2,9 +2,10 @@
 
 Drift shows only beside earlier batches. Where a whole history lands at once and its batches are judged side by side,
 each would be judged before there is anything to compare it with. So the first attempt of a batch, for which fewer
-batches stand than a comparison needs, is put by in a document of its own while an earlier delivery is not judged. The
-verdict on that one calls it, and a timer does in case nobody else will. A delivery is waited for, and waits itself, no
-longer than ``wait_seconds`` after it was registered: one that never gets a verdict delays the others once.
+batches stand than a comparison needs, is put by in a document of its own while an earlier delivery is not judged, or
+could not be and is being read otherwise. The verdict on that one calls it, and a timer does in case nobody else will.
+A delivery is waited for, and waits itself, no longer than ``wait_seconds`` after it was registered: one that never
+gets a verdict delays the others once.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def _until(terms: Terms, ports: Ports) -> int:
     if now < settled:
         return settled
     last = terms.arrived + _micros(ports.limits.wait_seconds)
-    if now >= last or not _unjudged_before(terms, ports, now):
+    if now >= last or not _expected_before(terms, ports, now):
         return 0
     return min(now + LOOK_AGAIN_MICROSECONDS, last)
 
@@ -62,18 +63,18 @@ def _young(terms: Terms, more: int = 0) -> bool:
     return len(terms.baseline.normal().keys) + more < BASELINE_MIN
 
 
-def _unjudged_before(terms: Terms, ports: Ports, now: int) -> bool:
-    """Whether an earlier delivery of the pipeline may still be judged soon.
+def _expected_before(terms: Terms, ports: Ports, now: int) -> bool:
+    """Whether an earlier delivery of the pipeline may soon be one to compare with.
 
-    That it has no verdict is read so that a verdict which comes until the commit runs the handler again: either that
-    verdict finds this batch waiting, or this batch finds the verdict. What the query misses, the timer finds.
+    That it has no verdict is read so that one which comes until the commit runs the handler again. A verdict that does
+    not see this batch wait, because both were under way at once, is why there is a timer too.
     """
     where = (Where("pipeline", "==", terms.event.pipeline), Where("seq", "<", terms.event.seq))
     before = ports.state.query("deliveries", where, order_by="seq", descending=True, limit=BASELINE_MAX)
     judged = {place.batch_id for place in terms.baseline.places}
     since = now - _micros(ports.limits.wait_seconds)
     return any(
-        ports.state.get(VERDICTS, f"{each.key}:1") is None
+        _is_expected(each.key, ports)
         for each in before
         if each.key not in judged and _is_to_be_judged(each.data, since)
     )
@@ -83,6 +84,25 @@ def _is_to_be_judged(delivery: Document, since: int) -> bool:
     """False for what has no rows to judge, a repetition or one that was not read to its end, and for older ones."""
     without_rows = delivery.get("duplicate_of") or delivery.get("held_above")
     return not without_rows and int(delivery.get("registered_at") or 0) > since
+
+
+def _is_expected(batch_id: str, ports: Ports) -> bool:
+    """True for a batch without a verdict, and for one that could not be judged while that is being mended.
+
+    One that was judged and held is no example of a normal batch, whatever becomes of it. Nobody waits for what a person
+    is asked, or what must be delivered anew.
+    """
+    first = ports.state.get(VERDICTS, f"{batch_id}:1")
+    if first is None:
+        return True
+    if first["state"] == VerdictState.RELEASED or first["dimensions"]:
+        return False
+    healing = ports.state.get("healings", batch_id)
+    if healing is None:
+        return bool(first["incidents"])  # nobody has looked at it yet
+    newest = next((each for each in reversed(healing["attempts"]) if each["state"] != "withdrawn"), None)
+    diagnosed = newest is not None and newest["verdict"] and len(newest["classified"]) >= newest["incidents"]
+    return not healing["superseded_by"] and (healing["flight"] is not None or not diagnosed)
 
 
 def called_by_verdict(terms: Terms, state: VerdictState, ports: Ports) -> list[Event]:

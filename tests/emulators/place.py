@@ -25,6 +25,10 @@ class Place:
             "MEND_PROJECT": f"gs://{project}-project/{FOLDER}",
         }
 
+    def uri(self, name: str) -> str:
+        """The address of a file in the project folder."""
+        return f"gs://{self.project}-project/{FOLDER}/{name}"
+
     def put(self, path: Path, name: str) -> None:
         """Put a file into the project folder."""
         if not self._made:

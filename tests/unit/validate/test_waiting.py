@@ -57,6 +57,13 @@ def register(w: World, *months: int, **fields: Any) -> None:
         w.process.store.commit([Put("deliveries", name_of(month), document)])
 
 
+def mend(w: World, month: int, **fields: Any) -> None:
+    """As remediate does with a batch that is held: diagnosed, and a person is asked, unless ``fields`` say otherwise."""
+    attempt = {"state": "done", "verdict": "held", "incidents": 1, "classified": ["i1"]}
+    document = {"attempts": [attempt], "flight": None, "superseded_by": "", **fields}
+    w.process.store.commit([Put("healings", name_of(month), document)])
+
+
 def rows(month: int) -> pl.DataFrame:
     found = batch(month, 1.609344 if month == KILOMETRES else 1.0)
     return found.drop("n") if month == NARROW else found
@@ -113,6 +120,7 @@ def published(w: World, months: Sequence[int]) -> None:
     """All are registered, and their events wait on the bus in this order."""
     w.define()
     register(w, *months)
+    mend(w, NARROW)
     watch(w.process, ["mend-batch-validated-v1"])
     w.process.worker([SERVICE])  # its subscriptions stand before anything is said
     w.process.bus.publish(messages_of("ingest", [staged(w, month) for month in months]))
@@ -159,7 +167,7 @@ def test_several_workers_say_the_same(world: Make, workers: int) -> None:
 
     def work() -> None:
         process = wiring.build(w.settings)
-        process.worker([SERVICE]).run_until_idle(30.0)
+        process.worker([SERVICE]).run_until_idle(LOOK_AGAIN_MICROSECONDS / 1_000_000)
         process.close()
 
     threads = [threading.Thread(target=work) for _ in range(workers)]
@@ -232,6 +240,48 @@ def test_one_whose_time_is_over_does_not_wait(history: World, clock: TurnedClock
     register(history, 2)
     clock.time += WAIT
     register(history, 1)  # an older name that came later
+    judged(history, 2)
+    assert is_judged(history, 2)
+
+
+HEALINGS = {
+    "nobody has looked": (None, True),
+    "not diagnosed": ({"attempts": [{"state": "done", "verdict": "held", "incidents": 2, "classified": ["i1"]}]}, True),
+    "another reading is made": ({"flight": {"stage": "rereading"}}, True),
+    "a person is asked": ({}, False),
+    "another delivery took its place": ({"superseded_by": "b99", "flight": {"stage": "judging"}}, False),
+}
+
+
+@pytest.mark.parametrize(("healing", "waits"), HEALINGS.values(), ids=list(HEALINGS))
+def test_what_could_not_be_judged_may_be_mended(history: World, healing: dict[str, Any] | None, waits: bool) -> None:
+    register(history, NARROW, 4)
+    assert judged(history, NARROW)
+    if healing is not None:
+        mend(history, NARROW, **healing)
+    assert (judged(history, 4) == []) is waits
+
+
+def test_a_mended_one_calls_those_that_wait(history: World) -> None:
+    register(history, NARROW, 4)
+    judged(history, NARROW)
+    assert judged(history, 4) == []
+    again = history.staged(batch(NARROW), name_of(NARROW), 2, seq=name_of(NARROW), reading=2)
+    assert dues(history.handle(again)) == [name_of(4)]
+    history.handle(due(4))
+    found = history.document("verdicts", f"{name_of(4)}:1")
+    assert found is not None
+    assert found["baseline"] == [f"{PIPELINE}:{name_of(NARROW)}"]
+
+
+def test_what_was_judged_and_held_is_no_example(history: World) -> None:
+    history.pipeline["on_violation"] = {"rows": "reject_batch"}
+    register(history, 1, 2)
+    bad = batch(1).with_columns(pl.lit("-1").alias("n"))
+    history.handle(history.staged(bad, name_of(1), seq=name_of(1)))
+    found = history.document("verdicts", f"{name_of(1)}:1")
+    assert found is not None
+    assert found["state"] == "rejected"
     judged(history, 2)
     assert is_judged(history, 2)
 
@@ -345,6 +395,7 @@ def test_a_call_goes_on_with_the_batchs_own_story(history: World) -> None:
 def test_a_young_pipeline_waits_for_what_landed_with_it(world: Make, clock: TurnedClock) -> None:
     """The last is registered first: those before it are not known yet."""
     w = world(DISTANCE, clock=clock, settle_seconds=60.0)
+    mend(w, NARROW)
     for month in IN_ORDER[::-1]:
         register(w, month)
         assert judged(w, month) == []
