@@ -120,6 +120,15 @@ def make_world(seed: int, plane: str = "real", faults: Sequence[str] = ()) -> Wo
     return _Maker(random.Random(f"world {seed}"), seed, some, plain=plain).world()
 
 
+HISTORY_FAULTS = {2: "synonym", 5: "miles"}  # by place; the others have none
+HISTORY_ROWS = 300  # of a delivery: enough to tell miles from chance
+
+
+def make_history(seed: int) -> World:
+    """Ten deliveries of one pipeline that land at once."""
+    return _Maker(random.Random(f"history {seed}"), seed, (), plain=True).history()
+
+
 class _Maker:
     def __init__(self, chance: random.Random, seed: int, faults: Sequence[str], *, plain: bool) -> None:
         self.chance = chance
@@ -154,6 +163,18 @@ class _Maker:
         if budget != 200:
             files["policy.yaml"] = f"budget: {{remedies_per_hour: {budget}}}\n"
         return World(files, plans, sorted(deliveries, key=lambda each: each.step), budget)
+
+    def history(self) -> World:
+        plan = Plan("orders", "append", "name", "guarded")
+        made = []
+        for number in range(10):
+            start = number * HISTORY_ROWS + 1
+            rows = [self._order(key, self.chance.randrange(1, 41)) for key in range(start, start + HISTORY_ROWS)]
+            draft = _Draft(self, "orders", rows, list(COLUMNS))
+            if number in HISTORY_FAULTS:
+                draft.spoil(HISTORY_FAULTS[number])
+            made.append(draft.deliver(f"d{number:02d}.csv", 0))
+        return World(self._definitions(plan), {"orders": plan}, made)
 
     def _definitions(self, plan: Plan) -> dict[str, str]:
         chance = self.chance

@@ -58,7 +58,7 @@ def register(w: World, *months: int, **fields: Any) -> None:
 
 
 def mend(w: World, month: int, **fields: Any) -> None:
-    """As remediate does with a batch that is held: diagnosed, and a person is asked, unless ``fields`` say otherwise."""
+    """As remediate does with one that is held: diagnosed, and a person is asked, unless ``fields`` say otherwise."""
     attempt = {"state": "done", "verdict": "held", "incidents": 1, "classified": ["i1"]}
     document = {"attempts": [attempt], "flight": None, "superseded_by": "", **fields}
     w.process.store.commit([Put("healings", name_of(month), document)])
