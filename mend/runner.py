@@ -15,6 +15,7 @@ from shared.runtime.wiring import Process
 WAIT_SECONDS_MAX = 30.0  # timers further away are left to a later run
 ELSEWHERE_SECONDS_MAX = 60.0
 _LOOK_SECONDS = 0.5
+_STILL_WAITING = "a batch waits for the verdicts on deliveries before it; the next mend run goes on with it"
 
 
 def run_pipeline(process: Process, pipeline: str, uri: str = "", wait_seconds_max: float = WAIT_SECONDS_MAX) -> str:
@@ -76,7 +77,7 @@ def _left_over(process: Process) -> str:
     """What still has to come: work that our own infrastructure refused, and that is tried again later."""
     names = [f"{service.name}.{topic}" for service in every_service() for topic in subscriptions_of(service)]
     if process.bus.next_due(names) is None:
-        return ""
+        return _STILL_WAITING if process.store.query("waiting", limit=1) else ""
     note = process.log.last_note.strip().splitlines()
     why = f": {note[-1]}" if note else ""
     return f"not everything could be done now{why}; nothing is lost, and the next mend run goes on with it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Final, NamedTuple
 
-from mend.deploy.description import SETTLE_SECONDS, SPANS_ENDPOINT
+from mend.deploy.description import SETTLE_SECONDS, SPANS_ENDPOINT, WAIT_SECONDS
 
 NUMBER: Final = "${NUMBER}"  # of the project; only Google knows it
 Words = tuple[str, ...]
@@ -61,6 +61,7 @@ class Target(NamedTuple):
             "MEND_PROJECT": self.definitions,
             "MEND_LOCATION": self.region,
             "MEND_SETTLE_SECONDS": str(SETTLE_SECONDS),
+            "MEND_WAIT_SECONDS": str(WAIT_SECONDS),
         }
         if self.spans:
             variables["MEND_OTLP_ENDPOINT"] = SPANS_ENDPOINT

@@ -46,7 +46,8 @@ class Settings(BaseModel):
         300.0,
         ge=0,
         le=86_400,
-        description="how long after its arrival a batch with too few judged before it to show drift waits for more",
+        description="how long after its arrival a batch with too few judged before it to show drift waits for more; "
+        "`mend deploy` makes it 900",
     )
     settle_seconds: float = Field(
         0.0,
