@@ -10,6 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests.conformance.turned_clock import TurnedClock
+from tests.unit.validate.test_drift import DISTANCE
 from tests.unit.validate.world import World
 
 
@@ -38,3 +40,15 @@ def known_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made.table("shop.empty", pl.DataFrame({"code": []}, schema={"code": pl.String}), {"code": "string"})
     yield made
     made.close()
+
+
+@pytest.fixture
+def clock() -> TurnedClock:
+    """Time that stands still."""
+    return TurnedClock()
+
+
+@pytest.fixture
+def history(world: Callable[..., World], clock: TurnedClock) -> World:
+    """A world of numbers and distances, for months of a history."""
+    return world(DISTANCE, clock=clock)
