@@ -47,6 +47,10 @@ _DISPENSABLE = ("alternatives", "candidates", "unexpected", "groups", "missing",
 
 def on_batch_staged(event: BatchStaged, ports: Ports) -> list[Event]:
     """Judge the attempt, write its files, then tell; or let it wait for the deliveries before it."""
+    return _attempted(event, ports, waited=False)
+
+
+def _attempted(event: BatchStaged, ports: Ports, *, waited: bool) -> list[Event]:
     key = f"{event.batch_id}:{event.attempt}"
     if ports.state.get(VERDICTS, key) is not None:
         return []  # the same attempt announced by another cause
@@ -84,14 +88,14 @@ def on_batch_staged(event: BatchStaged, ports: Ports) -> list[Event]:
         partial=verdict.decision.partial,
     )
     _keep(terms, verdict, validated, ports)
-    called = waiting.called_by_verdict(terms, verdict.decision.state, ports)
+    called = waiting.called_by_verdict(terms, ports, waited=waited)
     return [validated, *_held(event, verdict, ports), *incidents, *called]
 
 
 def on_batch_due(event: BatchDue, ports: Ports) -> list[Event]:
     """An attempt that waited is looked at again, as if it came only now."""
     staged = waiting.put_by(event, ports)
-    return on_batch_staged(staged, ports) if staged is not None else []
+    return _attempted(staged, ports, waited=True) if staged is not None else []
 
 
 def on_clock_ticked(event: ClockTicked, ports: Ports) -> list[Event]:

@@ -2,7 +2,7 @@
 
 Drift shows only beside earlier batches. Where a whole history lands at once and its batches are judged side by side,
 each would be judged before there is anything to compare it with. So the first attempt of a batch, for which fewer
-batches stand than a comparison needs, is put by in a document of its own while an earlier delivery is not judged, or
+batches stand than a comparison takes, is put by in a document of its own while an earlier delivery is not judged, or
 could not be and is being read otherwise. The verdict on that one calls it, and a timer does in case nobody else will.
 A delivery is waited for, and waits itself, no longer than ``wait_seconds`` after it was registered: one that never
 gets a verdict delays the others once.
@@ -48,19 +48,16 @@ def wait(terms: Terms, ports: Ports) -> bool:
 def _until(terms: Terms, ports: Ports) -> int:
     """When the attempt is to be looked at again (microseconds), 0 when it may be judged now."""
     event, now = terms.event, ports.clock.now()
-    if event.attempt > 1 or event.problem or not terms.arrived or not _young(terms):
+    examples = len(terms.baseline.normal().keys)
+    if event.attempt > 1 or event.problem or not terms.arrived or examples >= BASELINE_MAX:
         return 0
     settled = terms.arrived + _micros(ports.limits.settle_seconds)
-    if now < settled:
+    if examples < BASELINE_MIN and now < settled:
         return settled
     last = terms.arrived + _micros(ports.limits.wait_seconds)
     if now >= last or not _expected_before(terms, ports, now):
         return 0
     return min(now + LOOK_AGAIN_MICROSECONDS, last)
-
-
-def _young(terms: Terms, more: int = 0) -> bool:
-    return len(terms.baseline.normal().keys) + more < BASELINE_MIN
 
 
 def _expected_before(terms: Terms, ports: Ports, now: int) -> bool:
@@ -105,13 +102,16 @@ def _is_expected(batch_id: str, ports: Ports) -> bool:
     return not healing["superseded_by"] and (healing["flight"] is not None or not diagnosed)
 
 
-def called_by_verdict(terms: Terms, state: VerdictState, ports: Ports) -> list[Event]:
-    """After a verdict, who waits: the next one in order, or all as soon as there is enough to compare them with."""
-    event = terms.event
-    if len(terms.baseline.keys) >= BASELINE_MAX:
+def called_by_verdict(terms: Terms, ports: Ports, *, waited: bool) -> list[Event]:
+    """After a verdict, who waits: the next in order, or many when there is all that a comparison takes.
+
+    Where nobody can wait any more nobody is looked for, unless the judged one waited itself.
+    """
+    event, examples = terms.event, len(terms.baseline.normal().keys)
+    if examples >= BASELINE_MAX and not waited:
         return []
     where = (Where("pipeline", "==", event.pipeline), Where("seq", ">", event.seq))
-    most = 1 if _young(terms, more=state == VerdictState.RELEASED) else CALLED_MAX
+    most = 1 if examples < BASELINE_MAX else CALLED_MAX
     found = ports.state.query(WAITING, where, order_by="seq", limit=most)
     return [_call(each, event, ports) for each in found if not each.data["called"]]
 

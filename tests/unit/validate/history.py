@@ -42,6 +42,17 @@ def mend(w: World, month: int, **fields: Any) -> None:
     w.process.store.commit([Put("healings", name_of(month), document)])
 
 
+def examples(w: World, count: int) -> None:
+    """So many batches before all months, each as the first of them."""
+    w.handle(w.staged(batch(1), "a00", seq="a00"))
+    first = w.document("profiles", f"{PIPELINE}:a00")
+    assert first is not None
+    for number in range(1, count):
+        name = f"a{number:02}"
+        copied = {**first, "batch_id": name, "seq": name}
+        w.process.store.commit([Put("profiles", f"{PIPELINE}:{name}", copied)])
+
+
 def rows(month: int) -> pl.DataFrame:
     found = batch(month, 1.609344 if month == KILOMETRES else 1.0)
     return found.drop("n") if month == NARROW else found

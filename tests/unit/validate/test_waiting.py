@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from services.validate.baseline import BASELINE_MAX
 from services.validate.waiting import CALLED_MAX, LOOK_AGAIN_MICROSECONDS
 from shared.domain.errors import Conflict
 from shared.events.types import BatchDue, BatchValidated
@@ -20,6 +21,7 @@ from tests.unit.validate.history import (
     WAIT,
     due,
     dues,
+    examples,
     is_judged,
     judged,
     mend,
@@ -53,15 +55,12 @@ def test_one_called_too_early_waits_again(history: World) -> None:
     assert is_judged(history, 3)
 
 
-def test_with_enough_to_compare_with_nobody_waits(history: World) -> None:
-    register(history, 1, 2, 4, 5)
-    for month in (1, 2, 4, 5):
-        judged(history, month)
-    register(history, 6, 7, 9)
-    assert judged(history, 7) == [], "four are too few"
-    judged(history, 6)
-    judged(history, 9)
-    assert is_judged(history, 9), "though the seventh delivery is not judged"
+@pytest.mark.parametrize(("count", "waits"), [(5, True), (BASELINE_MAX - 1, True), (BASELINE_MAX, False)])
+def test_with_all_that_a_comparison_takes_nobody_waits(history: World, count: int, waits: bool) -> None:
+    examples(history, count)
+    register(history, 1, 2)
+    judged(history, 2)
+    assert is_judged(history, 2) is not waits
 
 
 @pytest.mark.parametrize(
@@ -206,15 +205,34 @@ def test_what_was_put_by_after_its_verdict_is_forgotten(history: World, clock: T
 # ── calling ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_one_is_called_until_there_is_enough_then_all(history: World) -> None:
-    months = (1, 2, 4, 5, 6, 7, 9, 10)
-    register(history, *months)
-    for month in (10, 9, 7, 6):
-        judged(history, month)
-    for month in (1, 2, 4, 5):
-        first = dues(judged(history, month))
-        assert first == ([name_of(6)] if month == 1 else []), "one that has been called is not called again"
-    assert dues(history.handle(due(6))) == [name_of(7), name_of(9), name_of(10)]
+def test_the_next_in_order_is_called(history: World) -> None:
+    register(history, 1, 2, 4, 5)
+    for month in (5, 4, 2):
+        assert judged(history, month) == []
+    assert dues(judged(history, 1)) == [name_of(2)]
+    assert dues(history.handle(due(2))) == [name_of(4)]
+    assert history.handle(due(2, 2)) == []
+    assert dues(history.handle(due(4))) == [name_of(5)]
+    assert dues(history.handle(due(5))) == []
+
+
+def test_one_that_has_been_called_is_not_called_again(history: World) -> None:
+    register(history, 1, 2, 4)
+    assert judged(history, 4) == []
+    assert dues(judged(history, 1)) == [name_of(4)]
+    assert dues(judged(history, 2)) == [], "its call is under way"
+
+
+def test_all_are_called_as_soon_as_there_is_enough(history: World) -> None:
+    examples(history, BASELINE_MAX - 1)
+    register(history, 1, 2, 4, 5, 6)
+    for month in (6, 5, 4, 2):
+        assert judged(history, month) == []
+    assert dues(judged(history, 1)) == [name_of(2)]
+    assert dues(history.handle(due(2))) == [name_of(4), name_of(5), name_of(6)]
+    assert dues(history.handle(due(4))) == []
+    register(history, 7)
+    assert isinstance(judged(history, 7)[0], BatchValidated)
 
 
 def test_a_tick_calls_as_many_as_one_commit_may(history: World, clock: TurnedClock) -> None:
