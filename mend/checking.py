@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from mend.query_trial import no_rows, query_errors
 from services.remediate.registry import usable
+from services.validate.sql_rules import other_tables
 from shared.domain.contract import Contract, parse_contract
 from shared.domain.definition_file import Document, parse_document, suggestion
 from shared.domain.definition_file import Path as Place
@@ -162,8 +163,7 @@ def _check_pipeline(pipeline: _Pipeline, around: Surroundings, known: Mapping[st
     definition = pipeline.definition
     contract = _contract(pipeline, around.definitions, checked)
     if contract is not None:
-        for error in query_errors(contract, definition.contract, around.sql):
-            checked.error(_problem_of(error, definition.contract))
+        _check_queries(pipeline, contract, around, known, checked)
     columns = contract.column_names if contract is not None else None
     if definition.transform and contract is not None:
         columns = _transformed(pipeline, contract, around, checked)
@@ -271,6 +271,40 @@ def _check_references(pipeline: _Pipeline, contract: Contract, known: Mapping[st
             what = f"{', '.join(reference.columns)} refers to {parent}, which no pipeline of this project loads"
             hint = "rows wait in quarantine until that table exists; " + suggestion(parent, known)
             checked.warn(Problem(pipeline.definition.contract, 0, 0, what, hint))
+
+
+def _check_queries(
+    pipeline: _Pipeline, contract: Contract, around: Surroundings, known: Mapping[str, str], checked: Checked
+) -> None:
+    """Queries of quality rules are tried on no rows; a table that no pipeline loads must come from elsewhere."""
+    path, dataset = pipeline.definition.contract, pipeline.definition.destination.dataset
+    try:
+        beside = other_tables(contract, path, dataset)
+    except DefinitionError:
+        beside = {}  # one of the queries is wrong, as is said below
+    contracts = _contracts_of({table for read in beside.values() for table in read}, known, around.definitions)
+    for error in query_errors(contract, path, around.sql, contracts, dataset):
+        checked.error(_problem_of(error, path))
+    for rule, read in beside.items():
+        for table in read:
+            if table not in known:
+                what = f"the query of a quality rule reads {table}, which no pipeline of this project loads"
+                hint = "batches are held until that table exists; " + suggestion(table, known)
+                checked.warn(Problem(path, rule.line, 0, what, hint))
+
+
+def _contracts_of(tables: Iterable[str], known: Mapping[str, str], definitions: Definitions) -> dict[str, Contract]:
+    """The contracts of tables that pipelines load as they are; what cannot be read has been reported."""
+    found = {}
+    for table in tables:
+        if table in known:
+            try:
+                loader = parse_pipeline(definitions.read(known[table]).text, known[table])
+                if not loader.transform and not loader.transform_path:
+                    found[table] = parse_contract(definitions.read(loader.contract).text, loader.contract, table)
+            except MendError:
+                continue
+    return found
 
 
 def _check_channels(pipeline: _Pipeline, channels: tuple[str, ...], checked: Checked) -> None:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from services.validate.findings import DatasetFinding
     from services.validate.pushdown import Condition
+    from services.validate.sql_rules import Answer, SqlQuery
     from services.validate.terms import Terms
+    from shared.domain.contract import Column
     from shared.ports.warehouse import TableInfo, Warehouse
 
 ROWS_PUSHED = 1_000_000  # a table of more is judged in the warehouse, if it can be
@@ -124,11 +126,11 @@ class InTheWarehouse:
             return pushdown.repeated_sql(self.terms.contract, rule.columns)
         return pushdown.metric_sql(rule, self.terms.contract)
 
-    def _asked(self, rules: list[Any]) -> list[tuple[float | None, bool]]:
+    def _asked(self, rules: list[Any]) -> list[Answer]:
         from services.validate.sql_rules import observed
 
-        path = self.terms.pipeline.contract
-        return observed(rules, self.terms.contract, path, _Asking(self), lambda _: iter(()))
+        pipeline = self.terms.pipeline
+        return observed(rules, self.terms.contract, pipeline.contract, self, pipeline.destination.dataset)
 
     def _late(self, arrived: int) -> list[DatasetFinding]:
         import polars as pl
@@ -145,16 +147,25 @@ class InTheWarehouse:
         self.measures += ledger.measures
         return found_late
 
-    def values(self, query: str) -> Any:
-        """The one value of a query over ``batch``, the table's typed cells under the contract's names."""
+    def value(self, query: SqlQuery, columns: Sequence[Column]) -> Any:
+        """The one value of a query over ``batch``, the table's typed cells, and other tables as they are now."""
         import sqlglot
+
+        from services.validate.other_tables import columns_read, selected
 
         named = [
             f"c{place} AS {pushdown.name_sql(each.name)}" for place, each in enumerate(self.terms.contract.columns)
         ]
-        tree: Any = sqlglot.parse_one(query, read="bigquery")
-        batch = sqlglot.parse_one(self._with(f"SELECT {', '.join(named)} FROM cells"), read="bigquery")
-        tree = tree.with_("batch", as_=batch, dialect="bigquery")
+        tables = {"batch": self._with(f"SELECT {', '.join(named)} FROM cells")}
+        for other in query.others:
+            tables[other.name] = selected(other, columns_read(other, self._warehouse.describe(other.table)))
+        tree: Any = sqlglot.parse_one(query.sql, read="bigquery")
+        own = list(tree.args["with_"].expressions) if tree.args.get("with_") else []
+        for name, sql in tables.items():
+            tree = tree.with_(name, as_=sqlglot.parse_one(sql, read="bigquery"), dialect="bigquery")
+        # What the query itself makes may read these, so they stand before it.
+        made = tree.args["with_"].expressions
+        tree.args["with_"].set("expressions", [*made[len(own) :], *own])
         return next(iter(self._row(tree.sql(dialect="bigquery")).values()))
 
     def finding_query(self, conditions: Iterable[Condition]) -> str:
@@ -189,16 +200,6 @@ class InTheWarehouse:
         found = self._warehouse.query(query, rows_max=1)
         row: dict[str, Any] = found.to_pylist()[0]
         return row
-
-
-class _Asking:
-    """Queries of quality rules, asked of the warehouse; the rows are there already."""
-
-    def __init__(self, place: InTheWarehouse) -> None:
-        self._place = place
-
-    def values(self, queries: Sequence[str], rows: Iterable[pa.Table]) -> list[Any]:
-        return [self._place.values(query) for query in queries]
 
 
 def _counts(conditions: Sequence[Condition]) -> str:

@@ -77,15 +77,18 @@ def trial(
     reading: str = "",
     engine: Engine = "auto",
     failing: Path | None = None,
+    tables: Mapping[str, Path] | None = None,
     progress: Progress | None = None,
 ) -> list[Tried]:
     """Judge every delivery that ``data`` (a file, folder, pattern or address) names, by name.
 
     ``reading`` says how they are read, as a pipeline's ``format`` does; without it that is seen from the bytes.
     Parquet files are judged where they lie, whole or in pieces as ``engine`` says; others are staged as a pipeline's.
-    ``failing`` is a file that gets the number of every failing row, with each check and column.
+    ``failing`` is a file that gets the number of every failing row, with each check and column. ``tables`` are files of
+    tables that the contract compares the data with, by their names in it; what it compares with others is not judged.
     ``DefinitionMissing`` when there is none.
     """
+    from mend.beside_tables import load_tables
     from mend.initialise import source_uri
     from mend.query_trial import query_errors
     from mend.runner import due
@@ -97,13 +100,14 @@ def trial(
     uri = uri if "://" in uri or uri.startswith("/") else f"/{uri}"
     with TemporaryDirectory(prefix="mend-contract-") as name:
         folder = Path(name)
-        files = _write(folder, contract_file, contract, uri, reading)
+        files = _write(folder, contract_file, contract, uri, reading, beside=tables or {})
         given = settings.load(root=str(folder / "store"), project=name, backend="local")
         there = _look(wiring.source_of(given), uri, data)
         process = wiring.build(given, log=EventLog(), definition_files=files, progress=progress)
         try:
             for error in query_errors(contract, str(contract_file), process.sql):
                 raise error
+            load_tables(process, NAME, tables or {})
             personal = PersonalColumns(contract)
             look = _Look(process, personal, rows_shown, values)
             with FailingFile(failing) as file:
@@ -236,11 +240,18 @@ def _messages(event: Any) -> Any:
 
 
 def _write(
-    folder: Path, contract_file: Path, contract: Contract, uri: str, reading: str, table: str = ""
+    folder: Path,
+    contract_file: Path,
+    contract: Contract,
+    uri: str,
+    reading: str,
+    table: str = "",
+    beside: Mapping[str, Path] | None = None,
 ) -> Mapping[str, Path]:
-    """A pipeline for the trial; without a ``table`` there is no warehouse in which keys could be looked up."""
+    """A pipeline for the trial; without a ``table`` there is no warehouse but the tables ``beside`` it."""
     import json
 
+    from mend.beside_tables import judged_alone
     from shared.domain.contract import write_contract
 
     for each in ("pipelines", "contracts"):
@@ -253,10 +264,9 @@ def _write(
     )
     (folder / f"pipelines/{NAME}.yaml").write_text(text, encoding="utf-8")
     alone = folder / f"contracts/{NAME}.odcs.yaml"
-    if contract.references and not table:
-        from dataclasses import replace
-
-        alone.write_text(write_contract(replace(contract, references=())), encoding="utf-8")
+    kept = contract if table else judged_alone(contract, str(contract_file), beside or {})
+    if kept != contract:
+        alone.write_text(write_contract(kept), encoding="utf-8")
         return {}
     return {f"contracts/{NAME}.odcs.yaml": contract_file.resolve()}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from shared.domain.contract import Contract
 from shared.domain.errors import DefinitionError
@@ -11,19 +11,47 @@ from shared.domain.errors import DefinitionError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from services.validate.sql_rules import SqlQuery
+    from shared.domain.contract import Column
     from shared.ports.sql_engine import SqlEngine
 
 
-def query_errors(contract: Contract, path: str, engine: SqlEngine) -> Iterator[DefinitionError]:
-    """What is wrong with each query, with the contract's line."""
+def query_errors(
+    contract: Contract, path: str, engine: SqlEngine, others: Mapping[str, Contract] | None = None, dataset: str = ""
+) -> Iterator[DefinitionError]:
+    """What is wrong with each query, with the contract's line.
+
+    ``others`` are the contracts of tables besides the contract's own, each by ``dataset.table``; a query that reads yet
+    another one is looked at, and not tried.
+    """
+    from services.validate.sql_rules import observed
+
+    asked = _AskedOfNothing(engine, contract, others or {})
     for rule in contract.quality:
         if rule.metric == "sql":
-            from services.validate.sql_rules import observed
-
             try:
-                observed([rule], contract, path, engine, lambda _: [no_rows(contract)])
+                observed([rule], contract, path, asked, dataset)
             except DefinitionError as error:
                 yield error
+
+
+class _AskedOfNothing:
+    """Queries over no rows at all."""
+
+    def __init__(self, engine: SqlEngine, contract: Contract, others: Mapping[str, Contract]) -> None:
+        self._engine = engine
+        self._contract = contract
+        self._others = others
+
+    def value(self, query: SqlQuery, columns: list[Column]) -> Any:
+        from services.validate.sql_rules import Unanswered
+
+        unknown = [each.table for each in query.others if each.table not in self._others]
+        if unknown:
+            raise Unanswered(f"the columns of {unknown[0]} are not known here")
+        beside = {each.name: no_rows(self._others[each.table]) for each in query.others}
+        (value,) = self._engine.values([query.sql], [no_rows(self._contract)], beside)
+        return value
 
 
 def no_rows(contract: Contract) -> pa.Table:

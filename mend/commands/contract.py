@@ -13,6 +13,8 @@ from shared.domain.errors import DefinitionError, DefinitionMissing, ForeignFail
 from shared.domain.masking import clean, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from mend.contract_plan import Step
     from mend.contract_trial import Tried
     from shared.domain.contract import Contract
@@ -46,10 +48,15 @@ def judge(
         Path | None,
         typer.Option("--failing", help="Parquet file for the number, check and column of every failing row."),
     ] = None,
+    tables: Annotated[
+        list[str] | None,
+        typer.Option("--table", help="A table that the contract names, as a file: orders=orders.csv. May repeat."),
+    ] = None,
     root: Root = None,
     as_json: Json = False,
 ) -> None:
     """Judge data by a contract, row by row; nothing is loaded, healed or kept. Exit code 1 when anything fails."""
+    from mend.beside_tables import given_tables
     from mend.contract_trial import TABLE, Engine, contract_in, read_contract_file, table_trial, trial
 
     if engine not in get_args(Engine):
@@ -57,8 +64,12 @@ def judge(
     file = contract_in(contract)
     rules = read_contract_file(file)
     how = cast("Engine", engine)
+    beside = given_tables(tables or [])
     if data.startswith(TABLE):
         from mend import project
+
+        if beside:
+            raise typer.BadParameter("a table is compared with those of its warehouse", param_hint="--table")
 
         if failing is not None:
             raise typer.BadParameter(
@@ -69,10 +80,11 @@ def judge(
     else:
         with progress_bar(quiet=as_json) as progress:
             tried = trial(
-                file, rules, data, rows_shown=limit, values=values, engine=how, failing=failing, progress=progress
-            )
+                file, rules, data, rows_shown=limit, values=values, engine=how, failing=failing, tables=beside,
+                progress=progress,
+            )  # fmt: skip
     ok = all(each.state == "passed" for each in tried)
-    unchecked = _unchecked(rules, table=data.startswith(TABLE))
+    unchecked = _unchecked(rules, str(file), None if data.startswith(TABLE) else beside)
     if as_json:
         told = {"ok": ok, "contract": str(file), "id": rules.id, "version": rules.version}
         print_json({**told, "deliveries": [each.document() for each in tried], "not_checked": unchecked})
@@ -84,13 +96,16 @@ def judge(
     raise typer.Exit(Exit.DONE if ok else Exit.FAILED)
 
 
-def _unchecked(rules: Contract, *, table: bool) -> list[str]:
-    """What the contract says and this look cannot judge: said, never skipped in silence."""
+def _unchecked(rules: Contract, path: str, beside: Collection[str] | None) -> list[str]:
+    """What the contract says and this look cannot judge: said, never skipped in silence.
+
+    ``beside`` are the tables that are given; None: all of a warehouse.
+    """
+    from mend.beside_tables import not_compared
     from shared.domain.service_levels import service_levels
 
     told = [f"{rule.column}: {clean(rule.what)}" if rule.column else clean(rule.what) for rule in rules.unsupported]
-    for each in rules.references if not table else ():
-        told.append(f"{', '.join(each.columns)}: the keys of {each.table} are in a warehouse; mend run looks there")
+    told += [clean(each, 300) for each in not_compared(rules, path, beside)] if beside is not None else []
     for promised, why in service_levels(rules)[1]:
         told.append(clean(f"{promised.property} {promised.value} {promised.unit}".strip() + f": {why}"))
     return told

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from services.validate.dependencies import DependencyVerdict
     from services.validate.findings import DatasetFinding, Dimension
     from services.validate.keys import KeyVerdict
+    from services.validate.other_tables import OtherTables
     from services.validate.release import RowSink
+    from services.validate.sql_rules import Answer
     from services.validate.staged_rows import Chunk, DeliveredRows
     from services.validate.terms import Terms
     from services.validate.two_readings import TwoReadings
@@ -88,6 +90,7 @@ class Judgement:
         self._doubted: list[TwoReadings] = []
         self._quality = QualityLedger(self._contract)
         self._service = ServiceLedger(self._contract)
+        self._others: OtherTables | None = None
         self._custom = load_checks(self._contract, terms.pipeline.contract)
 
     @property
@@ -138,11 +141,21 @@ class Judgement:
             return broken
         return [*broken, *self._service.findings(self.terms, self.terms.arrived)]
 
-    def _asked(self, rules: list[QualityRule]) -> list[tuple[float | None, bool]]:
+    @property
+    def snapshots(self) -> list[str]:
+        """Files of what the verdict saw of other tables."""
+        keys = [parent.snapshot for parent in self.parents if parent.snapshot]
+        return [*keys, *(self._others.snapshots if self._others else ())]
+
+    def _asked(self, rules: list[QualityRule]) -> list[Answer]:
         """What the queries of quality rules give."""
+        from services.validate.other_tables import AskedOfRows, OtherTables
         from services.validate.sql_rules import observed
 
-        return observed(rules, self._contract, self.terms.pipeline.contract, self._ports.sql, self._fitting)
+        self._others = self._others or OtherTables(self._ports)
+        pipeline = self.terms.pipeline
+        asked = AskedOfRows(self._ports.sql, self._fitting, self._others)
+        return observed(rules, self._contract, pipeline.contract, asked, pipeline.destination.dataset)
 
     def _fitting(self, columns: list[Column]) -> Iterator[pa.Table]:
         """All rows that fit the delivery, typed."""

@@ -102,7 +102,7 @@ def _judged_rows(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink,
         violations=_violations(terms, judgement),
         profile=profile,
         weekday=weekday,
-        snapshots=[parent.snapshot for parent in judgement.parents if parent.snapshot],
+        snapshots=judgement.snapshots,
     )
 
 

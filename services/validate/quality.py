@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     import polars as pl
 
     from services.validate.keys import KeyVerdict
+    from services.validate.sql_rules import Answer
     from services.validate.terms import Terms
     from shared.domain.contract import Column, Contract, QualityRule
 
-    Asked = Callable[[list[QualityRule]], list[tuple[float | None, bool]]]
+    Asked = Callable[[list[QualityRule]], list[Answer]]
     Reread = Callable[[Sequence[int]], Iterable[tuple[int, pl.DataFrame]]]
 
 CHECK = "quality"
@@ -57,6 +58,7 @@ class _Broken(NamedTuple):
     rule: QualityRule
     concerned: Concerned
     observed: float | None  # None: a query's null, or a value that may be a cell's and is not told
+    answer: Answer | None = None  # of a query
 
 
 class QualityLedger:
@@ -119,7 +121,8 @@ class QualityLedger:
         answers = iter(asked(self.queries) if self.queries else ())
         broken: dict[tuple[str, str], list[_Broken]] = {}
         for rule, concerned in zip(self._rules, self._found, strict=True):
-            observed, told = next(answers) if rule.metric == "sql" else (self._observed(rule, concerned), True)
+            answer = next(answers) if rule.metric == "sql" else None
+            observed = answer.observed if answer else self._observed(rule, concerned)
             if terms.waives(f"{CHECK}:{rule.metric}", rule.column):
                 continue  # what a person accepted is no longer held against the batch
             # Null compares with nothing, so no rule is kept by it.
@@ -128,9 +131,8 @@ class QualityLedger:
             if dimension is not None:
                 self.measures.append(Measure(dimension, kept(holds, rule.severity)))
             if not holds:
-                broken.setdefault((rule.metric, rule.column), []).append(
-                    _Broken(rule, concerned, observed if told else None)
-                )
+                told = observed if answer is None or answer.told else None
+                broken.setdefault((rule.metric, rule.column), []).append(_Broken(rule, concerned, told, answer))
         return [_finding(each) for each in broken.values()]
 
     def _observed(self, rule: QualityRule, concerned: Concerned) -> float:
@@ -206,7 +208,7 @@ def _series(values: list[Any], typed: pl.Series) -> Any:
 def _finding(broken: list[_Broken]) -> DatasetFinding:
     """All broken rules of one metric on one column are one finding, the ones that hold first."""
     broken.sort(key=lambda each: each[0].severity)
-    rule, concerned, observed = broken[0]
+    rule, concerned, observed, answer = broken[0]
     more = f" (and {len(broken) - 1} more rules)" if len(broken) > 1 else ""
     evidence: dict[str, Any] = {
         "metric": rule.metric,
@@ -215,21 +217,25 @@ def _finding(broken: list[_Broken]) -> DatasetFinding:
         "unit": "percent" if rule.percent else "rows",
         "severity": rule.severity,
         "dimension": rule.dimension,
-        "rules": [{"name": each.name, "observed": seen, "expected": each.expected} for each, _, seen in broken[:20]],
+        "rules": [{"name": each.name, "observed": seen, "expected": each.expected} for each, _, seen, _ in broken[:20]],
     }
+    if answer is not None and answer.tables:
+        evidence |= {"tables": list(answer.tables), "unanswered": answer.why}
     if rule.metric != "sql":
         evidence |= {"rows_concerned": concerned.rows, "row_first": concerned.first, "row_last": concerned.last}
     return DatasetFinding(
         check=f"{CHECK}:{rule.metric}",
         column=rule.column,
-        message=_told(rule, observed) + more,
+        message=_told(rule, observed, answer) + more,
         holds=rule.severity == "error",
         evidence=evidence,
     )
 
 
-def _told(rule: QualityRule, observed: float | None) -> str:
+def _told(rule: QualityRule, observed: float | None, answer: Answer | None) -> str:
     name = f" ({rule.name})" if rule.name else ""
+    if answer is not None and answer.why:
+        return f"the query{name} cannot be asked: {answer.why}"
     if rule.metric == "sql" or observed is None:
         seen = f"gives {observed:.6g} where" if observed is not None else "does not give what it should:"
         return f"the query{name} {seen} the contract wants {rule.expected}"

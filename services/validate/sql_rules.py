@@ -1,7 +1,7 @@
 """Quality rules in SQL: checked to be harmless queries over the batch's typed rows, and asked once a batch.
 
-A query sees one table, ``batch``, with the contract's columns, and gives one number. It may call what a transform may,
-and the aggregates.
+A query sees the table ``batch``, with the contract's columns, and the tables of the warehouse that it names; it gives
+one number. It may call what a transform may, and the aggregates.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from shared.domain.masking import clean
 from shared.domain.sql_functions import FUNCTIONS, function_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
 
-    import pyarrow as pa
     from sqlglot import exp
 
     from shared.domain.contract import Column, Contract, QualityRule
@@ -37,17 +36,20 @@ _STRUCTURE = frozenset(
     JSONPathSubscript
     """.split()  # noqa: SIM905
 )
+BATCH, OTHER = "batch", "other_table_"
+OTHERS_MAX = 5
+_TABLE_NAME = re.compile(r"[A-Za-z_]\w{0,199}", re.ASCII)
 _PLACE = re.compile(r"`?\$?\{(\w+)\}`?")
 _TABLE_WORDS = ("object", "table", "model", "schema")
 _COLUMN_WORDS = ("property", "column", "field")
 
 
-class Asked(Protocol):
-    """What answers queries: an SQL engine over rows, or a warehouse that has them."""
+class OtherTable(NamedTuple):
+    """A table of the warehouse that a query reads besides the batch."""
 
-    def values(self, queries: Sequence[str], rows: Iterable[pa.Table]) -> list[Any]:
-        """The single value of each query; see ``SqlEngine.values``."""
-        ...
+    name: str  # under which the query knows it
+    table: str  # dataset.table, without the dataset where none is known
+    columns: frozenset[str] | None  # names in lower case that may be its columns; None: all it has
 
 
 class SqlQuery(NamedTuple):
@@ -56,11 +58,38 @@ class SqlQuery(NamedTuple):
     sql: str
     counts: bool
     columns: frozenset[str] | None  # lower case; None: all
+    others: tuple[OtherTable, ...] = ()
+
+
+class Unanswered(Exception):
+    """The query cannot be asked of what is there now: a sentence says why."""
+
+
+class Asked(Protocol):
+    """What answers queries: an SQL engine over rows and snapshots, or a warehouse that has them."""
+
+    def value(self, query: SqlQuery, columns: list[Column]) -> Any:
+        """The single value that the query gives, of the batch's ``columns`` and its other tables.
+
+        ``Unanswered`` when one of these cannot be read, ``TerminalError`` (masked) when the query is wrong or fails.
+        """
+        ...
+
+
+class Answer(NamedTuple):
+    """What a rule's query gives (None: null, or none), whether it may be told, and why there is none."""
+
+    observed: float | None
+    told: bool
+    why: str = ""
+    tables: tuple[str, ...] = ()  # that it reads besides the batch
 
 
 @lru_cache(maxsize=256)
-def prepare(rule: QualityRule, table: str, path: str) -> SqlQuery:
+def prepare(rule: QualityRule, table: str, path: str, dataset: str = "") -> SqlQuery:
     """The rule's query over ``batch``; ``table`` is the name that it may use for it.
+
+    Every other name is a table of the warehouse, in ``dataset`` unless the query says in which.
 
     ``DefinitionError`` with the contract's line, the reason and what to do.
     """
@@ -84,10 +113,22 @@ def prepare(rule: QualityRule, table: str, path: str) -> SqlQuery:
         raise refused("the query must be one SELECT", "write SELECT COUNT(*) FROM ${table} WHERE …")
     tree = statements[0]
     _check_nodes(tree, refused)
-    _name_tables(tree, table, refused)
+    others = _name_tables(tree, table, dataset, refused)
     stars = [each for each in tree.find_all(exp.Star) if not isinstance(each.parent, exp.Count)]
     columns = None if stars else frozenset(each.name.casefold() for each in tree.find_all(exp.Column))
-    return SqlQuery(tree.sql(dialect="bigquery"), _is_count(tree), columns)
+    read = tuple(OtherTable(name, other, columns) for other, name in others.items())
+    return SqlQuery(tree.sql(dialect="bigquery"), _is_count(tree), columns, read)
+
+
+def other_tables(contract: Contract, path: str, dataset: str = "") -> dict[QualityRule, tuple[str, ...]]:
+    """The tables that each query reads besides the batch, of those that read any."""
+    found: dict[QualityRule, tuple[str, ...]] = {}
+    for rule in contract.quality:
+        if rule.metric == "sql":
+            made = prepare(rule, contract.logical_table or contract.table, path, dataset)
+            if made.others:
+                found[rule] = tuple(each.table for each in made.others)
+    return found
 
 
 def _filled(rule: QualityRule, refused: Callable[[str, str], DefinitionError]) -> str:
@@ -132,19 +173,42 @@ def _called(node: exp.Func) -> str:
     return aggregate or function_name(node.sql(dialect="bigquery"), names)
 
 
-def _name_tables(tree: exp.Query, table: str, refused: Callable[[str, str], DefinitionError]) -> None:
-    """Every table is the batch, by whatever name, or one that the query makes itself."""
+def _name_tables(
+    tree: exp.Query, table: str, dataset: str, refused: Callable[[str, str], DefinitionError]
+) -> dict[str, str]:
+    """The other tables, each with the name that it gets; those that the query makes itself keep theirs."""
     from sqlglot import exp
 
-    local = {each.alias for each in tree.find_all(exp.CTE)}
-    own = {"batch", table.rpartition(".")[2].casefold()}
+    local = {each.alias.casefold() for each in tree.find_all(exp.CTE)}
+    if local & {BATCH, *(f"{OTHER}{number}" for number in range(OTHERS_MAX))}:
+        raise refused("a name in WITH is one that is used here", "give it another name")
+    own = {BATCH, table.rpartition(".")[2].casefold()}
+    others: dict[str, str] = {}
     for node in tree.find_all(exp.Table):
-        if not node.db and node.name in local:
+        if not node.db and node.name.casefold() in local:
             continue
-        if not isinstance(node.this, exp.Identifier) or node.name.casefold() not in own:
-            raise refused("the query reads something else than its table", "write FROM ${table}")
+        known = isinstance(node.this, exp.Identifier) and not node.catalog
+        if (
+            known
+            and node.name.casefold() in own
+            and node.db.casefold() in ("", dataset.casefold() or node.db.casefold())
+        ):
+            name = BATCH
+        elif known and _TABLE_NAME.fullmatch(node.name) and (not node.db or _is_dataset(node.db)):
+            within = node.db or dataset
+            written = f"{within}.{node.name}" if within else node.name
+            name = others.setdefault(written, f"{OTHER}{len(others)}")
+        else:
+            raise refused("the query reads something that is no table", "write FROM ${table}, or FROM dataset.table")
         alias = node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(node.name))
-        node.replace(exp.Table(this=exp.to_identifier("batch"), alias=alias))
+        node.replace(exp.Table(this=exp.to_identifier(name), alias=alias))
+    if len(others) > OTHERS_MAX:
+        raise refused(f"the query reads more than {OTHERS_MAX} other tables", "make it several rules")
+    return others
+
+
+def _is_dataset(name: str) -> bool:
+    return bool(_TABLE_NAME.fullmatch(name)) and not name.startswith("_") and name.casefold() != "information_schema"
 
 
 def _is_count(tree: exp.Query) -> bool:
@@ -164,27 +228,26 @@ def _is_count(tree: exp.Query) -> bool:
     return True
 
 
-def observed(
-    rules: list[QualityRule],
-    contract: Contract,
-    path: str,
-    engine: Asked,
-    rows: Callable[[list[Column]], Iterable[pa.Table]],
-) -> list[tuple[float | None, bool]]:
-    """What each rule's query gives (None: null), and whether it may be told. ``rows`` gives some of the columns.
+def observed(rules: list[QualityRule], contract: Contract, path: str, asked: Asked, dataset: str = "") -> list[Answer]:
+    """What each rule's query gives; a rule whose other tables cannot be read has no value, and says why.
 
     ``DefinitionError`` with the contract's line when a query is wrong or fails.
     """
     found = []
     for rule in rules:
-        made = prepare(rule, contract.logical_table or contract.table, path)
+        made = prepare(rule, contract.logical_table or contract.table, path, dataset)
         wanted = [each for each in contract.columns if made.columns is None or each.name.casefold() in made.columns]
+        tables = tuple(each.table for each in made.others)
         try:
-            (value,) = engine.values([made.sql], rows(wanted or list(contract.columns[:1])))
+            value = asked.value(made, wanted or list(contract.columns[:1]))
+        except Unanswered as error:
+            found.append(Answer(None, told=True, why=str(error), tables=tables))
+            continue
         except TerminalError as error:
             hint = "its table has the contract's columns: " + ", ".join(contract.column_names[:20])
+            hint += f"; it reads {', '.join(tables)} as well" if tables else ""
             raise DefinitionError(path, rule.line, 0, str(error), hint) from error
-        found.append((_number(value, rule, path), made.counts))
+        found.append(Answer(_number(value, rule, path), made.counts, tables=tables))
     return found
 
 

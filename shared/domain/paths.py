@@ -93,6 +93,11 @@ def snapshot(table: str, digest: str) -> str:
     return f"snapshots/{safe_name(table)}/{digest}.parquet"
 
 
+def rows_snapshot(table: str, digest: str) -> str:
+    """File of some columns of another table, all its rows, as a verdict saw them."""
+    return f"snapshots/{safe_name(table)}.rows/{digest}.parquet"
+
+
 def part(folder: str, number: int) -> str:
     """The nth (from 0) part of a folder of rows."""
     return f"{folder}part-{number:05d}.parquet"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -18,9 +18,12 @@ class SqlEngine(Protocol):
         Raises ``TerminalError`` (message masked) when a row makes the SQL fail or when the SQL is wrong.
         """
 
-    def values(self, queries: Sequence[str], rows: Iterable[pa.Table]) -> list[Any]:
+    def values(
+        self, queries: Sequence[str], rows: Iterable[pa.Table], others: Mapping[str, pa.Table] | None = None
+    ) -> list[Any]:
         """The single value of each GoogleSQL query over all ``rows`` together, which are the table ``batch``.
 
+        ``others`` are further tables by their names, which have lower-case letters, digits and _ only.
         Raises ``TerminalError`` (message masked) when a query is wrong, fails, or gives anything but one value, and
         when the rows do not fit into the engine's memory. There is at least one table, which may be empty.
         """

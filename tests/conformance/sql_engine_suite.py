@@ -34,6 +34,15 @@ class SqlEngineSuite:
         queries = ["SELECT COUNT(*) FROM batch", "SELECT SUM(n) FROM batch", "SELECT MAX(a) FROM batch WHERE n > 9"]
         assert engine.values(queries, [ROWS.slice(0, 0), ROWS, ROWS]) == [6, 6, None]
 
+    def test_other_tables_stand_beside_the_batch(self, engine: SqlEngine) -> None:
+        other = pa.table({"n": [2, 5], "w": [1.5, None]})
+        queries = ["SELECT SUM(o.n) FROM other AS o", "SELECT COUNT(*) FROM batch JOIN other ON other.n = batch.n"]
+        assert engine.values(queries, [ROWS], {"other": other}) == [7, 1]
+        with pytest.raises(TerminalError):
+            engine.values(["SELECT COUNT(*) FROM more"], [ROWS], {"other": other})
+        with pytest.raises(TerminalError):
+            engine.values(["SELECT COUNT(*) FROM other"], [ROWS])
+
     def test_nothing_that_is_known_to_be_true_counts_as_none(self, engine: SqlEngine) -> None:
         queries = ["SELECT COUNTIF(n > 9) FROM batch", "SELECT COUNTIF(n > 0) FROM batch WHERE n IS NULL"]
         assert engine.values(queries, [ROWS]) == [0, 0]

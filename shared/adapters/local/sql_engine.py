@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.local.duckdb_sql import duckdb_sql
+from shared.domain.checks import check
 from shared.domain.errors import TerminalError
 from shared.domain.masking import mask
 
@@ -23,6 +25,7 @@ _SHUT_IN: Final = {
     "temp_directory": "",  # nothing of a cell is written to a disk by the way
     "threads": "1",
 }
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 # Functions that sqlglot passes on unread, and that look at nothing but their arguments.
 _PLAIN_FUNCTIONS: Final = frozenset(
     "abs ceiling char_length exp greatest ifnull is_inf is_nan json_value ltrim mod repeat reverse rtrim sign".split()  # noqa: SIM905
@@ -42,10 +45,18 @@ class DuckDbSqlEngine:
             connection.register("batch", batch)
             return connection.sql(local).to_arrow_table()
 
-    def values(self, queries: Sequence[str], rows: Iterable[pa.Table]) -> list[Any]:
-        """The single value of each query over all rows."""
-        local = [_local_query(sql) for sql in queries]
+    def values(
+        self, queries: Sequence[str], rows: Iterable[pa.Table], others: Mapping[str, pa.Table] | None = None
+    ) -> list[Any]:
+        """The single value of each query over all rows and the other tables."""
+        beside = others or {}
+        check(all(_NAME.fullmatch(name) and name != "batch" for name in beside), "another table has a plain name")
+        local = [_local_query(sql, beside) for sql in queries]
         with self._shut_in("the query") as connection:
+            for name, table in beside.items():
+                connection.register("part", table)
+                connection.execute(f"CREATE TABLE {name} AS SELECT * FROM part")
+                connection.unregister("part")
             for number, part in enumerate(rows):
                 connection.register("part", part)
                 made = "INSERT INTO batch" if number else "CREATE TABLE batch AS"
@@ -74,8 +85,8 @@ def _single(found: list[tuple[Any, ...]]) -> Any:
     return found[0][0]
 
 
-def _local_query(sql: str) -> str:
-    """The query in DuckDB's SQL; ``TerminalError`` unless it only reads from ``batch``."""
+def _local_query(sql: str, others: Collection[str]) -> str:
+    """The query in DuckDB's SQL; ``TerminalError`` unless it only reads from ``batch`` and the other tables."""
     import sqlglot
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
@@ -84,7 +95,7 @@ def _local_query(sql: str) -> str:
         statements = sqlglot.parse(sql, read="bigquery")
         if len(statements) != 1 or not isinstance(statements[0], exp.Query):
             raise TerminalError("the query is not one SELECT")
-        _check_reach(statements[0], "the query", {each.alias for each in statements[0].find_all(exp.CTE)})
+        _check_reach(statements[0], "the query", {each.alias for each in statements[0].find_all(exp.CTE)} | set(others))
         return duckdb_sql(statements[0])
     except SqlglotError as error:
         raise TerminalError(f"the query cannot be translated: {mask(str(error))}") from None

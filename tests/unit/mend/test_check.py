@@ -185,3 +185,29 @@ def test_a_source_without_files_is_said(project: Path) -> None:
     code, report = checked(project)
     assert code == 0
     assert "no file" in str(only(report["warnings"])["message"])
+
+
+def test_a_query_may_read_what_another_pipeline_loads(project: Path) -> None:
+    rule = """\
+    quality:
+      - {type: sql, query: "SELECT COUNT(*) FROM TABLE AS c JOIN ${table} AS t ON t.city = c.COLUMN", mustBe: 0}
+"""
+    (project / "pipelines" / "cities.yaml").write_text(
+        "pipeline: cities\nsource: {uri: landing/*.csv}\ncontract: contracts/cities.odcs.yaml\n"
+        "destination: {table: travel.cities, mode: append}\n"
+    )
+    cities = CONTRACT.partition("schema:")[0].replace("id: trips", "id: cities")
+    cities += "schema:\n  - name: cities\n    properties: [{name: city, logicalType: string}]\n"
+    (project / "contracts" / "cities.odcs.yaml").write_text(cities)
+    for table, column, wrong, warned in (
+        ("cities", "city", "", ""),
+        ("travel.cities", "city", "", ""),
+        ("cities", "town", "it reads travel.cities as well", ""),
+        ("towns", "town", "", "reads travel.towns, which no pipeline of this project loads"),
+    ):
+        text = CONTRACT + rule.replace("TABLE", table).replace("COLUMN", column)
+        (project / "contracts" / "trips.odcs.yaml").write_text(text)
+        code, report = checked(project)
+        assert (code != 0) == bool(wrong)
+        assert not wrong or wrong in str(only(report["errors"])["hint"])
+        assert not warned or warned in str(report["warnings"])

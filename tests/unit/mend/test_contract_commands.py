@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -134,9 +136,47 @@ def test_what_cannot_be_judged_is_said(place: Path) -> None:
     assert "not checked: kind" in mend("test", "good.csv").stdout
 
 
+ACROSS = """\
+    quality:
+      - type: sql
+        name: sizes
+        query: |
+          SELECT COUNT(*) FROM (SELECT kind, SUM(size) AS size FROM ${table} GROUP BY kind) AS found
+          JOIN kinds ON kinds.kind = found.kind WHERE kinds.size != found.size
+        mustBe: 0
+"""
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_other_tables_are_named_as_files(place: Path, ending: str) -> None:
+    text = CONTRACT.replace("enum: [{value: a}, {value: b}]", "relationships: [{to: kinds.kind}]") + ACROSS
+    (place / "contracts/things.odcs.yaml").write_text(text)
+    rows = pl.DataFrame({"id": [1, 2, 3], "size": [2.5, 1.0, 1.0], "kind": ["a", "b", "b"]})
+    kinds = pl.DataFrame({"kind": ["a", "b"], "size": [2.5, 2.0], "at": [datetime(2024, 1, 1), None], "l": [[1], [2]]})
+    rows.write_parquet("rows.parquet")
+    rows.write_csv("rows.csv")
+    kinds.write_parquet("kinds.parquet")
+    kinds.drop("l").write_csv("kinds.csv")
+    alone = mend("test", f"rows.{ending}", "--json")
+    assert (alone.exit_code, len(told(alone)["not_checked"])) == (0, 2)
+    assert "the query (sizes) reads kinds, which is in a warehouse" in told(alone)["not_checked"][1]
+    assert "--table kinds=FILE" in told(alone)["not_checked"][1]
+    right = mend("test", f"rows.{ending}", "--table", f"kinds=kinds.{ending}", "--json")
+    assert (right.exit_code, told(right)["not_checked"]) == (0, [])
+    kinds.with_columns(size=pl.lit(9.0)).head(1).drop("l").write_csv("kinds.csv")
+    wrong = mend("test", f"rows.{ending}", "--table", "kinds=kinds.csv", "--json")
+    assert wrong.exit_code == 1
+    (delivery,) = told(wrong)["deliveries"]
+    assert delivery["whole"] == ["the query (sizes) gives 1 where the contract wants exactly 0"]
+    assert ("relationship", 2) in [(each["check"], each["rows"]) for each in delivery["checks"]]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("test", "good.csv", "--table", "kinds"), "--table orders=orders.csv"),
+        (("test", "good.csv", "--table", "kinds=gone.csv"), "no such file for the table kinds"),
+        (("test", "good.csv", "--table", "kinds=bad.parquet"), "cannot be read as the table kinds"),
         (("test", "nothing.csv"), "nothing.csv"),
         (("test", "*.nothing"), "there is no file"),
         (("test", "good.csv", "--contract", "missing.yaml"), "mend contract infer"),
@@ -145,6 +185,7 @@ def test_what_cannot_be_judged_is_said(place: Path) -> None:
 )
 def test_what_is_not_there(place: Path, arguments: tuple[str, ...], said: str) -> None:
     (place / "good.csv").write_text("id,size,kind\n1,2.5,a\n")
+    (place / "bad.parquet").write_text("x")
     assert said in str(mend(*arguments).exception)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -112,10 +113,19 @@ def test_an_empty_batch_can_be_asked(world: Make) -> None:
         ("SELECT 1; SELECT 2", "one SELECT"),
         ("DELETE FROM ${table} WHERE TRUE", "one SELECT"),
         ("CREATE TABLE x AS SELECT 1", "one SELECT"),
-        ("SELECT COUNT(*) FROM other", "something else than its table"),
-        ("SELECT COUNT(*) FROM information_schema.tables", "something else than its table"),
-        ("SELECT COUNT(*) FROM `/etc/passwd`", "something else than its table"),
-        ("SELECT COUNT(*) FROM read_csv('/etc/passwd')", "not allowed|something else"),
+        ("SELECT COUNT(*) FROM information_schema.tables", "no table"),
+        ("SELECT COUNT(*) FROM INFORMATION_SCHEMA.TABLES", "no table"),
+        ("SELECT COUNT(*) FROM shop.INFORMATION_SCHEMA.TABLES", "no table"),
+        ("SELECT COUNT(*) FROM _mend.jobs", "no table"),
+        ("SELECT COUNT(*) FROM project.shop.orders", "no table"),
+        ("SELECT COUNT(*) FROM `orders*`", "no table"),
+        (
+            "SELECT COUNT(*) FROM a JOIN b ON TRUE JOIN c ON TRUE JOIN d ON TRUE JOIN e ON TRUE JOIN f ON TRUE",
+            "more than 5 other tables",
+        ),
+        ("WITH other_table_0 AS (SELECT 1 AS n) SELECT COUNT(*) FROM other_table_0", "another name"),
+        ("SELECT COUNT(*) FROM `/etc/passwd`", "no table"),
+        ("SELECT COUNT(*) FROM read_csv('/etc/passwd')", "not allowed|no table"),
         ("SELECT COUNT(*) FROM ${table}, UNNEST([1, 2])", "not allowed"),
         ("SELECT getenv('HOME')", "getenv is not allowed"),
         ("SELECT CURRENT_DATE() FROM ${table}", "not allowed"),
@@ -151,6 +161,86 @@ def test_a_query_that_fails_is_an_error_and_no_verdict_and_tells_no_cell(world: 
         world(_columns(query, mustBe=0)).judge(rows)
     assert error.value.line > 0
     assert "planted" not in str(error.value)
+
+
+TOTALS = pl.DataFrame({"y": ["a", "b", "c", "A"], "total": [1, 2, -4, 7], "day": [date(2024, 1, 1)] * 4})
+OFF = """
+SELECT COUNT(*) FROM (SELECT y, SUM(x) AS found FROM ${table} WHERE y IS NOT NULL GROUP BY y) AS mine
+JOIN totals ON totals.y = mine.y WHERE totals.total != mine.found
+"""
+ACROSS = [
+    (OFF, 1),  # c: -5 instead of -4
+    (OFF.replace("totals ON", "shop.totals AS totals ON"), 1),
+    (OFF.replace("JOIN totals", "JOIN `shop.totals` AS totals"), 1),
+    ("SELECT (SELECT SUM(x) FROM ${table}) - (SELECT SUM(total) FROM totals)", -1),
+    ("SELECT COUNT(*) FROM totals", 4),
+    ("SELECT COUNT(*) FROM (SELECT * FROM totals)", 4),
+    ("WITH totals AS (SELECT 1 AS n) SELECT COUNT(*) FROM totals", 1),  # its own, not the warehouse's
+    ("WITH sums AS (SELECT SUM(total) AS n FROM totals) SELECT MAX(n) + COUNT(*) FROM sums, ${table}", 12),
+    ("SELECT COUNT(*) FROM totals WHERE NOT EXISTS (SELECT 1 FROM ${table} AS t WHERE t.y = totals.y)", 0),
+    ("SELECT COUNT(*) FROM totals JOIN other.totals AS more ON more.y = totals.y", 2),
+    ("SELECT COUNT(*) FROM ${table} JOIN totals ON totals.day = d", 4),
+    ("SELECT MAX(totals.total) FROM ${table} CROSS JOIN totals", 7),
+]
+
+
+@pytest.mark.parametrize(("query", "observed"), ACROSS)
+def test_a_query_may_compare_the_batch_with_other_tables(world: Make, query: str, observed: float) -> None:
+    def made(**compared: Any) -> World:
+        w = world(_columns(query, **compared), rows_per_part=2)
+        w.table("shop.totals", TOTALS, {"y": "string", "total": "integer", "day": "date"})
+        w.table("other.totals", TOTALS.head(2), {"y": "string", "total": "integer", "day": "date"})
+        return w
+
+    broken = made(mustBe=observed + 1).judge(ROWS)
+    assert broken.held is not None
+    assert not broken.evidence("quality:sql", "x").get("unanswered")
+    assert ("quality:sql", "x") not in made(mustBe=observed).judge(ROWS).incidents
+
+
+def test_what_a_verdict_saw_of_another_table_is_kept_with_it(world: Make) -> None:
+    w = world(_columns(OFF, mustBe=0))
+    w.table("shop.totals", TOTALS, {"y": "string", "total": "integer", "day": "date"})
+    first = w.judge(ROWS)
+    (snapshot,) = first.validated.snapshots
+    assert snapshot.startswith("snapshots/shop.totals.rows/")
+    assert w.read([snapshot]).to_dicts() == TOTALS.select("y", "total").sort("y").to_dicts()  # only what it names
+    w.table("shop.totals", pl.DataFrame({"y": ["z"], "total": [1]}), {"y": "string", "total": "integer"})
+    assert w.handle(first.event) == []  # delivered again: the verdict stands
+    document = w.document("verdicts", "b1:1")
+    assert document is not None
+    assert document["snapshots"] == [snapshot]
+    assert w.judge(ROWS, "b2").validated.snapshots != [snapshot]
+    assert w.judge(ROWS, "b3").validated.snapshots == w.judge(ROWS, "b4").validated.snapshots
+
+
+def test_a_table_that_is_not_there_holds_the_batch_and_is_named(world: Make) -> None:
+    w = world(_columns(OFF, mustBe=0))
+    result = w.judge(ROWS)
+    assert result.held is not None
+    assert result.held.reason == "the query (q) cannot be asked: the table shop.totals does not exist yet"
+    evidence = result.evidence("quality:sql", "x")
+    assert (evidence["observed"], evidence["tables"]) == (None, ["shop.totals"])
+    w.table("shop.totals", TOTALS.filter(pl.col("y") != "c"), {"y": "string", "total": "integer", "day": "date"})
+    assert w.judge(ROWS, "b2").held is None
+
+
+def test_a_table_that_is_too_large_is_not_copied(world: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.validate.other_tables.CELLS_MAX", 7)
+    w = world(_columns(OFF, mustBe=0, severity="warning"))
+    w.table("shop.totals", TOTALS, {"y": "string", "total": "integer", "day": "date"})
+    result = w.judge(ROWS)
+    assert result.held is None
+    assert "more than 3 rows" in result.incidents["quality:sql", "x"].message
+    assert result.validated.snapshots == []
+
+
+def test_a_column_that_another_table_lacks_is_an_error_with_the_line(world: Make) -> None:
+    w = world(_columns("SELECT COUNT(*) FROM totals WHERE totals.gone > 1", mustBe=0))
+    w.table("shop.totals", TOTALS, {"y": "string", "total": "integer", "day": "date"})
+    with pytest.raises(DefinitionError, match="it reads shop.totals as well") as error:
+        w.judge(ROWS)
+    assert error.value.line > 0
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ class World:
         )
         self.process = wiring.build(self.settings, clock=clock)
         self.rows_per_part = rows_per_part
+        self.tables_loaded = 0
 
     def close(self) -> None:
         self.process.close()
@@ -133,10 +134,11 @@ class World:
         return pl.concat(frames) if frames else pl.DataFrame({"_mend_row": []}, schema={"_mend_row": pl.Int64})
 
     def table(self, name: str, rows: pl.DataFrame, types: dict[str, Any]) -> None:
-        """Make a warehouse table with these rows."""
+        """Make a warehouse table with these rows, or add them to it."""
+        self.tables_loaded += 1
         columns = tuple(TableColumn(column, types[column]) for column in rows.columns)
         self.process.warehouse.ensure(name, columns, Layout())
-        path = f"loaded/{name}/a0001/part-00000.parquet"
+        path = f"loaded/{name}/a0001/part-{self.tables_loaded:05}.parquet"
         full = rows.with_columns(
             pl.lit("p").alias("_mend_batch"),
             pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("_mend_row"),
@@ -144,7 +146,7 @@ class World:
         )
         with self.process.objects.write(path) as stream:
             full.write_parquet(stream)
-        self.process.warehouse.run(LoadJob(f"load-{name}", name, "append", (path,), columns, (), "p", "1"))
+        self.process.warehouse.run(LoadJob(f"load-{name}-{self.tables_loaded}", name, "append", (path,), columns, (), "p", "1"))
 
 
 class Result:
