@@ -208,6 +208,9 @@ def _score(_column: str, profile: Profile) -> Diagnosis:
 
 def _quality(column: str, profile: Profile) -> Diagnosis:
     metric, observed = str(profile.get("metric", "")), number(profile, "observed")
+    if metric == "sql" and profile.get("unanswered"):
+        told = f"The query of a quality rule cannot be asked: {profile['unanswered']}."
+        return diagnosed("rule_broken", 0.9, told, [seen("tables", str(profile.get("tables", "")), 0.9)])
     if metric == "sql":
         told = f"The query of a quality rule does not give what the contract wants: {profile.get('expected', '')}."
         return diagnosed("rule_broken", 0.9, told, [seen("sql", observed, 0.9)])

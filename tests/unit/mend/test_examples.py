@@ -24,3 +24,19 @@ def test_the_orders_example_ends_as_its_page_says(tmp_path: Path) -> None:
     assert table.to_pydict() == {"status": ["cancelled", "open", "paid"], "n": [1, 3, 7]}
     assert audit.audit(process).ok
     process.close()
+
+
+def test_lines_that_do_not_add_up_to_their_orders_are_held(tmp_path: Path) -> None:
+    folder = tmp_path / "order_lines"
+    shutil.copytree(Path(__file__).parents[3] / "examples" / "order_lines", folder)
+    for name in ("totals", "lines"):
+        found, definition = project.of_pipeline(folder / "pipelines" / f"{name}.yaml", tmp_path / "store")
+        process = project.open_process(found)
+        runner.run_pipeline(process, definition.pipeline, wait_seconds_max=0.5)
+    store = report.Store(process.store, process.objects)
+    sums = report.totals(report.batches(store, "lines"))
+    assert (sums["rows_read"], sums["rows_loaded"], sums["rows_quarantined"]) == (5, 3, 2)
+    (incident,) = report.incidents(store)
+    assert (incident["check"], incident["cause"]) == ("quality:sql", "rule_broken")
+    assert audit.audit(process).ok
+    process.close()
