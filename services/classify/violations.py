@@ -263,6 +263,7 @@ _JUDGES: dict[str, Callable[[str, Profile], Diagnosis]] = {
     "well_formed": _well_formed,
     "multiple_of": _plain("out_of_range", "Values{where} are not multiples of what the contract says."),
     "unique_items": _plain("rule_broken", "Lists{where} have an item twice."),
+    "unique_inside": _plain("rule_broken", "Values{where} stand in the batch more than once."),
     "functional_dependency": _plain("rule_broken", "Rows{where} that should agree in other columns do not."),
     "more": _plain("rule_broken", "More checks failed than are reported one by one."),
 }

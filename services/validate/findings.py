@@ -33,6 +33,7 @@ DIMENSION_OF: dict[str, Dimension] = {
     "multiple_of": "validity",
     "unique_items": "validity",
     "unique": "uniqueness",
+    "unique_inside": "uniqueness",
     "primary_key": "uniqueness",
     "relationship": "consistency",
     "functional_dependency": "consistency",

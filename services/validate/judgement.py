@@ -17,6 +17,7 @@ from services.validate.evidence import Evidence
 from services.validate.findings import Failure, Rule
 from services.validate.keys import KeyLedger, key_rules
 from services.validate.nested_cells import NestedCells
+from services.validate.nested_keys import NestedKey, nested_keys
 from services.validate.profile import BatchProfile
 from services.validate.quality import QualityLedger
 from services.validate.relationships import load_parents, orphans
@@ -80,7 +81,10 @@ class Judgement:
         self._nested = NestedCells(self._contract.columns)
         self._delivered = {new: old for old, new in terms.renamed.items()}
         self.parents = load_parents(self._contract, terms.pipeline, ports, self._own_keys)
-        self._keys = [KeyLedger(rule) for rule in key_rules(self._contract, terms.pipeline)]
+        self._keys: list[KeyLedger | NestedKey] = [
+            KeyLedger(rule) for rule in key_rules(self._contract, terms.pipeline)
+        ]
+        self._keys += nested_keys(self._contract.columns)
         self._dependencies = dependency_ledgers(self._contract)
         self._key_verdicts: list[KeyVerdict] = []
         self._dependency_verdicts: list[DependencyVerdict] = []

@@ -55,7 +55,7 @@ class NestedCells:
 
     def _schema_of(self, root: Node) -> pa.DataType | None:
         if root.path not in self._schemas:
-            self._schemas[root.path] = _arrow_type(root)
+            self._schemas[root.path] = shape_of(root)
         return self._schemas[root.path]
 
 
@@ -98,6 +98,17 @@ def _mask(rows: set[int], height: int) -> pl.Series:
 def _doubted(root: Node, present: pl.DataFrame, schema: pa.DataType | None) -> pl.Series | None:
     """The rows that may be wrong: all others are right. None when the reader does not take the cells as a whole."""
     import polars as pl
+
+    found = read_as(present, schema)
+    if found is None:
+        return None
+    rows = present["row"]
+    return pl.concat([rows.clear(), *_doubts(root, rows, found)]).unique()
+
+
+def read_as(present: pl.DataFrame, schema: pa.DataType | None) -> pl.Series | None:
+    """The values of some JSON cells; None when one of them is of another type, or when they are too large together."""
+    import polars as pl
     import pyarrow as pa
     import pyarrow.json as reader
 
@@ -117,12 +128,10 @@ def _doubted(root: Node, present: pl.DataFrame, schema: pa.DataType | None) -> p
         return None
     if table.num_rows != present.height:
         return None
-    found = pl.from_arrow(table.column("x"))
-    rows = present["row"]
-    return pl.concat([rows.clear(), *_doubts(root, rows, pl.Series(found))]).unique()
+    return pl.Series(pl.from_arrow(table.column("x")))
 
 
-def _arrow_type(node: Node) -> pa.DataType | None:
+def shape_of(node: Node) -> pa.DataType | None:
     """The type that takes nothing else; None where there is none, as for maps and for numbers of properties."""
     import pyarrow as pa
 
@@ -132,7 +141,7 @@ def _arrow_type(node: Node) -> pa.DataType | None:
     if node.kind == "any":
         return None
     if node.kind == "array":
-        inner = None if node.items is None else _arrow_type(node.items)
+        inner = None if node.items is None else shape_of(node.items)
         return None if inner is None else pa.list_(inner)
     inside = node.inside
     if inside is None:
@@ -144,7 +153,7 @@ def _arrow_type(node: Node) -> pa.DataType | None:
     for name, each in node.properties.items():
         if each.kind == "any" and each.column.nullable and name not in inside.required:
             continue
-        kind = _arrow_type(each)
+        kind = shape_of(each)
         if kind is None:
             return None
         fields.append((name, kind))

@@ -18,6 +18,8 @@ from services.validate.nested_rules import ITEMS_MAX, required_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    import polars as pl
+
     from services.validate.findings import Rule
     from services.validate.nested_rules import Node
 
@@ -48,8 +50,10 @@ _DECODER: Final = json.JSONDecoder(object_pairs_hook=_Object, parse_float=_Numbe
 class NestedWalk:
     """Looks into the cells of one column; ``broken`` has the numbers of the rows that break each rule."""
 
-    def __init__(self, root: Node) -> None:
+    def __init__(self, root: Node, keep: str = "") -> None:
         self._root = root
+        self._keep = keep
+        self.kept: list[tuple[pl.Series, pl.Series]] = []  # the values of that place, after the rows they are of
         self.broken: dict[Rule, set[int]] = {}
         self._rows: dict[str, list[int]] = {}
         self._cells: dict[str, list[str | None]] = {}
@@ -164,6 +168,8 @@ class NestedWalk:
             staged = pl.DataFrame({node.path: pl.Series(self._cells[node.path], dtype=pl.String)})
             cast = cast_frame(staged, [node.column], TextRules(null_values=()))
             at = pl.Series(rows, dtype=pl.Int64)
+            if node.path == self._keep:
+                self.kept.append((at, cast.frame.to_series()))
             masks = [(node.type_rule(), mask) for mask in cast.failed.values()]
             masks += [(each.rule, each.mask) for each in failing_cells(cast.frame, node.cells, cast.failed)]
             for rule, mask in masks:

@@ -123,15 +123,18 @@ class InsideReader:
         for note in notes:
             inner = note.column.removeprefix(own)
             self.notes.append(replace(note, column=f"{path}{inner}", raw=""))
-        for said in _BETWEEN_ROWS:
-            if item.get(said) or (said == "unique" and rules.unique):
-                self._note(path, f"{said} is not checked inside a value", place)
         nested = column.logical_type in KEPT_AS.values()
+        physical = column.logical_type != "string" or _TEXTS.match(column.physical_type.strip()) is not None
+        typed = "logicalType" in item or (bool(column.physical_type) and physical)
+        typed = typed or bool(column.enum or column.pattern)
+        unique = bool(item.get("unique") or rules.unique)
+        compared = unique and typed and not nested
+        for said in _BETWEEN_ROWS:
+            if (unique and not compared) if said == "unique" else item.get(said):
+                self._note(path, f"{said} is not checked inside a value", place)
         if column.enum and nested:
             self._note(path, "enum is not checked of a whole object or array", place)
         for name in (*(each.name for each in rules.thresholds), *(each.name for each in rules.custom_checks)):
             told = f' "{name}"' if name else ""
             self._note(path, f"quality rule{told} is not checked inside a value", place)
-        physical = column.logical_type != "string" or _TEXTS.match(column.physical_type.strip()) is not None
-        typed = "logicalType" in item or (bool(column.physical_type) and physical)
-        return replace(column, unique=False), typed or bool(column.enum or column.pattern)
+        return replace(column, unique=compared), typed

@@ -107,7 +107,7 @@ def test_what_is_not_checked_inside_is_said_with_its_path() -> None:
             "name": "o",
             "logicalType": "object",
             "properties": [
-                {"name": "a", "logicalType": "string", "unique": True, "logicalTypeOptions": {"format": "phone"}},
+                {"name": "a", "logicalType": "string", "primaryKey": True, "logicalTypeOptions": {"format": "phone"}},
                 {
                     "name": "b",
                     "logicalType": "array",
@@ -125,7 +125,7 @@ def test_what_is_not_checked_inside_is_said_with_its_path() -> None:
     )
     assert [(rule.column, rule.what) for rule in contract.unsupported] == [
         ("o.a", 'format "phone" is not checked'),
-        ("o.a", "unique is not checked inside a value"),
+        ("o.a", "primaryKey is not checked inside a value"),
         ("o.b[]", "quality rule is not checked inside a value"),
         ("o.c", "that the vector is normalized is not checked"),
     ]

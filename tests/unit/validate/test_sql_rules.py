@@ -238,7 +238,7 @@ def test_a_table_that_is_too_large_is_not_copied(world: Make, monkeypatch: pytes
 def test_a_column_that_another_table_lacks_is_an_error_with_the_line(world: Make) -> None:
     w = world(_columns("SELECT COUNT(*) FROM totals WHERE totals.gone > 1", mustBe=0))
     w.table("shop.totals", TOTALS, {"y": "string", "total": "integer", "day": "date"})
-    with pytest.raises(DefinitionError, match="it reads shop.totals as well") as error:
+    with pytest.raises(DefinitionError, match=r"it reads shop\.totals as well") as error:
         w.judge(ROWS)
     assert error.value.line > 0
 

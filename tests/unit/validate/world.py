@@ -146,7 +146,9 @@ class World:
         )
         with self.process.objects.write(path) as stream:
             full.write_parquet(stream)
-        self.process.warehouse.run(LoadJob(f"load-{name}-{self.tables_loaded}", name, "append", (path,), columns, (), "p", "1"))
+        self.process.warehouse.run(
+            LoadJob(f"load-{name}-{self.tables_loaded}", name, "append", (path,), columns, (), "p", "1")
+        )
 
 
 class Result:
