@@ -98,7 +98,8 @@ def judge(
         contract = folder / "learnt.odcs.yaml"
         contract.write_text(inferred.text, encoding="utf-8")
         claims = any(
-            column.logical_type != "string" or column.pattern or column.enum for column in inferred.contract.columns
+            column.logical_type != "string" or column.pattern or column.format or column.enum
+            for column in inferred.contract.columns
         )
         found = []
         for number, values in enumerate(judged):

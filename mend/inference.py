@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from mend.column_sample import ColumnSample
 from mend.key_inference import primary_key
-from mend.value_patterns import pattern_of
+from mend.value_patterns import format_of, pattern_of
 from shared.domain.contract import Column, Contract, LogicalType, parse_contract, write_contract
 from shared.domain.personal_data import is_personal
 
@@ -234,15 +234,17 @@ def _column(sample: ColumnSample, key: tuple[str, ...], nulls: set[str]) -> Colu
     in_key = sample.name in key
     enough = sample.rows >= REQUIRED_ROWS_MIN or in_key or _is_clock(sample)
     enum = _enum(sample)
+    text = sample.known if sample.logical_type == "string" and not enum else None
+    form = format_of(text) if text is not None else ""
     return Column(
         name=sample.name,
         logical_type=sample.logical_type,
-        format=sample.format,
+        format=sample.format or form,
         required=sample.full and enough,
         primary_key_position=key.index(sample.name) + 1 if in_key else 0,
         enum=enum,
         minimum=_minimum(sample),
-        pattern="" if enum or sample.logical_type != "string" or sample.known is None else pattern_of(sample.known),
+        pattern="" if form or text is None else pattern_of(text),
         null_values=tuple(sorted(sample.nulls)) if sample.nulls != nulls else None,
     )
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from shared.domain.text_formats import TEXT_FORMATS
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -27,6 +29,9 @@ _KINDS = (
     r"[0-9]",
     r"[A-Za-z]|[^\x00-\x7F]",
 )
+# Formats with the number of different values that speaks for them: of those that nothing else looks like, few do.
+_FORMATS = {"uuid": 20, "ipv6": 20, "ipv4": 50, "email": 100, "uri": 100}
+_LARGE_OCTET = r"(?:^|\.)[12][0-9]{2}(?:\.|$)"  # version numbers have none
 _THOUSANDS = r"[0-9][., ][0-9]{3}(?:[^0-9]|$)"
 _PART = re.compile(r"[a9]|[^a9]+")
 _SPECIAL = re.compile(r"([\\.^$|?*+()\[\]{}])")
@@ -41,6 +46,24 @@ def pattern_of(known: pl.Series) -> str:
     if shape or len(values) < KIND_VALUES_MIN:
         return shape
     return next((kind for kind in _KINDS if values.str.contains(kind).all()), "")
+
+
+def format_of(known: pl.Series) -> str:
+    """The standard's format that all the texts have, "" where none has enough different ones behind it."""
+    values = known.unique()
+    for name, least in _FORMATS.items():
+        if len(values) >= least and _has(values, name):
+            large = values.str.contains(_LARGE_OCTET).sum() if name == "ipv4" else len(values)
+            return name if 2 * large > len(values) else ""
+    return ""
+
+
+def _has(values: pl.Series, name: str) -> bool:
+    form = TEXT_FORMATS[name]
+    first = values.head(SHAPE_VALUES_MIN)
+    return all(bool(some.str.contains(each).all()) for some in (first, values) for each in form.all_of) and not any(
+        bool(values.str.contains(each).any()) for each in form.none_of
+    )
 
 
 def _shape(values: pl.Series) -> str:

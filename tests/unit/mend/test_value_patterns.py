@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterable
 
 import polars as pl
 import pytest
 
-from mend.value_patterns import KIND_VALUES_MIN, SHAPE_VALUES_MIN, WIDTH_VALUES_MIN, pattern_of
+from mend.inference import infer
+from mend.value_patterns import KIND_VALUES_MIN, SHAPE_VALUES_MIN, WIDTH_VALUES_MIN, format_of, pattern_of
+from shared.domain.text_formats import fits
 
 HAS_LETTER = r"[A-Za-z]|[^\x00-\x7F]"
 
@@ -39,6 +42,49 @@ def test_the_narrowest_that_all_values_have(values: list[str], pattern: str) -> 
     found = of(values)
     assert found == pattern
     assert all(re.search(found, value) for value in values)  # another engine than the one that judges agrees
+
+
+UUIDS = [str(uuid.UUID(int=n << 64 | n)) for n in range(200)]
+IPV4 = [f"192.168.{n % 7}.{n}" for n in range(200)]
+IPV6 = [f"2001:db8::{n:x}" for n in range(200)]
+EMAILS = [f"ann.{n}@example.org" for n in range(200)]
+URIS = [f"https://example.org/{n}?q=a%20b" for n in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("values", "least", "form"),
+    [
+        (UUIDS, 20, "uuid"),
+        (IPV6, 20, "ipv6"),
+        (IPV4, 50, "ipv4"),
+        (EMAILS, 100, "email"),
+        (URIS, 100, "uri"),
+        ([f"{n % 9}.{n % 5}.{n % 7}.{n}" for n in range(100)], 200, ""),  # as versions are numbered
+        ([f"host{n}.example.org" for n in range(200)], 201, ""),  # any word is a host name
+        ([f"{n:08d}" for n in range(200)], 201, ""),  # and many are base64
+    ],
+)
+def test_a_format_is_claimed_where_enough_different_values_have_it(values: list[str], least: int, form: str) -> None:
+    assert format_of(pl.Series(values)) == form
+    assert format_of(pl.Series(values[: least - 1] * 100)) == ""
+    for odd in ("-", "x y", "ann@@example.org"):
+        assert format_of(pl.Series([*values, odd])) == ""
+    if form:
+        assert format_of(pl.Series(values[:least])) == form
+        assert all(fits(value, form) for value in values)
+
+
+def test_an_inferred_contract_names_the_format_in_the_place_of_a_pattern() -> None:
+    rows = pl.DataFrame({"id": UUIDS, "at": IPV4, "who": EMAILS, "page": URIS, "code": [f"A-{n}" for n in range(200)]})
+    found = infer(rows, name="t", table="t").contract
+    told = {column.name: (column.format, bool(column.pattern)) for column in found.columns}
+    assert told == {
+        "id": ("uuid", False),
+        "at": ("ipv4", False),
+        "who": ("email", False),
+        "page": ("uri", False),
+        "code": ("", True),
+    }
 
 
 def test_few_different_values_say_nothing() -> None:
