@@ -10,7 +10,7 @@ import polars as pl
 
 from services.validate.casting import cast_frame
 from services.validate.column_checks import cell_rules, failing_cells, type_rule
-from services.validate.column_schema import keeps_contract
+from services.validate.column_schema import broken_rules
 from services.validate.custom_checks import broken_rows, load_checks
 from services.validate.dependencies import dependency_ledgers
 from services.validate.evidence import Evidence
@@ -185,9 +185,10 @@ class Judgement:
         for column in self._contract.columns:
             if column.name in cast.failed:
                 failures.append(Failure(type_rule(column), cast.failed[column.name]))
-        clean = not some_raw and not cast.failed and keeps_contract(cast.frame, self._contract, self.terms.never_null)
-        if not clean:
-            failures += failing_cells(cast.frame, self._cell_rules, cast.failed, raw if some_raw else None)
+        rules = self._cell_rules
+        if not some_raw and not cast.failed:
+            rules = [rules[place] for place in broken_rules(cast.frame, self._contract, self.terms.never_null)]
+        failures += failing_cells(cast.frame, rules, cast.failed, raw if some_raw else None)
         failures += self._nested.failures(cast.frame)
         failures += orphans(cast.frame, self.parents)
         failures += broken_rows(cast.frame, self._custom, raw if some_raw else None)

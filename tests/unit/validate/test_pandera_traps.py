@@ -11,7 +11,8 @@ import pandera.polars as pa
 import polars as pl
 import pytest
 
-from services.validate.column_schema import contract_schema, keeps_contract
+from services.validate.column_checks import cell_rules, failing_cells
+from services.validate.column_schema import broken_rules, contract_schema
 from services.validate.findings import Rule
 from services.validate.keys import KeyLedger
 from shared.domain.contract import Column, Contract
@@ -63,8 +64,11 @@ def test_a_broken_row_is_caught_whatever_the_environment_says(
 ) -> None:
     if depth:
         monkeypatch.setenv("PANDERA_VALIDATION_DEPTH", depth)
-    assert keeps_contract(frame(), CONTRACT, ())
-    assert not keeps_contract(broken, CONTRACT, ())
+    assert broken_rules(frame(), CONTRACT, ()) == []
+    named = broken_rules(broken, CONTRACT, ())
+    assert named
+    rules = cell_rules(CONTRACT.columns, ())
+    assert [rules[place].rule for place in named] == [each.rule for each in failing_cells(broken, rules, {})]
 
 
 def test_a_finding_about_the_whole_is_never_told_of_the_first_row(world: Callable[..., World]) -> None:
