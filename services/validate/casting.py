@@ -23,6 +23,8 @@ TRUE_WORDS = ("true", "t", "yes", "y", "1")
 WORDS_COMPARED = 4  # comparing with a few words is faster than looking them up
 _EARLY_YEAR = r"(?:^|[^0-9])0[0-9]{3}"
 FALSE_WORDS = ("false", "f", "no", "n", "0")
+_DAY_MICROSECONDS = 86_400_000_000
+_FOUR_DIGIT_YEARS = (-354_285, 2_932_897)  # from 1000-01-01 until before 10000-01-01, in days since 1970
 
 
 class Cast(NamedTuple):
@@ -230,7 +232,10 @@ def _suspicious(typed: pl.Series, column: Column) -> bool:
         risky = (~pl.col("x").is_finite()) | (pl.col("x").abs() >= EXACT_IN_DOUBLE)
         return bool(typed.alias("x").to_frame().select(risky.any()).item())
     if column.logical_type in ("date", "timestamp"):
-        return bool(typed.to_frame("x").select((~pl.col("x").dt.year().is_between(1000, 9999)).any()).item())
+        # The least and the greatest tell it, without every cell's year; as numbers: Python has no year 10000.
+        least, greatest = typed.to_physical().min(), typed.to_physical().max()
+        first, end = (days * (1 if typed.dtype == pl.Date else _DAY_MICROSECONDS) for days in _FOUR_DIGIT_YEARS)
+        return least is not None and not (first <= least and greatest < end)  # type: ignore[operator]
     return False
 
 

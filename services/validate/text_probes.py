@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -91,17 +91,23 @@ def near_match_share(values: Iterable[tuple[str, int]], allowed: Iterable[str]) 
 
     Texts with one letter left out find each other, so that no pair is compared that is not nearly equal.
     """
-    known: dict[str, set[str]] = defaultdict(set)
-    for word in allowed:
-        for form in _without_one(word):
-            known[form].add(word)
-    near = total = 0
+    cells: Counter[str] = Counter()
     for text, count in values:
-        total += count
-        candidates = {word for form in _without_one(text) for word in known.get(form, ())}
-        if sum(within_one_edit(text, word) for word in candidates) == 1:
-            near += count
-    return near / total if total else 0.0
+        cells[text] += count
+    words = set(allowed)
+    # The shorter side is kept by its forms, the longer one only looked up.
+    kept, asked = sorted((cells.keys(), words), key=len)
+    forms: dict[str, list[str]] = defaultdict(list)
+    for each in kept:
+        for form in _without_one(each):
+            forms[form].append(each)
+    found: Counter[str] = Counter()  # allowed values within one edit, by text
+    for each in asked:
+        for other in {other for form in _without_one(each) for other in forms.get(form, ())}:
+            if within_one_edit(each, other):
+                found[other if asked is words else each] += 1
+    total = cells.total()
+    return sum(cells[text] for text, near in found.items() if near == 1) / total if total else 0.0
 
 
 def _without_one(text: str) -> set[str]:

@@ -125,6 +125,18 @@ def test_kinds_of_repetition_are_told(world: Make) -> None:
     assert found == {"groups": 2, "identical_share": 0.5, "conflicting_share": 0.5, "earlier_share": 0.0}
 
 
+@given(
+    st.lists(st.tuples(st.text("abc", max_size=4), st.integers(1, 3)), max_size=8),
+    st.lists(st.text("abc", max_size=4), max_size=8),
+)
+def test_near_texts_are_those_with_one_allowed_value_within_an_edit(
+    values: list[tuple[str, int]], allowed: list[str]
+) -> None:
+    near = sum(count for text, count in values if sum(within_one_edit(text, word) for word in set(allowed)) == 1)
+    cells = sum(count for _, count in values)
+    assert near_match_share(values, allowed) == (near / cells if cells else 0.0)
+
+
 @given(st.text("ab", max_size=5), st.text("ab", max_size=5))
 def test_one_edit_is_one_edit(left: str, right: str) -> None:
     letters = "ab"
