@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 VIOLATIONS = "_mend_violations"
 MARKS = (ROW, RAW, MISFIT, VIOLATIONS)
+KEPT_BYTES_MAX = 16 << 20  # of a batch's quarantine; each remedy that is considered asks for the rows several times
 
 
 def read_parts(objects: ObjectStore, folder: str, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
@@ -49,7 +50,7 @@ def contained(objects: ObjectStore, batch: str, attempt: Attempt) -> pl.Series:
 
 
 class Quarantine:
-    """The rows of a batch that wait in quarantine now, read part by part."""
+    """The rows of a batch that wait in quarantine now, read part by part; few rows are read once and kept."""
 
     def __init__(self, objects: ObjectStore, healing: Healing) -> None:
         self._objects = objects
@@ -61,6 +62,7 @@ class Quarantine:
         after = self._base.number if self._base else 0
         self._later = [each for each in standing if each.number > after]
         self._gone: pl.Series | None = None
+        self._kept: list[pl.DataFrame] | None = None
         self._warnings = list(healing.warnings)
 
     @property
@@ -79,6 +81,20 @@ class Quarantine:
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """The rows with their marks, staged cells and violations; no empty frame."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept: list[pl.DataFrame] = []
+        size = 0
+        for frame in self._read():
+            size += int(frame.estimated_size())
+            if size <= KEPT_BYTES_MAX:
+                kept.append(frame)
+            yield frame
+        if size <= KEPT_BYTES_MAX:
+            self._kept = kept
+
+    def _read(self) -> Iterator[pl.DataFrame]:
         import polars as pl
 
         if self._base is None or self._base.rows_quarantined == 0:

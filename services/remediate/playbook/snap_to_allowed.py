@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from services.remediate.plans import Case, Fit, Plan, Played
@@ -11,6 +12,8 @@ from services.remediate.playbook.normalise_text import clean, fold_to
 from shared.domain.remedy import Tier
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import polars as pl
 
 TEXTS_MAX = 5_000
@@ -52,7 +55,7 @@ def snap(texts: pl.Series, known: pl.Series) -> tuple[pl.Series, pl.Series]:
     choices = known.to_list()
     lowered = clean(known).str.to_lowercase().to_list()
     asked = clean(texts).str.to_lowercase().to_list()
-    dense = {edits: density(lowered, edits) for edits in (1, 2)}
+    dense = cache(lambda edits: density(lowered, edits))  # asked only where a text is near: it compares many words
     # Distinct failing texts only, at most TEXTS_MAX of them.
     nearest = [_nearest(text, lowered, dense) if hit is None else None for text, hit in zip(asked, folded, strict=True)]
     found = pl.Series([choices[index] if index is not None else None for index in nearest], dtype=pl.String)
@@ -61,7 +64,7 @@ def snap(texts: pl.Series, known: pl.Series) -> tuple[pl.Series, pl.Series]:
     return new, sure
 
 
-def _nearest(text: str, choices: list[str], dense: dict[int, float]) -> int | None:
+def _nearest(text: str, choices: list[str], dense: Callable[[int], float]) -> int | None:
     """Index of the one allowed value within reach, if every other is strictly farther."""
     from rapidfuzz import process
     from rapidfuzz.distance import OSA
@@ -73,7 +76,7 @@ def _nearest(text: str, choices: list[str], dense: dict[int, float]) -> int | No
     choice, edits, index = found[0]
     if _digits(text) != _digits(choice):
         return None  # another number is another thing: 22 where 2 is known, 132 where 123 is
-    if len(choice) < 3 or dense[max(int(edits), 1)] > DENSITY_MAX:
+    if len(choice) < 3 or dense(max(int(edits), 1)) > DENSITY_MAX:
         # Among short or crowded codes, one letter replaced is another code; a letter typed twice still is a slip.
         return int(index) if _typed_twice(text, choice) else None
     return int(index)

@@ -164,7 +164,10 @@ def snap_to_allowed(self: Any, case: Case) -> Plan | None:
     if not known:
         return None
     lowered = [clean(value).lower() for value in known]
-    dense = {edits: snapping.density(lowered, edits) for edits in (1, 2)}
+
+    def dense(edits: int) -> float:
+        return snapping.density(lowered, edits)
+
     mapping: Mapping_ = {}
     for text in values:
         folded = fold_to(text, known)
