@@ -20,7 +20,7 @@ from shared.domain.reading import Problem, ReadingOptions, escaped_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-CHUNK_BYTES: Final = 4 << 20
+CHUNK_BYTES: Final = 2 << 20  # larger blocks are parsed in memory that is always new, which takes longer
 _ON_ERROR: Final = "mendline-surrogates"
 _BOM: Final = codecs.BOM_UTF8
 _WESTERN: Final = re.compile(r"iso8859-1|iso8859-15|cp1252")

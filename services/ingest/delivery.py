@@ -18,7 +18,7 @@ from shared.ports.state_store import Document, Where
 
 DELIVERIES = "deliveries"
 POSITIONS = "positions"
-_CHUNK_BYTES = 4 << 20
+_CHUNK_BYTES = 1 << 20
 _LOOKS_MAX = 5
 _ONE_BY_ONE_MAX = 10
 _REPETITIONS_NOTED_MAX = 100
