@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,21 @@ def test_the_console_speaks_on_standard_error(capsys: pytest.CaptureFixture[str]
     captured = capsys.readouterr()
     assert NOTICE.title in captured.err
     assert captured.out == ""
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_the_same_words_in_style(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    piped, terminal = io.StringIO(), _Terminal()
+    for stream in (piped, terminal):
+        ConsoleChannel(stream).send(NOTICE._replace(summary="[bold]one[/bold]\ntwo", facts=(("where", "there [x]"),)))
+    assert "[bold]one[/bold]\ntwo\n  where: there [x]\n" in piped.getvalue()
+    styled = terminal.getvalue()
+    assert "\x1b[" in styled
+    assert re.sub(r"\x1b\[[0-9;]*m", "", styled) == piped.getvalue()

@@ -24,25 +24,36 @@ class ConsoleChannel:
 
     def send(self, notice: Notice) -> None:
         """Print the notice; nothing in it is taken as markup."""
-        from rich.console import Console
-        from rich.text import Text
-
-        shown = bounded(notice)
-        lines = [Text(shown.title, style=_STYLES.get(shown.severity, "bold"))]
-        if shown.summary:
-            lines.append(Text(shown.summary))
-        lines += [Text(f"  {title}: ", style="dim") + Text(value, style="not dim") for title, value in shown.facts]
-        if shown.command:
-            lines.append(Text("  → ", style="dim") + Text(shown.command, style="not dim bold"))
-        if shown.link:
-            lines.append(Text(f"  {shown.link}", style="dim"))
+        lines = _lines(bounded(notice))
         try:
-            console = Console(file=self._stream or sys.stderr, highlight=False, soft_wrap=True)
-            console.print(Text("\n").join(lines))
+            stream = self._stream or sys.stderr
+            if stream.isatty():
+                _print_styled(lines, stream)
+            else:  # nobody sees styles, and loading what makes them takes as long as a hundred notices
+                stream.write("".join("".join(text for text, _ in line) + "\n" for line in lines))
+                stream.flush()
         except (OSError, ValueError) as error:  # ValueError: the stream was closed
             raise ForeignFailure(
                 "the console does not take the notice", system=self.name, exception_type=type(error).__name__
             ) from error
+
+
+def _lines(shown: Notice) -> list[list[tuple[str, str]]]:
+    """The notice's lines as pieces of text, each with its style."""
+    lines = [[(shown.title, _STYLES.get(shown.severity, "bold"))]]
+    lines += [[(line, "")] for line in shown.summary.split("\n")] if shown.summary else []
+    lines += [[(f"  {title}: ", "dim"), (value, "")] for title, value in shown.facts]
+    lines += [[("  → ", "dim"), (shown.command, "bold")]] if shown.command else []
+    lines += [[(f"  {shown.link}", "dim")]] if shown.link else []
+    return lines
+
+
+def _print_styled(lines: list[list[tuple[str, str]]], stream: TextIO) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    text = Text("\n").join(Text.assemble(*line) for line in lines)
+    Console(file=stream, highlight=False, soft_wrap=True).print(text)
 
 
 class JsonLinesChannel:
