@@ -100,6 +100,15 @@ def environment() -> dict[str, str]:
     return dict(os.environ)
 
 
+def calm_libraries() -> None:
+    """Have libraries that are not loaded yet start no threads that nothing here needs, unless somebody asked for them.
+
+    numpy's linear algebra makes a thread a core when it is loaded, and they wait by spinning: a fiftieth of a short
+    run's processor time, more on a busy machine. What a service multiplies is small.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def load(values: Mapping[str, str] | None = None, **given: object) -> Settings:
     """Settings from the environment (or ``values``), with ``given`` winning; ``DefinitionError`` if one is wrong."""
     source = os.environ if values is None else values

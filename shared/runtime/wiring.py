@@ -31,7 +31,7 @@ from shared.runtime.callers import Callers
 from shared.runtime.handling import Runtime
 from shared.runtime.logs import EventLog, file_log, stdout_log
 from shared.runtime.service import Service
-from shared.runtime.settings import Settings, environment, load
+from shared.runtime.settings import Settings, calm_libraries, environment, load
 from shared.runtime.unit_of_work import UnitOfWork
 from shared.runtime.worker import Worker
 
@@ -153,6 +153,7 @@ def build(
     definition_files: Mapping[str, Path] | None = None,
 ) -> Process:
     """A process's ports from its settings. ``definition_files`` puts single files in the place of named ones."""
+    calm_libraries()
     progress = progress or _silent
     if settings.backend == "gcp":
         from shared.runtime import cloud

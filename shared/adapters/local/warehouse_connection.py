@@ -41,10 +41,13 @@ _MARK = slice(8, 12)  # where DuckDB marks its files
 class WarehouseSettings(NamedTuple):
     """``idle_seconds``: 0 closes after every use; None never closes by itself and starts no thread.
 
+    It outlasts what lies between reading parents' keys and loading a middling batch: opening anew costs more than most
+    reads, and whoever else wants the file is let in before.
+
     ``hold_seconds`` is how long we work on while another process waits, so that opening does not cost more than work.
     """
 
-    idle_seconds: float | None = 0.2
+    idle_seconds: float | None = 1.0
     hold_seconds: float = 0.25
     wait_seconds: float = 60.0
     memory_limit: str = "400MB"
