@@ -6,11 +6,13 @@ peer's is its list of requirements.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -26,9 +28,9 @@ def binary(side: str, name: str) -> Path:
     return ENVIRONMENTS / side / "bin" / name
 
 
-def missing() -> list[str]:
-    """Environments that have not been built from today's lists."""
-    return [side for side in (OURS, *PEERS) if not _is_current(side)]
+def missing(wanted: Sequence[str] = (OURS, *PEERS)) -> list[str]:
+    """Environments among those wanted that have not been built from today's lists."""
+    return [side for side in wanted if not _is_current(side)]
 
 
 def clean_environment() -> dict[str, str]:
@@ -71,10 +73,13 @@ def _digest(side: str) -> str:
 
 def main() -> None:
     """Build what is missing."""
-    for side in missing():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.environments", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=(OURS, *PEERS), default=(OURS, *PEERS), help="these alone")
+    wanted = parser.parse_args().only
+    for side in missing(wanted):
         print(f"{side}: building {ENVIRONMENTS / side}", flush=True)
         build(side)
-    print(f"environments: {', '.join((OURS, *PEERS))}: ready")
+    print(f"environments: {', '.join(wanted)}: ready")
 
 
 if __name__ == "__main__":

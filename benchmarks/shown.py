@@ -41,7 +41,9 @@ def as_text(result: dict[str, Any]) -> str:
         f"{'':52}{'wall s':>8}{'fastest':>9}{'cpu s':>8}{'peak MB':>9}",
     ]
     for side, what in WHAT.items():
-        its = figures[side]
+        its = figures.get(side)
+        if its is None:
+            continue
         lines.append(
             f"{what:52}{its['wall_seconds']:8.2f}{min(its['walls']):9.2f}{its['cpu_seconds']:8.2f}{its['peak_mb']:9,}"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -69,6 +71,21 @@ def test_a_broken_row_is_caught_whatever_the_environment_says(
     assert named
     rules = cell_rules(CONTRACT.columns, ())
     assert [rules[place].rule for place in named] == [each.rule for each in failing_cells(broken, rules, {})]
+
+
+@pytest.mark.parametrize("value", [1, 0])
+def test_a_chunk_is_gone_once_it_was_looked_at(value: int) -> None:
+    broken_rules(frame(), CONTRACT, ())  # what is loaded or built once is no part of this
+    gc.collect()
+    gc.disable()
+    try:
+        chunk = frame(a=value)
+        gone = weakref.ref(chunk)
+        broken_rules(chunk, CONTRACT, ())
+        del chunk
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_finding_about_the_whole_is_never_told_of_the_first_row(world: Callable[..., World]) -> None:
