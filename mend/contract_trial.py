@@ -101,7 +101,10 @@ def trial(
     with TemporaryDirectory(prefix="mend-contract-") as name:
         folder = Path(name)
         files = _write(folder, contract_file, contract, uri, reading, beside=tables or {})
-        given = settings.load(root=str(folder / "store"), project=name, backend="local")
+        # Here nothing is mended: a delivery that cannot be read would keep the later ones waiting.
+        given = settings.load(
+            root=str(folder / "store"), project=name, backend="local", wait_seconds=0.0, settle_seconds=0.0
+        )
         there = _look(wiring.source_of(given), uri, data)
         process = wiring.build(given, log=EventLog(), definition_files=files, progress=progress)
         try:
