@@ -9,6 +9,7 @@ from mend import report
 from mend.services import every_service
 from shared.events.types import Event, SourceDue
 from shared.ports.event_bus import Message
+from shared.ports.state_store import Where
 from shared.runtime.handling import messages_of, subscriptions_of
 from shared.runtime.wiring import Process
 
@@ -77,7 +78,8 @@ def _left_over(process: Process) -> str:
     """What still has to come: work that our own infrastructure refused, and that is tried again later."""
     names = [f"{service.name}.{topic}" for service in every_service() for topic in subscriptions_of(service)]
     if process.bus.next_due(names) is None:
-        return _STILL_WAITING if process.store.query("waiting", limit=1) else ""
+        # One that was called has its event, or an incident that says why that came to nothing.
+        return _STILL_WAITING if process.store.query("waiting", [Where("wake_at", ">", 0)], limit=1) else ""
     note = process.log.last_note.strip().splitlines()
     why = f": {note[-1]}" if note else ""
     return f"not everything could be done now{why}; nothing is lost, and the next mend run goes on with it"

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 RECEIPTS: Final = "receipts"
 SETTLE_SECONDS: Final = 60  # objects that land together are told of one by one, and in any order
-WAIT_SECONDS: Final = 900  # many instances judge them: five verdicts, one after the other, may take their time
+WAIT_SECONDS: Final = 900  # for thirty verdicts, one after the other, each of half a minute
 
 
 class Function(NamedTuple):

@@ -54,8 +54,8 @@ def _attempted(event: BatchStaged, ports: Ports, *, waited: bool) -> list[Event]
     key = f"{event.batch_id}:{event.attempt}"
     if ports.state.get(VERDICTS, key) is not None:
         return []  # the same attempt announced by another cause
-    terms = gather_terms(event, ports)
-    if waiting.wait(terms, ports):
+    terms = waiting.waited_for(gather_terms(event, ports), ports)
+    if terms is None:
         return []
     verdict, files = _judged(terms, ports)
     passed, quarantined = files.finish()

@@ -129,7 +129,7 @@ def gather_terms(event: BatchStaged, ports: Ports) -> Terms:
         learned=tuple(document["renames"]),
         rules=TextRules(tuple(pipeline.source.null_values), _decimal(event)),
         renamed=json.loads(event.rename_json) if event.rename_json else {},
-        baseline=_baseline(event, ports),
+        baseline=baseline_before(event, ports),
         arrived=_arrived(event, ports),
         empty_before=_empty_before(event, ports),
         earlier=_earlier(event, ports),
@@ -144,7 +144,8 @@ def _decimal(event: BatchStaged) -> str:
     return ReadingOptions.from_json(event.reading_options_json).decimal
 
 
-def _baseline(event: BatchStaged, ports: Ports) -> Baseline:
+def baseline_before(event: BatchStaged, ports: Ports) -> Baseline:
+    """What the batch is compared with: the newest batches before it that stand."""
     where = (Where("pipeline", "==", event.pipeline), Where("seq", "<", event.seq))
     found = ports.state.query(PROFILES, where, order_by="seq", descending=True, limit=BASELINE_MAX + 1)
     others = [item for item in found if item.data["batch_id"] != event.batch_id][:BASELINE_MAX]

@@ -1,19 +1,20 @@
 """First verdicts of a young pipeline wait, for a bounded time, until the deliveries before them have theirs.
 
 Drift shows only beside earlier batches. Where a whole history lands at once and its batches are judged side by side,
-each would be judged before there is anything to compare it with. So the first attempt of a batch, for which fewer
-batches stand than a comparison takes, is put by in a document of its own while an earlier delivery is not judged, or
-could not be and is being read otherwise. The verdict on that one calls it, and a timer does in case nobody else will.
-A delivery is waited for, and waits itself, no longer than ``wait_seconds`` after it was registered: one that never
-gets a verdict delays the others once.
+each would be judged before there is anything to compare it with. So the first attempt of a batch, before which fewer
+batches are known than a comparison reads, is put by in a document of its own while an earlier delivery is not judged,
+or could not be and is being read otherwise. The verdict on that one calls it, and a timer does in case nobody else
+will. A delivery is waited for, and waits itself, no longer than ``wait_seconds`` after it was registered: one that
+never gets a verdict delays the others once.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from services.validate.baseline import BASELINE_MAX, BASELINE_MIN
-from services.validate.terms import VERDICTS
+from services.validate.terms import VERDICTS, baseline_before
 from shared.domain.batch import VerdictState
 from shared.events.types import BatchDue, BatchStaged, Event
 from shared.ports.state_store import Where
@@ -28,8 +29,8 @@ CALLED_MAX: Final = 50  # batches that one verdict or one tick calls
 LOOK_AGAIN_MICROSECONDS: Final = 20_000_000  # less than `mend run` waits for a timer
 
 
-def wait(terms: Terms, ports: Ports) -> bool:
-    """True when the attempt is not to be judged yet: it is put by, and will be called."""
+def waited_for(terms: Terms, ports: Ports) -> Terms | None:
+    """The terms with all batches that were waited for; None when the attempt is put by, and will be called."""
     until = _until(terms, ports)
     if until:
         event = terms.event
@@ -42,17 +43,25 @@ def wait(terms: Terms, ports: Ports) -> bool:
             "called": False,
         }
         ports.state.put(WAITING, _key(event), document)
-    return bool(until)
+        return None
+    if terms.event.attempt > 1 or _is_grown(terms):
+        return terms
+    # A verdict that came between the reading of the baseline and of the verdicts is seen by the second alone.
+    return replace(terms, baseline=baseline_before(terms.event, ports))
+
+
+def _is_grown(terms: Terms) -> bool:
+    """Whether as many batches are known as a comparison reads, whichever of them are examples of a normal one."""
+    return len(terms.baseline.keys) >= BASELINE_MAX
 
 
 def _until(terms: Terms, ports: Ports) -> int:
     """When the attempt is to be looked at again (microseconds), 0 when it may be judged now."""
     event, now = terms.event, ports.clock.now()
-    examples = len(terms.baseline.normal().keys)
-    if event.attempt > 1 or event.problem or not terms.arrived or examples >= BASELINE_MAX:
+    if event.attempt > 1 or event.problem or not terms.arrived or _is_grown(terms):
         return 0
     settled = terms.arrived + _micros(ports.limits.settle_seconds)
-    if examples < BASELINE_MIN and now < settled:
+    if len(terms.baseline.normal().keys) < BASELINE_MIN and now < settled:
         return settled
     last = terms.arrived + _micros(ports.limits.wait_seconds)
     if now >= last or not _expected_before(terms, ports, now):
@@ -107,20 +116,25 @@ def called_by_verdict(terms: Terms, ports: Ports, *, waited: bool) -> list[Event
 
     Where nobody can wait any more nobody is looked for, unless the judged one waited itself.
     """
-    event, examples = terms.event, len(terms.baseline.normal().keys)
-    if examples >= BASELINE_MAX and not waited:
+    event = terms.event
+    if _is_grown(terms) and not waited:
         return []
     where = (Where("pipeline", "==", event.pipeline), Where("seq", ">", event.seq))
-    most = 1 if examples < BASELINE_MAX else CALLED_MAX
+    most = CALLED_MAX if _is_grown(terms) else 1
     found = ports.state.query(WAITING, where, order_by="seq", limit=most)
     return [_call(each, event, ports) for each in found if not each.data["called"]]
 
 
 def called_by_clock(tick: Event, ports: Ports) -> list[Event]:
-    """Those whose time has come, or that nobody has called for a while."""
-    due = (Where("wake_at", ">", 0), Where("wake_at", "<=", ports.clock.now()))
+    """Those whose time has come, or that nobody has called for a while; of many, each pipeline's first among them."""
+    now = ports.clock.now()
+    due = (Where("wake_at", ">", 0), Where("wake_at", "<=", now))
     found = ports.state.query(WAITING, due, order_by="wake_at", limit=CALLED_MAX)
-    return [_call(each, tick, ports) for each in found]
+    called = {each.key: each for each in found}
+    for pipeline in sorted({str(each.data["pipeline"]) for each in found}):
+        first = ports.state.query(WAITING, (Where("pipeline", "==", pipeline),), order_by="seq", limit=1)
+        called |= {each.key: each for each in first if 0 < each.data["wake_at"] <= now}
+    return [_call(each, tick, ports) for each in called.values()]
 
 
 def _call(waiting: Stored, cause: Event, ports: Ports) -> Event:

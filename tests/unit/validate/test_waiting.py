@@ -10,10 +10,13 @@ from typing import Any
 import polars as pl
 import pytest
 
+from services.validate import waiting
 from services.validate.baseline import BASELINE_MAX
+from services.validate.terms import Terms
 from services.validate.waiting import CALLED_MAX, LOOK_AGAIN_MICROSECONDS
 from shared.domain.errors import Conflict
 from shared.events.types import BatchDue, BatchValidated
+from shared.ports.ports import Ports
 from shared.ports.state_store import Put
 from tests.conformance.turned_clock import TurnedClock
 from tests.unit.validate.history import (
@@ -61,6 +64,33 @@ def test_with_all_that_a_comparison_takes_nobody_waits(history: World, count: in
     register(history, 1, 2)
     judged(history, 2)
     assert is_judged(history, 2) is not waits
+
+
+def test_irregular_batches_do_not_make_a_pipeline_young_again(history: World) -> None:
+    examples(history, BASELINE_MAX)
+    held = history.document("profiles", f"{PIPELINE}:a07")
+    assert held is not None
+    history.process.store.commit([Put("profiles", f"{PIPELINE}:a07", {**held, "judged_before": True})])
+    register(history, 1, 2)
+    judged(history, 2)
+    assert is_judged(history, 2)
+
+
+def test_a_verdict_between_the_two_readings_is_compared_with(history: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The baseline was read before it came, the verdicts after."""
+    register(history, 1, 2)
+    until = waiting._until
+
+    def meanwhile(terms: Terms, ports: Ports) -> int:
+        monkeypatch.undo()
+        judged(history, 1)
+        return until(terms, ports)
+
+    monkeypatch.setattr(waiting, "_until", meanwhile)
+    judged(history, 2)
+    found = history.document("verdicts", f"{name_of(2)}:1")
+    assert found is not None
+    assert found["baseline"] == [f"{PIPELINE}:{name_of(1)}"]
 
 
 @pytest.mark.parametrize(
@@ -246,6 +276,20 @@ def test_a_tick_calls_as_many_as_one_commit_may(history: World, clock: TurnedClo
     clock.time += LOOK_AGAIN_MICROSECONDS
     assert len(tick(history)) == CALLED_MAX
     assert len(tick(history)) == 3
+
+
+def test_a_tick_calls_the_first_in_order_however_late_it_was_registered(history: World, clock: TurnedClock) -> None:
+    register(history, 1)
+    one = staged(history, 9)
+    for month in [*range(9, CALLED_MAX + 15), 2]:
+        name = name_of(month)
+        register(history, month)
+        history.handle(one.model_copy(update={"id": f"staged {name}", "batch_id": name, "subject": name, "seq": name}))
+        clock.time += 1
+    clock.time += LOOK_AGAIN_MICROSECONDS
+    called = dues(tick(history))
+    assert len(called) == CALLED_MAX + 1
+    assert name_of(2) in called
 
 
 def test_a_call_goes_on_with_the_batchs_own_story(history: World) -> None:
