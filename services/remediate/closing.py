@@ -62,6 +62,22 @@ def open_findings(work: Work, healing: Healing) -> list[Finding]:
     return [each for each in known if each is not None and not each.closed]
 
 
+def one_of_each(work: Work, findings: list[Finding]) -> list[Finding]:
+    """Of one fingerprint the latest incident stays open: it tells of the rows that the others were opened again for.
+
+    An undo opens an incident again, and what is reported next may become another before that is heard of. What a
+    person refused in one is refused in the other.
+    """
+    latest = {each.fingerprint: each for each in findings}
+    for finding in findings:
+        stays = latest[finding.fingerprint]
+        if finding is not stays:
+            stays.refused += [each for each in finding.refused if each not in stays.refused]
+            stays.save(work.ports.state)
+            close(work, finding, IncidentState.DISMISSED, f"what came back is told of by {stays.incident_id}")
+    return list(latest.values())
+
+
 def close_settled(work: Work, healing: Healing, findings: list[Finding]) -> list[Finding]:
     """Close those that are over; what stays open is returned, with its rows left counted."""
     for finding in findings:

@@ -52,7 +52,8 @@ def _step(work: Work, healing: Healing) -> None:
     if healing.undo:
         _undo_next(work, healing)
         return
-    findings = closing.close_settled(work, healing, closing.open_findings(work, healing))
+    findings = closing.one_of_each(work, closing.open_findings(work, healing))
+    findings = closing.close_settled(work, healing, findings)
     if work.full:
         healing.wake_at = work.now
     elif findings:

@@ -167,6 +167,45 @@ def test_two_undos_of_one_attempt_leave_nothing_open_and_forgotten(tmp_path: Pat
     world.places(20)
 
 
+def test_of_what_came_back_under_one_fingerprint_the_latest_incident_stays_open(tmp_path: Path) -> None:
+    """An undo opened the first again; before that was heard of, its rows were reported as another."""
+    world = World(tmp_path, [fails_city()], mode="propose")
+    world.deliver(trips(city=["Newrak"]))
+    (first,) = world.of(RemedyProposed)
+    fingerprint = f"trips|{BATCH}|enum|city"
+    report = world.report(staged_again(world), *fails_city()[:3], 1, 20, {})
+    later = incident_id(fingerprint, 2)
+    world.queue.append(report.model_copy(update={"incident_id": later, "id": "again"}))
+    world.run()
+    assert world.closed() == {incident_id(fingerprint, 1): "dismissed"}
+    assert later in world.finding("enum", "city").note
+    assert {each.incident_id: each.state for each in world.remedies()} == {
+        first.incident_id: "expired", later: "proposed",
+    }  # fmt: skip
+    world.places(20)
+
+
+def staged_again(world: World) -> BatchStaged:
+    about = {"batch_id": BATCH, "pipeline": "trips", "attempt": 1, "reading": 1, "seq": "s1", "rows": 20}
+    return BatchStaged.caused_by(world.cause, f"{BATCH}|again", world.clock.now(), **about, parts=[])
+
+
+def test_what_a_person_refused_is_not_tried_on_the_incident_that_stays_open(tmp_path: Path) -> None:
+    world = World(tmp_path, [fails_city()], mode="propose")
+    world.deliver(trips(city=["Newrak"]))
+    earlier = world.finding("enum", "city")
+    document = world.process.store.get("healings", earlier.incident_id)
+    assert document is not None
+    refused = {**document.data, "refused": ["snap_to_allowed"]}
+    world.process.store.commit([Put("healings", earlier.incident_id, refused)])
+    told = world.report(staged_again(world), *fails_city()[:3], 1, 20, {})
+    later = incident_id(earlier.fingerprint, 2)
+    world.queue.append(told.model_copy(update={"incident_id": later, "id": "again"}))
+    world.run()
+    assert [each.remedy for each in world.remedies() if each.incident_id == later] == []
+    assert world.closed()[later] == "escalated"
+
+
 def test_rows_that_waited_for_parents_and_for_a_person_are_loaded_when_both_came(tmp_path: Path) -> None:
     world = World(tmp_path, [fails_day(), ("relationship", "city", "orphan_rows", pl.col("city") == "Boston")])
     plain = world.report
