@@ -126,14 +126,17 @@ class People:
         return False
 
     def back_and_forth(self) -> list[str]:
-        """What a person approves and then takes back leaves the table as it was; twice."""
+        """What a person approves and then takes back leaves the table as it was; twice.
+
+        A reading that is taken back is judged anew: beside parents that came meanwhile more of it may be loaded.
+        """
         for _ in range(2):
             known = sorted(self.store.documents("remedies").items())
             asked = [(key, data) for key, data in known if data["state"] == "proposed" and data.get("batch_id")]
             if not asked:
                 return []
             key, data = self.chance.choice(asked)
-            before = self.world.shown(data["pipeline"])
+            before, beside = self.world.shown(data["pipeline"]), self._parents(data["batch_id"])
             self.say(key, "approve", data["batch_id"])
             self.world.rest()
             problems = self.world.judged(f"after {data['remedy']} was approved")
@@ -142,11 +145,17 @@ class People:
             self.world.rest()
             problems += self.world.judged(f"after {data['remedy']} was undone")
             only = ran == self._applied() == {name for name, each in known if each["applied_at"]} | {key}
+            only = only and beside == self._parents(data["batch_id"])
             if not problems and only and not same_table(before, self.world.shown(data["pipeline"])):
                 problems.append(f"undo: that of {data['remedy']} {key} left another table than there was before")
             if problems:
                 return problems
         return []
+
+    def _parents(self, batch: str) -> list[str]:
+        """The tables beside which the batch's standing reading was judged."""
+        attempts = self.store.documents("healings").get(batch, {}).get("attempts", [])
+        return next((each["snapshots"] for each in attempts if each["state"] != "withdrawn"), [])
 
     def _applied(self) -> set[str]:
         return {name for name, each in self.store.documents("remedies").items() if each["applied_at"]}
