@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
+from mend.nested_corruptions import inside_corruptions
 from shared.domain.contract import Bound, Column, Contract, RowCountRule
 from shared.domain.personal_data import hides_values
 from shared.domain.text_formats import TEXT_FORMATS, fits
@@ -93,6 +94,9 @@ def _of_column(frame: pl.DataFrame, column: Column, decimal: str) -> Iterator[Co
         yield from _of_dates(column, values, made, some)
     elif column.logical_type == "string":
         yield from _of_texts(column, values, made, some)
+    else:
+        for each in inside_corruptions(column, values, chosen):
+            yield made(each.corruption, each.what, each.cells, Rule(each.rule, each.amend))
 
 
 _Made = Callable[[str, str, pl.Series, Rule | None], Corrupted]
@@ -174,7 +178,8 @@ def _of_texts(column: Column, values: pl.Series, made: _Made, some: _Some) -> It
     few = few and not hides_values(column, names)  # the suggestion would list them
     listed = ", ".join(f"{{value: {_quoted(name)}}}" for name in names)
     of_these = Rule(f"enum: [{listed}]", _changed(column.name, enum=names))
-    shaped = _shaped(present)
+    form = column.format if column.format in TEXT_FORMATS else _format_of(present)
+    shaped = "" if form else _shaped(present)
     formed, trimmed = (_pattern(column, each) for each in (shaped, r"^\S(.*\S)?$"))
     best = of_these if few else formed if shaped else None
     if few:
@@ -183,7 +188,6 @@ def _of_texts(column: Column, values: pl.Series, made: _Made, some: _Some) -> It
         yield made(
             "format", "every tenth value has digits for letters and letters for digits", some(_crossed(values)), best
         )
-    form = column.format if column.format in TEXT_FORMATS else _format_of(present)
     if form:
         said = TEXT_FORMATS[form].said
         named = Rule(f"logicalTypeOptions: {{format: {form}}}", _changed(column.name, format=form))

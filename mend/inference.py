@@ -1,36 +1,26 @@
 """Infers a contract from a sample of staged text, prudently: what a small sample cannot support is not claimed.
 
-A contract inferred from few rows must not raise alarms on tomorrow's ordinary data, so lists of allowed values, least
-values, patterns, keys and ``required`` need enough behind them; the column decides its type together. That something
-was not seen proves little: it is believed where what comes next to it was seen often, and thins out too slowly for
-chance to have hidden the rest.
+A contract inferred from few rows must not raise alarms on tomorrow's ordinary data. The column decides its type
+together; what is claimed beside it stands in ``column_claims``, the inside of objects and arrays in ``nested_claims``.
 """
 
 from __future__ import annotations
 
 import itertools
-import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mend.column_claims import REQUIRED_ROWS_MIN, claimed
 from mend.column_sample import ColumnSample
 from mend.key_inference import primary_key
-from mend.value_patterns import format_of, pattern_of
+from mend.nested_claims import nested
+from services.validate.native_casting import cast_native
 from shared.domain.contract import Column, Contract, LogicalType, parse_contract, write_contract
-from shared.domain.personal_data import is_personal
 
 if TYPE_CHECKING:
     import polars as pl
-
-REQUIRED_ROWS_MIN = 100  # no null in so many rows: nulls are no ordinary thing here
-CLOCK_ROWS_MIN = 5  # times in order by chance: once in 5! = 120
-RANGE_ROWS_MIN = 100
-ENUM_ROWS_MIN = 200
-ENUM_VALUES_MAX = 20
-UNSEEN_TIMES_MIN = 4  # how often the first unseen thing should have been seen; by chance it is missed once in e^4 = 55
-POSITIVE_ROWS_MIN = 30  # with fewer, that none is below zero may be chance
 
 SURE_NULLS = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "\\N", "(null)", "<NA>")
 MAYBE_NULLS = ("-", "--", "?", ".", "None", "none", "nil", "missing", "n.a.", "n.d.", "nd")
@@ -48,8 +38,6 @@ _GROUPED = {
     ",": r"^[+-]?[0-9]{1,3}(?:(?:\.[0-9]{3})+|[0-9]*)(?:,[0-9]+)?$",
 }
 _MARK = r"[0-9][.,][0-9]{3}(?:[.,]|$)"
-_ZERO = r"^0(?:[.,]0*)?$"
-_MOMENT = re.compile(r"\d[/:.-]\d")
 
 # Written formats besides ISO 8601, as clock × day: the standard's letters, a shape, the strptime pattern to try.
 _CLOCKS: tuple[tuple[LogicalType, str, str, str], ...] = (
@@ -116,15 +104,24 @@ def infer(
     return Inferred(contract=contract, text=text, null_values=null_values, rows=rows, notes=tuple(notes))
 
 
+def _column(sample: ColumnSample, key: tuple[str, ...], nulls: set[str]) -> Column:
+    column = claimed(sample, key, nulls)
+    if column.logical_type not in ("object", "array") or sample.known is None:
+        return column
+    return replace(column, nested=nested(sample.known))
+
+
 def _text(values: pl.Series) -> pl.Series:
-    """Cells as text; what Parquet nests is only told by its brackets."""
+    """Cells as text, what Parquet nests as JSON; what JSON cannot say is only told by its brackets."""
     import polars as pl
 
     if not values.dtype.is_nested():
         return values.cast(pl.String)
-    shown = "{}" if isinstance(values.dtype, pl.Struct) else "[]"
-    filled = values.is_not_null()
-    return pl.select(pl.when(filled).then(pl.lit(shown)).alias(values.name)).to_series()
+    kind: LogicalType = "object" if isinstance(values.dtype, pl.Struct) else "array"
+    told = cast_native(values, Column(name=values.name, logical_type=kind), pl.String())
+    empty = pl.lit("{}" if kind == "object" else "[]")
+    shown = pl.when(values.is_not_null()).then(pl.lit(told).fill_null(empty))
+    return pl.select(shown.alias(values.name)).to_series()
 
 
 def _delivered(frame: pl.DataFrame) -> pl.DataFrame:
@@ -228,76 +225,3 @@ def _written_format(known: pl.Series, name: str, notes: list[str]) -> tuple[Logi
     if fitting:
         notes.append(f'column "{name}" holds dates whose day and month cannot be told apart yet: kept as text')
     return "string", ""
-
-
-def _column(sample: ColumnSample, key: tuple[str, ...], nulls: set[str]) -> Column:
-    in_key = sample.name in key
-    enough = sample.rows >= REQUIRED_ROWS_MIN or in_key or _is_clock(sample)
-    enum = _enum(sample)
-    text = sample.known if sample.logical_type == "string" and not enum else None
-    form = format_of(text) if text is not None else ""
-    return Column(
-        name=sample.name,
-        logical_type=sample.logical_type,
-        format=sample.format or form,
-        required=sample.full and enough,
-        primary_key_position=key.index(sample.name) + 1 if in_key else 0,
-        enum=enum,
-        minimum=_minimum(sample),
-        pattern="" if form or text is None else pattern_of(text),
-        null_values=tuple(sorted(sample.nulls)) if sample.nulls != nulls else None,
-    )
-
-
-def _is_clock(sample: ColumnSample) -> bool:
-    """Whether a time goes on from row to row: the rows' own, not that of something that may never happen."""
-    if sample.logical_type not in ("date", "timestamp") or sample.format or sample.rows < CLOCK_ROWS_MIN:
-        return False
-    return sample.values.n_unique() == sample.rows and sample.values.is_sorted()
-
-
-def _minimum(sample: ColumnSample) -> int | None:
-    """Zero, when none of many rows goes below and so many stand on it that a slope would go on below.
-
-    Latitudes, or summer's degrees, claim nothing, nor does what comes down to zero once in a while.
-    """
-    known = sample.known
-    if sample.logical_type not in ("integer", "number") or known is None or len(known) < RANGE_ROWS_MIN:
-        return None
-    if known.str.starts_with("-").any():
-        return None
-    whole = sample.logical_type == "integer"
-    zeros = int(known.str.contains(r"^\+?0$" if whole else _ZERO).sum())
-    ones = int(known.str.contains(r"^\+?1$").sum()) if whole else 0
-    ends = _unseen_times([*([ones] if ones else []), zeros]) >= UNSEEN_TIMES_MIN
-    return 0 if ends and len(known) - zeros >= POSITIVE_ROWS_MIN else None
-
-
-def _unseen_times(times: Sequence[int]) -> float:
-    """How often the next thing after those seen so many times should have been seen, if the steepest step down between
-    two neighbours came once more; without a step as often as the last.
-    """
-    steepest = min((after / before for before, after in itertools.pairwise(times)), default=1.0)
-    return times[-1] * min(1.0, steepest)
-
-
-def _enum(sample: ColumnSample) -> tuple[str, ...]:
-    """All values, when even one rarer than the rarest by the steepest step between two would have been seen; none of
-    data that is sorted by them, which shows some values only later.
-    """
-    known = sample.known
-    if sample.logical_type != "string" or known is None or len(known) < ENUM_ROWS_MIN:
-        return ()
-    if known.n_unique() > ENUM_VALUES_MAX:
-        return ()
-    halves = [known.slice(0, len(known) // 2), known.slice(len(known) // 2)]
-    counts = known.alias("value").value_counts(name="times").sort("value")
-    values: list[str] = counts.get_column("value").to_list()
-    if is_personal(sample.name, values):
-        return ()  # a contract is read by more people than the data is
-    if len(values) < 2 or any(len(v) > 40 or _MOMENT.search(v) for v in values):
-        return ()
-    if any(half.n_unique() < len(values) for half in halves):
-        return ()
-    times = counts.get_column("times").sort(descending=True).to_list()
-    return tuple(values) if _unseen_times(times) >= UNSEEN_TIMES_MIN else ()

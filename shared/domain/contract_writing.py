@@ -144,6 +144,11 @@ def _severity(reference: Reference) -> dict[str, Any]:
     return {"customProperties": [{"property": "severity", "value": reference.severity}]}
 
 
+def property_of(column: Column) -> dict[str, Any]:
+    """One property as a file has it, without what rules of the table say of it."""
+    return _column(column, [], Contract(id="", name="", version="", table="", columns=()))
+
+
 def _column(column: Column, references: list[Reference], contract: Contract) -> dict[str, Any]:
     options = {key: getattr(column, attribute) for key, attribute in _BOUNDS}
     options |= {"pattern": column.pattern, "format": column.format, "defaultTimezone": column.timezone}
