@@ -15,9 +15,10 @@ from shared.domain.errors import DefinitionError, ForeignFailure
 
 if TYPE_CHECKING:
     from mend.initialise import Initialised
-    from shared.domain.contract import Column
+    from shared.domain.contract import Column, Inside
 
 _COLUMNS_SHOWN = 60
+_NAMES_SHOWN = 5
 
 
 def init(
@@ -161,4 +162,17 @@ def _rules(column: Column) -> str:
         said.append(f"at least {column.minimum}")
     if column.enum:
         said.append(f"one of {len(column.enum)} values")
+    if column.inside is not None and (within := _inside(column.inside)):
+        said.append(within)
     return ", ".join(said)
+
+
+def _inside(inside: Inside) -> str:
+    """The names in an object, or in each of an array's."""
+    items = inside.items
+    within = items.inside if items is not None and items.inside is not None else inside
+    names = [each.name for each in within.properties]
+    if not names:
+        return f"of {items.logical_type}s" if items is not None else ""
+    more = ", …" if len(names) > _NAMES_SHOWN else ""
+    return f"with {', '.join(names[:_NAMES_SHOWN])}{more}"

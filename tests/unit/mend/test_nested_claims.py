@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from mend.commands.init import _rules
 from mend.inference import infer
 from mend.nested_claims import NAMES_MAX, nested
 from shared.domain.contract import parse_contract
@@ -110,3 +111,12 @@ def test_it_stands_in_the_contract(typed: bool) -> None:
         ("a", "integer", True),
         ("b", "array", True),
     ]
+
+
+def test_the_names_inside_are_shown_to_whoever_is_asked() -> None:
+    cells = [{"a": number, "b": ["x"]} for number in range(100)]
+    frame = pl.DataFrame({"one": cells, "many": [[each] for each in cells], "texts": [["x"]] * 100})
+    columns = infer(frame, name="n", table="t").contract.columns
+    assert [_rules(each) for each in columns] == [
+        "required, with a, b", "required, with a, b", "required, of strings",
+    ]  # fmt: skip
