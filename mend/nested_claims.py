@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from shared.domain.contract import LogicalType
 
 CELLS_MAX: Final = 5_000  # looked into, spread over the sample
+BYTES_MAX: Final = 20_000_000  # of them
 VALUES_MAX: Final = 50_000  # of one place
 NAMES_MAX: Final = 50
 SHARE_MIN: Final = 0.05
@@ -47,6 +48,7 @@ _DECODER: Final = json.JSONDecoder(parse_float=_Number, parse_int=_Number)
 def nested(cells: pl.Series) -> str:
     """The inside of an object's or array's cells as ``Column.nested`` has it; "" where nothing is claimed."""
     some = cells.gather_every(max(1, len(cells) // CELLS_MAX))
+    some = some.filter(some.str.len_bytes().cum_sum() <= BYTES_MAX)
     try:
         values = [_DECODER.decode(cell.strip(" \t\r\n")) for cell in some]
     except (ValueError, RecursionError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import polars as pl
@@ -17,6 +18,7 @@ from shared.domain.contract import Column, Contract
 from shared.domain.contract_nested import KEPT_AS
 
 PLACES_MAX: Final = 40  # of one column
+BYTES_MAX: Final = 100_000_000  # each place costs the column's cells twice
 _ITEM: Final = "[]"
 _OTHER: Final[dict[str, Any]] = {"string": 7}  # a value of another type; for all other types a text
 
@@ -51,7 +53,8 @@ def inside_corruptions(column: Column, values: pl.Series, chosen: pl.Series) -> 
     if known.get("logicalType") in KEPT_AS:  # a map's names are data
         return
     claims = nested(values.drop_nulls())
-    for place in list(_places(json.loads(claims) if claims else {}, ()))[:PLACES_MAX]:
+    most = min(PLACES_MAX, BYTES_MAX // max(int(values.str.len_bytes().sum()), 1))
+    for place in islice(_places(json.loads(claims) if claims else {}, ()), most):
         at = f"{column.name}{'' if place.path[0] == _ITEM else '.'}{place.told}"
         if place.path[-1] != _ITEM and place.required:
             gone = _in_cells(values, chosen, place.path, _without)

@@ -90,6 +90,13 @@ def test_what_is_no_json_claims_nothing() -> None:
     assert nested(pl.Series("x", [], dtype=pl.String)) == ""
 
 
+def test_of_very_long_cells_only_some_are_looked_into() -> None:
+    long = [json.dumps({"a": "x" * 10_000_000, "b": number}) for number in range(2)]
+    found = json.loads(nested(pl.Series("x", [*long, "{b: no JSON}"])))
+    assert [each["name"] for each in found["properties"]] == ["a", "b"]
+    assert nested(pl.Series("x", [json.dumps({"a": "x" * 30_000_000})])) == ""
+
+
 def test_a_persons_values_are_not_listed() -> None:
     names = ["Zanzottera", "Quagliarella"]
     found = of([{"last_name": names[number % 2], "size": "small" if number % 3 else "large"} for number in range(900)])

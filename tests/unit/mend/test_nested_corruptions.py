@@ -101,6 +101,11 @@ def test_a_large_object_does_not_make_it_endless() -> None:
     cell = json.dumps({f"n{number}": {"a": 1, "b": 2} for number in range(40)})
     found = inside_corruptions(Column(name="x", logical_type="object"), pl.Series("x", [cell]), pl.Series([True]))
     assert len(list(found)) == PLACES_MAX
+    long = json.dumps({"a": 1, "b": "x" * 15_000_000})
+    found = inside_corruptions(
+        Column(name="x", logical_type="object"), pl.Series("x", [long] * 10), pl.Series([True] * 10)
+    )
+    assert list(found) == []
 
 
 @pytest.fixture
