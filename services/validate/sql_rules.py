@@ -200,8 +200,11 @@ def _name_tables(
             name = others.setdefault(written, f"{OTHER}{len(others)}")
         else:
             raise refused("the query reads something that is no table", "write FROM ${table}, or FROM dataset.table")
-        alias = node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(node.name))
-        node.replace(exp.Table(this=exp.to_identifier(name), alias=alias))
+        if not node.args.get("alias"):
+            node.set("alias", exp.TableAlias(this=exp.to_identifier(node.name)))
+        # In place: the joins of ``FROM (a JOIN b …)`` hang at the table, and must stay there.
+        node.set("this", exp.to_identifier(name))
+        node.set("db", None)
     if len(others) > OTHERS_MAX:
         raise refused(f"the query reads more than {OTHERS_MAX} other tables", "make it several rules")
     return others

@@ -181,6 +181,10 @@ ACROSS = [
     ("SELECT COUNT(*) FROM totals JOIN other.totals AS more ON more.y = totals.y", 2),
     ("SELECT COUNT(*) FROM ${table} JOIN totals ON totals.day = d", 4),
     ("SELECT MAX(totals.total) FROM ${table} CROSS JOIN totals", 7),
+    ("SELECT COUNT(*) FROM (${table} AS b JOIN totals AS o ON b.y = o.y)", 5),
+    ("SELECT COUNT(*) FROM (${table} AS b JOIN `shop.totals` AS o ON b.y = o.y)", 5),
+    ("SELECT COUNT(o.y) FROM ${table} b LEFT JOIN (totals o JOIN other.totals c ON o.y = c.y) ON o.y = b.y", 3),
+    ("SELECT COUNT(*) FROM ((${table} AS b JOIN totals AS o ON b.y = o.y) JOIN other.totals c ON c.y = o.y)", 3),
 ]
 
 
