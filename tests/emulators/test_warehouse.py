@@ -129,6 +129,28 @@ def test_rows_only_added_take_no_query(warehouse: BigQueryWarehouse, files: File
     assert content(warehouse, TABLE, "k", "n") == [(1, None), (2, 1.0)]
 
 
+def test_a_table_is_described_by_who_may_make_nothing(warehouse: BigQueryWarehouse, client: bigquery.Client) -> None:
+    """validate and remediate may read tables and run queries: no dataset and no table is made by looking."""
+    client.create_dataset("travel")
+    columns = [TableColumn("k", "integer")]
+    warehouse.ensure("travel.looked_at", columns, Layout())
+    first = warehouse.describe("travel.looked_at")
+    assert first is not None
+    assert (first.columns, first.rows) == (tuple(columns), 0)
+    assert [each.dataset_id for each in client.list_datasets()] == ["travel"]
+
+
+def test_a_description_tells_of_scripts_once_there_are_any(warehouse: BigQueryWarehouse, files: Files) -> None:
+    warehouse.run(files.job("append", "b1", [{"k": 1, "v": "x"}]))
+    before = warehouse.describe(TABLE)
+    job = files.job("overwrite", "b2", [{"k": 2, "v": "y"}])
+    warehouse.run(job)
+    after = warehouse.describe(TABLE)
+    assert before is not None
+    assert after is not None
+    assert (before.version.split("-")[2], after.version.split("-")[2]) == ("0", "1")
+
+
 def test_a_job_that_another_delivery_began_is_waited_for() -> None:
     """The emulator takes an id twice; BigQuery answers 409, and the job that has the id is the job."""
     done = {

@@ -38,6 +38,7 @@ class Tables:
         self._books_dataset = books
         self._staging_dataset = staging
         self._made: Books | None = None
+        self._books_there = False
 
     def find(self, name: TableName) -> bigquery.Table | None:
         """The table as it is now, or None."""
@@ -87,8 +88,15 @@ class Tables:
         raise WarehouseUnavailable(f"table {name.short} kept changing while its columns were to be changed")
 
     def rows_and_jobs(self, name: TableName) -> tuple[int, int]:
-        """How many rows the table has now, which costs nothing to ask, and how many scripts have changed it."""
-        booked = f"SELECT COUNT(*) FROM {self.books().jobs} WHERE table_name = {text(name.short)}"
+        """How many rows the table has now, which costs nothing to ask, and how many scripts have changed it.
+
+        Whoever asks may have no right to make books; where none are, no script has changed anything.
+        """
+        jobs_table = self._book("jobs")
+        self._books_there = self._books_there or self.exists(jobs_table)
+        booked = "SELECT 0"
+        if self._books_there:
+            booked = f"SELECT COUNT(*) FROM `{jobs_table}` WHERE table_name = {text(name.short)}"
         with answering():
             answer = self._client.query_and_wait(f"SELECT (SELECT COUNT(*) FROM {name.sql}), ({booked})")
             rows, jobs = next(iter(answer)).values()
@@ -105,13 +113,16 @@ class Tables:
             self._dataset(self._staging_dataset, _STAGED_HOURS)
             places = []
             for table, columns in (("jobs", jobs), ("shown", shown)):
-                full = f"{self._client.project}.{self._books_dataset}.{table}"
+                full = self._book(table)
                 made = bigquery.Table(full, schema=[bigquery.SchemaField(*column) for column in columns])
                 with answering():
                     self._client.create_table(made, exists_ok=True, retry=patience())
                 places.append(f"`{full}`")
             self._made = Books(*places)
         return self._made
+
+    def _book(self, table: str) -> str:
+        return f"{self._client.project}.{self._books_dataset}.{table}"
 
     def _create(self, name: TableName, columns: Sequence[TableColumn], layout: Layout) -> None:
         self._dataset(name.dataset)
