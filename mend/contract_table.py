@@ -152,13 +152,18 @@ class InTheWarehouse:
         import sqlglot
 
         from services.validate.other_tables import columns_read, selected
+        from services.validate.sql_rules import check_names
 
         named = [
             f"c{place} AS {pushdown.name_sql(each.name)}" for place, each in enumerate(self.terms.contract.columns)
         ]
         tables = {"batch": self._with(f"SELECT {', '.join(named)} FROM cells")}
+        known = [each.name for each in columns]
         for other in query.others:
-            tables[other.name] = selected(other, columns_read(other, self._warehouse.describe(other.table)))
+            read = columns_read(other, self._warehouse.describe(other.table))
+            tables[other.name] = selected(other, read)
+            known += read
+        check_names(query, known)
         tree: Any = sqlglot.parse_one(query.sql, read="bigquery")
         own = list(tree.args["with_"].expressions) if tree.args.get("with_") else []
         for name, sql in tables.items():

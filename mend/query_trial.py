@@ -11,7 +11,7 @@ from shared.domain.errors import DefinitionError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from services.validate.sql_rules import SqlQuery
+    from services.validate.sql_rules import OtherTable, SqlQuery
     from shared.domain.contract import Column
     from shared.ports.sql_engine import SqlEngine
 
@@ -26,7 +26,7 @@ def query_errors(
     """
     from services.validate.sql_rules import observed
 
-    asked = _AskedOfNothing(engine, contract, others or {})
+    asked = _AskedOfNothing(engine, others or {})
     for rule in contract.quality:
         if rule.metric == "sql":
             try:
@@ -36,22 +36,34 @@ def query_errors(
 
 
 class _AskedOfNothing:
-    """Queries over no rows at all."""
+    """Queries over no rows at all, in tables with the very columns that a batch is asked with."""
 
-    def __init__(self, engine: SqlEngine, contract: Contract, others: Mapping[str, Contract]) -> None:
+    def __init__(self, engine: SqlEngine, others: Mapping[str, Contract]) -> None:
         self._engine = engine
-        self._contract = contract
         self._others = others
 
     def value(self, query: SqlQuery, columns: list[Column]) -> Any:
-        from services.validate.sql_rules import Unanswered
+        import polars as pl
+
+        from services.validate.casting import TextRules, cast_frame
+        from services.validate.sql_rules import Unanswered, check_names
 
         unknown = [each.table for each in query.others if each.table not in self._others]
         if unknown:
             raise Unanswered(f"the columns of {unknown[0]} are not known here")
-        beside = {each.name: no_rows(self._others[each.table]) for each in query.others}
-        (value,) = self._engine.values([query.sql], [no_rows(self._contract)], beside)
+        batch = cast_frame(pl.DataFrame(), columns, TextRules()).frame.to_arrow()
+        beside = {each.name: self._empty(each) for each in query.others}
+        check_names(query, [name for each in (batch, *beside.values()) for name in each.column_names])
+        (value,) = self._engine.values([query.sql], [batch], beside)
         return value
+
+    def _empty(self, other: OtherTable) -> pa.Table:
+        from services.validate.other_tables import columns_read
+        from shared.ports.warehouse import TableColumn, TableInfo
+
+        contract = self._others[other.table]
+        columns = tuple(TableColumn(each.name, each.logical_type) for each in contract.columns)
+        return no_rows(contract).select(columns_read(other, TableInfo(other.table, columns, 0, "")))
 
 
 def no_rows(contract: Contract) -> pa.Table:

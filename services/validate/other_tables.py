@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from services.validate.pushdown import name_sql, table_sql
-from services.validate.sql_rules import Unanswered
+from services.validate.sql_rules import Unanswered, check_names
 from shared.domain import paths
 from shared.ports.warehouse import BATCH_COLUMN, ROW_COLUMN, SEQ_COLUMN
 
@@ -97,5 +97,7 @@ class AskedOfRows:
     def value(self, query: SqlQuery, columns: list[Column]) -> Any:
         """The single value of the query; see ``Asked``."""
         beside = {each.name: self._others.rows(each) for each in query.others}
+        known = [each.name for each in columns]
+        check_names(query, known + [name for each in beside.values() for name in each.column_names])
         (value,) = self._engine.values([query.sql], self._rows(columns), beside)
         return value

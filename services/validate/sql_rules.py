@@ -15,7 +15,7 @@ from shared.domain.masking import clean
 from shared.domain.sql_functions import FUNCTIONS, function_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sqlglot import exp
 
@@ -59,6 +59,7 @@ class SqlQuery(NamedTuple):
     counts: bool
     columns: frozenset[str] | None  # lower case; None: all
     others: tuple[OtherTable, ...] = ()
+    rows_as_values: frozenset[str] = frozenset()  # names of its tables that stand where a column is meant; lower case
 
 
 class Unanswered(Exception):
@@ -115,9 +116,20 @@ def prepare(rule: QualityRule, table: str, path: str, dataset: str = "") -> SqlQ
     _check_nodes(tree, refused)
     others = _name_tables(tree, table, dataset, refused)
     stars = [each for each in tree.find_all(exp.Star) if not isinstance(each.parent, exp.Count)]
-    columns = None if stars else frozenset(each.name.casefold() for each in tree.find_all(exp.Column))
+    columns = None if stars else _columns(tree)
     read = tuple(OtherTable(name, other, columns) for other, name in others.items())
-    return SqlQuery(tree.sql(dialect="bigquery"), _is_count(tree), columns, read)
+    return SqlQuery(tree.sql(dialect="bigquery"), _is_count(tree), columns, read, _rows_as_values(tree))
+
+
+def check_names(query: SqlQuery, columns: Iterable[str]) -> None:
+    """``TerminalError`` when a table's name stands for a whole row: engines differ in when such a row is null.
+
+    ``columns`` are those that the query sees; a column may be named like a table.
+    """
+    for name in sorted(query.rows_as_values - {each.casefold() for each in columns}):
+        raise TerminalError(
+            f"{clean(name, 60)} is a table and no value: name a column of it, as in {clean(name, 60)}.id"
+        )
 
 
 def other_tables(contract: Contract, path: str, dataset: str = "") -> dict[QualityRule, tuple[str, ...]]:
@@ -155,6 +167,8 @@ def _check_nodes(tree: exp.Query, refused: Callable[[str, str], DefinitionError]
         kind = type(node).__name__
         if isinstance(node, exp.With) and node.args.get("recursive"):
             raise refused("a recursive query may never end", "write it without RECURSIVE")
+        if isinstance(node, exp.Join) and node.method == "NATURAL":
+            raise refused("a NATURAL JOIN goes by columns that nobody names", "write JOIN … USING (…)")
         if isinstance(node, exp.Pad):
             raise refused("LPAD and RPAD are not allowed in a query", "see docs/contracts.md for what is")
         if kind in _STRUCTURE:
@@ -208,6 +222,22 @@ def _name_tables(
     if len(others) > OTHERS_MAX:
         raise refused(f"the query reads more than {OTHERS_MAX} other tables", "make it several rules")
     return others
+
+
+def _columns(tree: exp.Query) -> frozenset[str]:
+    """All columns that are named anywhere, in lower case."""
+    from sqlglot import exp
+
+    joined = [name for each in tree.find_all(exp.Join) for name in each.args.get("using") or ()]
+    return frozenset(each.name.casefold() for each in [*tree.find_all(exp.Column), *joined])
+
+
+def _rows_as_values(tree: exp.Query) -> frozenset[str]:
+    from sqlglot import exp
+
+    sources = {each.alias_or_name.casefold() for each in tree.find_all(exp.Table, exp.Subquery, exp.CTE)}
+    bare = {each.name.casefold() for each in tree.find_all(exp.Column) if not each.table}
+    return frozenset(sources & bare - {each.alias.casefold() for each in tree.find_all(exp.Alias)})
 
 
 def _is_dataset(name: str) -> bool:

@@ -197,12 +197,18 @@ def test_a_query_may_read_what_another_pipeline_loads(project: Path) -> None:
         "destination: {table: travel.cities, mode: append}\n"
     )
     cities = CONTRACT.partition("schema:")[0].replace("id: trips", "id: cities")
-    cities += "schema:\n  - name: cities\n    properties: [{name: city, logicalType: string}]\n"
+    cities += "schema:\n  - name: cities\n    properties: [{name: city, logicalType: string}, "
+    cities += "{name: info, logicalType: object, properties: [{name: a, logicalType: string}]}]\n"
     (project / "contracts" / "cities.odcs.yaml").write_text(cities)
     for table, column, wrong, warned in (
         ("cities", "city", "", ""),
         ("travel.cities", "city", "", ""),
         ("cities", "town", "it reads travel.cities as well", ""),
+        ("cities", "_mend_row", "it reads travel.cities as well", ""),
+        ("cities", "city AND JSON_VALUE(c.info, '$.a') IS NULL", "it reads travel.cities as well", ""),
+        ("cities", "city WHERE t._mend_row > 1", "it reads travel.cities as well", ""),
+        ("(SELECT city FROM cities JOIN (SELECT city FROM cities) AS d USING (city))", "city", "", ""),
+        ("cities", "city WHERE c IS NULL", "it reads travel.cities as well", ""),
         ("towns", "town", "", "reads travel.towns, which no pipeline of this project loads"),
     ):
         text = CONTRACT + rule.replace("TABLE", table).replace("COLUMN", column)

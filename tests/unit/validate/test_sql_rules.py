@@ -135,6 +135,7 @@ def test_an_empty_batch_can_be_asked(world: Make) -> None:
         ("SELECT STRING_AGG(y) FROM ${table}", "not allowed"),
         ("SELECT ROW_NUMBER() OVER () FROM ${table}", "not allowed"),
         ("WITH RECURSIVE a AS (SELECT 1 AS n UNION ALL SELECT n FROM a) SELECT COUNT(*) FROM a", "may never end"),
+        ("SELECT COUNT(*) FROM ${table} NATURAL JOIN orders", "columns that nobody names"),
         ("SELECT COUNT(*) FROM ${database}", "placeholder that is not known"),
         ("SELECT COUNT(*) FROM ${table} --" + "x" * 20_000, "longer than"),
     ],
@@ -185,6 +186,9 @@ ACROSS = [
     ("SELECT COUNT(*) FROM (${table} AS b JOIN `shop.totals` AS o ON b.y = o.y)", 5),
     ("SELECT COUNT(o.y) FROM ${table} b LEFT JOIN (totals o JOIN other.totals c ON o.y = c.y) ON o.y = b.y", 3),
     ("SELECT COUNT(*) FROM ((${table} AS b JOIN totals AS o ON b.y = o.y) JOIN other.totals c ON c.y = o.y)", 3),
+    ("SELECT COUNT(*) FROM ${table} JOIN totals USING (y)", 5),
+    ("SELECT COUNT(*) FROM ${table} AS b JOIN (SELECT total AS b, y FROM totals) AS o USING (y) WHERE b > 0", 4),
+    ("SELECT COUNT(*) FROM totals AS total WHERE total > 1", 2),  # a column may have a table's name
 ]
 
 
@@ -245,6 +249,23 @@ def test_a_column_that_another_table_lacks_is_an_error_with_the_line(world: Make
     with pytest.raises(DefinitionError, match=r"it reads shop\.totals as well") as error:
         w.judge(ROWS)
     assert error.value.line > 0
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT COUNT(*) FROM ${table} b LEFT JOIN totals o ON o.y = b.y WHERE o IS NULL",
+        "SELECT COUNT(totals) FROM ${table} LEFT JOIN totals USING (y)",
+        "SELECT COUNT(o) FROM ${table} b LEFT JOIN (SELECT y FROM totals) AS o ON o.y = b.y",
+        "WITH o AS (SELECT y FROM totals) SELECT COUNT(*) FROM ${table} b LEFT JOIN o ON o.y = b.y WHERE o IS NULL",
+        "SELECT COUNT(b) FROM ${table} b",
+    ],
+)
+def test_a_table_is_no_value(world: Make, query: str) -> None:
+    w = world(_columns(query, mustBe=0))
+    w.table("shop.totals", TOTALS, {"y": "string", "total": "integer", "day": "date"})
+    with pytest.raises(DefinitionError, match=r"is a table and no value: name a column of it"):
+        w.judge(ROWS)
 
 
 @pytest.mark.parametrize(
