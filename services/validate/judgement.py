@@ -154,12 +154,14 @@ class Judgement:
     def _asked(self, rules: list[QualityRule]) -> list[Answer]:
         """What the queries of quality rules give."""
         from services.validate.other_tables import AskedOfRows, OtherTables
-        from services.validate.sql_rules import observed
+        from services.validate.sql_rules import observed, prepared
 
         self._others = self._others or OtherTables(self._ports)
         pipeline = self.terms.pipeline
-        asked = AskedOfRows(self._ports.sql, self._fitting, self._others)
-        return observed(rules, self._contract, pipeline.contract, asked, pipeline.destination.dataset)
+        about = (rules, self._contract, pipeline.contract)
+        queries = prepared(*about, pipeline.destination.dataset)
+        asked = AskedOfRows(self._ports.sql, self._fitting, self._others, queries)
+        return observed(*about, asked, pipeline.destination.dataset)
 
     def _fitting(self, columns: list[Column]) -> Iterator[pa.Table]:
         """All rows that fit the delivery, typed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from services.validate.pushdown import name_sql, table_sql
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from shared.ports.warehouse import TableInfo, Warehouse
 
 CELLS_MAX = 20_000_000  # of one table's named columns; more is not copied beside every verdict
+BYTES_MAX = 200_000_000  # of all tables that are kept at once: each is in memory up to three times, beside the engine's
+TEXTS_ASKED = 100_000  # cells of text from which on the warehouse is asked first how long they are
 _NOT_READ = ("object", "array")
 _OURS = (BATCH_COLUMN, ROW_COLUMN, SEQ_COLUMN)
 
@@ -64,8 +67,36 @@ class OtherTables:
             raise Unanswered(f"the table {other.table} has more than {most:,} rows, too many to be kept with a verdict")
         key = (other.table, tuple(columns))
         if key not in self._read:
-            self._read[key] = self._kept(other.table, warehouse.query(selected(other, columns), rows_max=most))
+            if info is not None:
+                self._check_room(other.table, self._characters(info, columns))
+            found = warehouse.query(selected(other, columns), rows_max=most)
+            self._check_room(other.table, found.nbytes)
+            self._read[key] = self._kept(other.table, found)
         return self._read[key]
+
+    def keep(self, later: Iterable[OtherTable]) -> None:
+        """Let go of all rows but those that ``later`` ones are."""
+        wanted = set()
+        for other in later:
+            info = self._described.get(other.table)
+            with suppress(Unanswered):
+                wanted.add((other.table, tuple(columns_read(other, info))))
+        self._read = {key: rows for key, rows in self._read.items() if key in wanted}
+
+    def _check_room(self, table: str, size: int) -> None:
+        if size + sum(each.nbytes for each in self._read.values()) > BYTES_MAX:
+            most = f"at most {BYTES_MAX / 1_000_000:,.0f} MB of other tables are kept at once"
+            raise Unanswered(f"the table {table} is too large: {most}")
+
+    def _characters(self, info: TableInfo, columns: list[str]) -> int:
+        """How long the table's texts are together, asked of the warehouse where it may matter; else 0."""
+        kinds = {each.name: each.logical_type for each in info.columns}
+        texts = [name for name in columns if kinds[name] == "string"]
+        if len(texts) * info.rows < TEXTS_ASKED:
+            return 0
+        lengths = " + ".join(f"COALESCE(SUM(CHAR_LENGTH({name_sql(name)})), 0)" for name in texts)
+        found = self._ports.warehouse.query(f"SELECT {lengths} AS n FROM {table_sql(info.table)}", rows_max=1)
+        return int(found["n"][0].as_py())
 
     def _kept(self, table: str, found: pa.Table) -> pa.Table:
         """The rows in a fixed order, and a file of them that is named by its content."""
@@ -85,19 +116,31 @@ class OtherTables:
 
 
 class AskedOfRows:
-    """Queries asked of an attempt's typed rows, and of snapshots of other tables."""
+    """Queries asked of an attempt's typed rows, and of snapshots of other tables.
+
+    ``queries`` are all that will be asked, so that no table is kept longer than it is needed.
+    """
 
     def __init__(
-        self, engine: SqlEngine, rows: Callable[[list[Column]], Iterable[pa.Table]], others: OtherTables
+        self,
+        engine: SqlEngine,
+        rows: Callable[[list[Column]], Iterable[pa.Table]],
+        others: OtherTables,
+        queries: Iterable[SqlQuery],
     ) -> None:
         self._engine = engine
         self._rows = rows
         self._others = others
+        self._later = list(queries)
 
     def value(self, query: SqlQuery, columns: list[Column]) -> Any:
         """The single value of the query; see ``Asked``."""
-        beside = {each.name: self._others.rows(each) for each in query.others}
-        known = [each.name for each in columns]
-        check_names(query, known + [name for each in beside.values() for name in each.column_names])
-        (value,) = self._engine.values([query.sql], self._rows(columns), beside)
+        self._later.remove(query)
+        try:
+            beside = {each.name: self._others.rows(each) for each in query.others}
+            known = [each.name for each in columns]
+            check_names(query, known + [name for each in beside.values() for name in each.column_names])
+            (value,) = self._engine.values([query.sql], self._rows(columns), beside)
+        finally:
+            self._others.keep(each for later in self._later for each in later.others)
         return value

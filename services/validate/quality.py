@@ -108,23 +108,23 @@ class QualityLedger:
         for place, many in concerned.items():
             self._found[place].rows = many
 
-    @property
-    def queries(self) -> list[QualityRule]:
-        """The rules in SQL."""
-        return [rule for rule in self._rules if rule.metric == "sql"]
-
     def findings(self, terms: Terms, reread: Reread, asked: Asked) -> list[DatasetFinding]:
         """A finding for every metric and column of which a rule is broken; whole batches only."""
         if not self._rules or not terms.whole:
             return []
         self._count_duplicates(reread)
-        answers = iter(asked(self.queries) if self.queries else ())
+        # What a person accepted is no longer held against the batch, nor is anything asked for it.
+        judged = [
+            (rule, concerned)
+            for rule, concerned in zip(self._rules, self._found, strict=True)
+            if not terms.waives(f"{CHECK}:{rule.metric}", rule.column)
+        ]
+        queries = [rule for rule, _ in judged if rule.metric == "sql"]
+        answers = iter(asked(queries) if queries else ())
         broken: dict[tuple[str, str], list[_Broken]] = {}
-        for rule, concerned in zip(self._rules, self._found, strict=True):
+        for rule, concerned in judged:
             answer = next(answers) if rule.metric == "sql" else None
             observed = answer.observed if answer else self._observed(rule, concerned)
-            if terms.waives(f"{CHECK}:{rule.metric}", rule.column):
-                continue  # what a person accepted is no longer held against the batch
             # Null compares with nothing, so no rule is kept by it.
             holds = observed is not None and rule.keeps(observed)
             dimension = DIMENSION_NAMES.get(rule.dimension) or _DIMENSION_OF_METRIC.get(rule.metric)

@@ -134,13 +134,14 @@ def check_names(query: SqlQuery, columns: Iterable[str]) -> None:
 
 def other_tables(contract: Contract, path: str, dataset: str = "") -> dict[QualityRule, tuple[str, ...]]:
     """The tables that each query reads besides the batch, of those that read any."""
-    found: dict[QualityRule, tuple[str, ...]] = {}
-    for rule in contract.quality:
-        if rule.metric == "sql":
-            made = prepare(rule, contract.logical_table or contract.table, path, dataset)
-            if made.others:
-                found[rule] = tuple(each.table for each in made.others)
-    return found
+    rules = [rule for rule in contract.quality if rule.metric == "sql"]
+    made = zip(rules, prepared(rules, contract, path, dataset), strict=True)
+    return {rule: tuple(each.table for each in query.others) for rule, query in made if query.others}
+
+
+def prepared(rules: list[QualityRule], contract: Contract, path: str, dataset: str = "") -> list[SqlQuery]:
+    """The rules' queries; see ``prepare``."""
+    return [prepare(rule, contract.logical_table or contract.table, path, dataset) for rule in rules]
 
 
 def _filled(rule: QualityRule, refused: Callable[[str, str], DefinitionError]) -> str:
@@ -267,8 +268,7 @@ def observed(rules: list[QualityRule], contract: Contract, path: str, asked: Ask
     ``DefinitionError`` with the contract's line when a query is wrong or fails.
     """
     found = []
-    for rule in rules:
-        made = prepare(rule, contract.logical_table or contract.table, path, dataset)
+    for rule, made in zip(rules, prepared(rules, contract, path, dataset), strict=True):
         wanted = [each for each in contract.columns if made.columns is None or each.name.casefold() in made.columns]
         tables = tuple(each.table for each in made.others)
         try:

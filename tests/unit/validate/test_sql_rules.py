@@ -243,6 +243,57 @@ def test_a_table_that_is_too_large_is_not_copied(world: Make, monkeypatch: pytes
     assert result.validated.snapshots == []
 
 
+MANY = pl.DataFrame({"y": [f"{n:0100}" for n in range(1_000)], "total": [1] * 1_000})
+COUNTED = "SELECT COUNT(*) FROM TABLE WHERE y IS NULL"
+
+
+def _reading(world: Make, *tables: str) -> tuple[World, list[str]]:
+    """A contract with a query for each table, all of them alike in size, and what the warehouse is asked."""
+    columns = _columns(COUNTED)
+    columns[0]["quality"] = [
+        {"type": "sql", "query": COUNTED.replace("TABLE", each), "name": f"of {each}", "mustBe": 0, "severity": "info"}
+        for each in tables
+    ]
+    w, asked = world(columns), []
+    for name in sorted(set(tables)):
+        w.table(f"shop.{name}", MANY, {"y": "string", "total": "integer"})
+    query = w.process.warehouse.query
+
+    def noted(sql: str, *arguments: Any, **named: Any) -> Any:
+        asked.append(sql)
+        return query(sql, *arguments, **named)
+
+    w.process.warehouse.query = noted  # type: ignore[method-assign]
+    return w, asked
+
+
+def test_a_table_is_kept_until_no_later_query_reads_it(world: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.validate.other_tables.BYTES_MAX", 150_000)  # of one table, not of two
+    w, asked = _reading(world, "a", "a", "b", "c")
+    assert ("quality:sql", "x") not in w.judge(ROWS).incidents
+    assert len(asked) == 3  # the second finds what the first has read
+    together, _ = _reading(world, "a", "b", "a")
+    found = together.judge(ROWS).evidence("quality:sql", "x")
+    assert found["rules"] == [{"name": "of b", "observed": None, "expected": "exactly 0"}]
+    assert found["unanswered"] == "the table shop.b is too large: at most 0 MB of other tables are kept at once"
+
+
+def test_long_texts_are_not_even_read(world: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.validate.other_tables.BYTES_MAX", 99_999)
+    monkeypatch.setattr("services.validate.other_tables.TEXTS_ASKED", 1_000)
+    w, asked = _reading(world, "a")
+    assert w.judge(ROWS).evidence("quality:sql", "x")["unanswered"].startswith("the table shop.a is too large")
+    assert asked == ["SELECT COALESCE(SUM(CHAR_LENGTH(`y`)), 0) AS n FROM `shop`.`a`"]
+
+
+def test_nothing_is_asked_for_a_rule_that_a_person_has_waived(world: Make) -> None:
+    gone = world(_columns("SELECT COUNT(*) FROM totals WHERE totals.gone > 1", mustBe=0))
+    gone.table("shop.totals", TOTALS, {"y": "string", "total": "integer", "day": "date"})
+    result = gone.judge(ROWS, waive=["quality:sql:x"])
+    assert result.held is None
+    assert result.validated.snapshots == []
+
+
 def test_a_column_that_another_table_lacks_is_an_error_with_the_line(world: Make) -> None:
     w = world(_columns("SELECT COUNT(*) FROM totals WHERE totals.gone > 1", mustBe=0))
     w.table("shop.totals", TOTALS, {"y": "string", "total": "integer", "day": "date"})
