@@ -21,9 +21,13 @@ BATCH: Final = "given"
 _PARQUET: Final = (".parquet", ".pq")
 
 
-def given_tables(given: Sequence[str]) -> dict[str, Path]:
-    """``name=FILE`` by name; ``DefinitionMissing`` when it is written otherwise or the file is not there."""
+def given_tables(given: Sequence[str], contract: Contract, path: str) -> dict[str, Path]:
+    """``name=FILE`` by name; ``DefinitionMissing`` when it is written otherwise or the file is not there.
+
+    So it is when the contract names no such table: nothing would be compared with it.
+    """
     found: dict[str, Path] = {}
+    named = _named(contract, path) if given else set()
     for each in given:
         name, _, file = each.partition("=")
         if not name or not file:
@@ -32,8 +36,19 @@ def given_tables(given: Sequence[str]) -> dict[str, Path]:
             )
         if not Path(file).is_file():
             raise DefinitionMissing(f"{file}: there is no such file for the table {name}")
+        if name not in named:
+            others = f"those that it names are {', '.join(sorted(named))}" if named else "it names none"
+            raise DefinitionMissing(f"{path} compares nothing with a table {name}; {others}")
         found[name] = Path(file)
     return found
+
+
+def _named(contract: Contract, path: str) -> set[str]:
+    """The tables that the contract compares its data with, by the names that it has for them."""
+    from services.validate.sql_rules import other_tables
+
+    read = {table for tables in other_tables(contract, path).values() for table in tables}
+    return {each.table for each in contract.references} | read
 
 
 def judged_alone(contract: Contract, path: str, tables: Collection[str]) -> Contract:
@@ -68,14 +83,14 @@ def _how(table: str) -> str:
     return f"--table {table}=FILE"
 
 
-def load_tables(process: Process, dataset: str, tables: Mapping[str, Path]) -> None:
+def load_tables(process: Process, dataset: str, tables: Mapping[str, Path], contract: Contract) -> None:
     """Put the files into the trial's own warehouse, those without a dataset into ``dataset``."""
     import polars as pl
 
     for number, (name, file) in enumerate(tables.items()):
         table = name if "." in name else f"{dataset}.{name}"
         try:
-            rows = _read(file)
+            rows = _read(file, _known(contract, name))
         except (OSError, pl.exceptions.PolarsError) as error:
             raise DefinitionMissing(
                 f"{file}: cannot be read as the table {name}; name a CSV or Parquet file"
@@ -90,14 +105,27 @@ def load_tables(process: Process, dataset: str, tables: Mapping[str, Path]) -> N
         process.warehouse.run(LoadJob(f"given-{number}", table, "overwrite", (stored,), columns, (), BATCH, BATCH))
 
 
-def _read(file: Path) -> pl.DataFrame:
-    """The rows with types that a table has; nested values are left out."""
+def _known(contract: Contract, table: str) -> dict[str, LogicalType]:
+    """What type columns of a table should have: that of the one which refers to it, else of the one named alike."""
+    of_name = {each.name: each.logical_type for each in contract.columns}
+    referring = {
+        parent: of_name[child]
+        for each in contract.references
+        if each.table == table
+        for child, parent in zip(each.columns, each.parent_columns, strict=True)
+        if child in of_name
+    }
+    return {**of_name, **referring}
+
+
+def _read(file: Path, known: Mapping[str, LogicalType]) -> pl.DataFrame:
+    """The rows with types that a table has; nested values are left out, and so are our columns of an exported table."""
     import polars as pl
 
-    if file.suffix.lower() in _PARQUET:
-        rows = pl.read_parquet(file)
-    else:
-        rows = pl.read_csv(file, infer_schema_length=None, try_parse_dates=True)
+    from mend.csv_columns import typed_csv
+
+    rows = pl.read_parquet(file) if file.suffix.lower() in _PARQUET else typed_csv(file, known)
+    rows = rows.drop(name for name in rows.columns if name.startswith("_mend_"))
     kept = rows.select(name for name, kind in rows.schema.items() if not kind.is_nested() and kind != pl.Null)
     return kept.select(_stored(pl.col(name), kind) for name, kind in kept.schema.items())
 

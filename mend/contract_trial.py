@@ -110,7 +110,7 @@ def trial(
         try:
             for error in query_errors(contract, str(contract_file), process.sql):
                 raise error
-            load_tables(process, NAME, tables or {})
+            load_tables(process, NAME, tables or {}, contract)
             personal = PersonalColumns(contract)
             look = _Look(process, personal, rows_shown, values)
             with FailingFile(failing) as file:

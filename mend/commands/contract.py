@@ -64,7 +64,7 @@ def judge(
     file = contract_in(contract)
     rules = read_contract_file(file)
     how = cast("Engine", engine)
-    beside = given_tables(tables or [])
+    beside = given_tables(tables or [], rules, str(file))
     if data.startswith(TABLE):
         from mend import project
 

@@ -171,12 +171,43 @@ def test_other_tables_are_named_as_files(place: Path, ending: str) -> None:
     assert ("relationship", 2) in [(each["check"], each["rows"]) for each in delivery["checks"]]
 
 
+def test_a_table_that_a_contract_does_not_name_is_no_help(place: Path) -> None:
+    (place / "good.csv").write_text("id,size,kind\n1,2.5,a\n")
+    result = mend("test", "good.csv", "--table", "kinds=good.csv")
+    assert "compares nothing with a table kinds; it names none" in str(result.exception)
+
+
+CODES = """\
+    quality:
+      - {type: sql, name: codes, query: "SELECT COUNT(*) FROM ${table} AS t JOIN more ON more.code = t.kind", mustBe: 1}
+      - {type: sql, name: whole, query: "SELECT SUM(n + share) FROM more WHERE ok AND day < '2024-02-01'", mustBe: 3.5}
+"""
+
+
+def test_codes_in_a_file_that_stands_for_a_table_stay_text(place: Path) -> None:
+    text = CONTRACT.replace("enum: [{value: a}, {value: b}]", "relationships: [{to: kinds.id}]")
+    (place / "contracts/things.odcs.yaml").write_text(text + CODES)
+    (place / "rows.csv").write_text("id,size,kind\n1,2.5,0010\n2,1,10\n3,1,7\n")
+    (place / "kinds.csv").write_text("_mend_batch,id\nb1,0010\nb1,10\nb1,7\n")
+    (place / "more.csv").write_text(
+        "code,n,share,ok,day,_mend_row\n0010,1,0.50,true,2024-01-01,1\n,2,0,true,2024-01-31,2\n+7,9,9,true,2024-02-01,3\n"
+    )
+    result = mend("test", "rows.csv", "--table", "kinds=kinds.csv", "--table", "more=more.csv", "--json")
+    assert told(result)["deliveries"][0]["whole"] == []
+    assert told(result)["deliveries"][0]["checks"] == []
+    assert (result.exit_code, told(result)["not_checked"]) == (0, [])
+    (place / "kinds.csv").write_text("id\n10\n7\n")
+    (delivery,) = told(mend("test", "rows.csv", "--table", "kinds=kinds.csv", "--json"))["deliveries"]
+    assert [(each["check"], each["rows"]) for each in delivery["checks"]] == [("relationship", 1)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("test", "good.csv", "--table", "kinds"), "--table orders=orders.csv"),
         (("test", "good.csv", "--table", "kinds=gone.csv"), "no such file for the table kinds"),
-        (("test", "good.csv", "--table", "kinds=bad.parquet"), "cannot be read as the table kinds"),
+        (("test", "good.csv", "--table", "sorts=bad.parquet"), "cannot be read as the table sorts"),
+        (("test", "good.csv", "--table", "shop.sorts=good.csv"), "table shop.sorts; those that it names are sorts"),
         (("test", "nothing.csv"), "nothing.csv"),
         (("test", "*.nothing"), "there is no file"),
         (("test", "good.csv", "--contract", "missing.yaml"), "mend contract infer"),
@@ -184,6 +215,10 @@ def test_other_tables_are_named_as_files(place: Path, ending: str) -> None:
     ],
 )
 def test_what_is_not_there(place: Path, arguments: tuple[str, ...], said: str) -> None:
+    text = CONTRACT.replace(
+        "kind, logicalType: string,", "kind, logicalType: string, relationships: [{to: sorts.kind}],"
+    )
+    (place / "contracts/things.odcs.yaml").write_text(text)
     (place / "good.csv").write_text("id,size,kind\n1,2.5,a\n")
     (place / "bad.parquet").write_text("x")
     assert said in str(mend(*arguments).exception)
