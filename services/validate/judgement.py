@@ -293,10 +293,11 @@ class Judgement:
     def _add_facts(self) -> None:
         for item in self._key_verdicts:
             rows = max(1, item.rows_identical + item.rows_conflicting)
-            self._fact(item.rule, groups=item.groups, identical_share=item.rows_identical / rows)
-            self._fact(
-                item.rule, conflicting_share=item.rows_conflicting / rows, earlier_share=item.rows_earlier / rows
-            )
+            self._fact(item.rule, groups=item.groups)
+            if item.rule.check != "unique_inside":  # such values have no other cells, in which they could differ
+                self._fact(item.rule, identical_share=item.rows_identical / rows)
+                self._fact(item.rule, conflicting_share=item.rows_conflicting / rows)
+            self._fact(item.rule, earlier_share=item.rows_earlier / rows)
         for verdict in self._dependency_verdicts:
             ledger = next(item for item in self._dependencies if item.rule == verdict.rule)
             share = verdict.rows_in_minority / max(1, verdict.rows)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from services.validate.column_checks import severity_of
 from services.validate.findings import Rule
 from services.validate.keys import KeyLedger
-from services.validate.nested_cells import read_as, shape_of
+from services.validate.nested_cells import EXACT_IN_DOUBLE, read_as, shape_of
 from services.validate.nested_rules import ITEMS_MAX, Node, nested_node
 from services.validate.nested_walk import NestedWalk
 from shared.domain.contract import Inside
@@ -138,8 +138,17 @@ def _has(node: Node, place: Node) -> bool:
 
 
 def _read(tree: Node, cells: pl.DataFrame, shape: pa.DataType | None) -> list[tuple[pl.Series, pl.Series]] | None:
+    """The values and their rows; None where only the look value by value tells what they are.
+
+    So it is of numbers that a double may not hold: here they are another number, and there no value.
+    """
     found = read_as(cells, shape) if cells.height else None
-    return None if found is None else list(_values_in(tree, cells["row"], found))
+    if found is None:
+        return None
+    pieces = list(_values_in(tree, cells["row"], found))
+    numbers = [values for _, values in pieces if values.dtype.is_float()]
+    held = all((values.is_finite() & (values.abs() < EXACT_IN_DOUBLE)).all() for values in numbers)
+    return pieces if held else None
 
 
 def _values_in(node: Node, rows: pl.Series, cells: pl.Series) -> Iterator[tuple[pl.Series, pl.Series]]:

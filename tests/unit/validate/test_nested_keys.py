@@ -44,6 +44,9 @@ CASES: list[tuple[dict[str, Any], list[str | None], str, set[int]]] = [
     (_of("integer"), ['{"a": 1}', '{"a": 2}', '{"a": 1}'], "o.a", {1, 3}),
     (_of("number"), ['{"a": 1}', '{"a": 1.0}', '{"a": 1.5}'], "o.a", {1, 2}),
     (_of("number"), ['{"a": 0.0}', '{"a": -0.0}'], "o.a", {1, 2}),
+    (_of("number"), ['{"a": 9007199254740992}', '{"a": 9007199254740993}'], "o.a", set()),
+    (_of("number"), ['{"a": 9007199254740992}', '{"a": 9007199254740993}', '{"a": "x"}'], "o.a", set()),
+    (_of("number"), ['{"a": 1e400}', '{"a": 2e400}', '{"a": 1e300}', '{"a": 10e299}'], "o.a", {3, 4}),
     (_of("boolean"), ['{"a": true}', '{"a": false}', '{"a": true}'], "o.a", {1, 3}),
     (_of("date"), ['{"a": "2024-01-01"}', '{"a": "2024-01-02"}', '{"a": "2024-01-01"}'], "o.a", {1, 3}),
     (_of("timestamp"), ['{"a": "2024-01-01T00:00:00Z"}', '{"a": "2024-01-01T01:00:00+01:00"}'], "o.a", {1, 2}),
@@ -124,6 +127,47 @@ def test_whatever_the_cells_the_rows_are_those_of_a_plain_count(
     assert result.reasons.get(("unique_inside", "lines[].sku"), set()) == wanted
 
 
+NUMBERS: dict[str, Any] = {
+    "name": "n",
+    "logicalType": "array",
+    "items": {"logicalType": "number", "unique": True},
+}
+WRITTEN = ["0", "-0.0", "1", "1.0", "10e-1", "0.1", "0.10", "9007199254740991", "9007199254740992", "9007199254740993"]
+WRITTEN += ["-9007199254740993", "9007199254740993.0", "1e300", "10e299", '"1"', "true", "null"]
+
+
+def _number(written: str) -> float | None:
+    """The number that a cell would be: no whole number that a double cannot hold."""
+    if not written.lstrip("-")[0].isdigit():
+        return None
+    exact = not written.lstrip("-").isdigit() or int(float(written)) == int(written)
+    return float(written) + 0.0 if exact else None
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    cells=st.lists(st.lists(st.sampled_from(WRITTEN), max_size=3), max_size=7),
+    rows_per_part=st.sampled_from([1, 3, 100]),
+    slice_rows=st.sampled_from([2, 4_096]),
+)
+def test_numbers_are_the_same_whatever_stands_beside_them(
+    tmp_path_factory: pytest.TempPathFactory, cells: list[list[str]], rows_per_part: int, slice_rows: int
+) -> None:
+    having: dict[float, list[int]] = {}
+    for row, cell in enumerate(cells, 1):
+        for number in [_number(each) for each in cell]:
+            if number is not None:
+                having.setdefault(number, []).append(row)
+    wanted = {row for rows in having.values() if len(rows) > 1 for row in rows}
+    made = World(Path(tmp_path_factory.mktemp("numbers")) / "w", [NUMBERS], rows_per_part=rows_per_part)
+    texts = pl.Series([f"[{', '.join(cell)}]" for cell in cells], dtype=pl.String)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("services.validate.nested_keys.SLICE_ROWS", slice_rows)
+        result = made.judge(pl.DataFrame({"n": texts}))
+    made.close()
+    assert result.reasons.get(("unique_inside", "n[]"), set()) == wanted
+
+
 def test_a_value_that_an_earlier_attempt_released_counts(world: Make) -> None:
     made = world([{"name": "n", "logicalType": "integer"}, LINES])
     first = made.judge(pl.DataFrame({"n": ["1", "x"], "lines": ['[{"sku": "a"}]', '[{"sku": "b"}]']}))
@@ -131,6 +175,7 @@ def test_a_value_that_an_earlier_attempt_released_counts(world: Make) -> None:
     again = pl.DataFrame({"_mend_row": [2], "n": ["2"], "lines": ['[{"sku": "a"}]']})
     second = made.judge(again, attempt=2)
     assert second.reasons == {("unique_inside", "lines[].sku"): {2}}
+    assert second.evidence("unique_inside", "lines[].sku")["hypotheses"] == {"groups": 1, "earlier_share": 1.0}
 
 
 def test_it_is_measured_as_uniqueness_and_may_be_a_warning(world: Make) -> None:
