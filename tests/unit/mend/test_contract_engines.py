@@ -280,6 +280,20 @@ def test_the_query_finds_the_rows_that_fail(process: Process, tmp_path: Path) ->
     assert len(failing) == 2
 
 
+def test_a_tables_name_is_no_value_in_the_warehouse_either(process: Process, tmp_path: Path) -> None:
+    load(process, "shop.small", pl.DataFrame({"id": [1, 2]}), {"id": "integer"})
+    load(process, "shop.more", pl.DataFrame({"id": [1]}), {"id": "integer"})
+    query = "SELECT COUNT(*) FROM ${table} AS t LEFT JOIN shop.more AS m USING (id) WHERE MISSING IS NULL"
+    for missing, refused in (("m", True), ("m.id", False)):
+        rule = {"type": "sql", "query": query.replace("MISSING", missing), "mustBe": 1}
+        text = contract_text([{"name": "id", "logicalType": "integer", "quality": [rule]}])
+        if refused:
+            with pytest.raises(DefinitionError, match="m is a table and no value"):
+                of_table(process, tmp_path, text, "warehouse")
+        else:
+            assert of_table(process, tmp_path, text, "warehouse").whole == []
+
+
 def test_a_large_table_is_judged_where_it_lies(
     process: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
