@@ -127,13 +127,13 @@ class FolderObjectStore:
             "an object's path is relative and made of plain names",
         )
         check(segments[0] != UNFINISHED_FOLDER, f"{UNFINISHED_FOLDER} holds what is not an object yet")
-        inside = f"{self._root}{os.sep}"
-        place = str(self._root)
+        place = self._root
         for part in segments:
-            place = f"{place}{os.sep}{part}"
-            if os.path.islink(place):
-                check(os.path.realpath(place).startswith(inside), "a link leads out of the store")
-        return Path(place)
+            place /= part
+            if place.is_symlink():
+                real = os.path.realpath(place)
+                check(real.startswith(f"{self._root}{os.sep}"), "a link leads out of the store")
+        return place
 
     def _list(self, folder: str, prefix: str) -> Iterator[ObjectInfo]:
         with self._translated(prefix):
