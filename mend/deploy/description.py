@@ -70,6 +70,7 @@ INDEXES: Final = (
     ("deliveries", ("pipeline",), "seq", "descending"),
     ("profiles", ("pipeline",), "seq", "descending"),
     ("waiting", ("pipeline",), "seq", "ascending"),
+    ("verdicts", ("pipeline",), "rename_json", "ascending"),
     ("posteriors", ("key",), "at", "descending"),
     ("posteriors", ("breaker",), "at", "descending"),
     ("healings", ("asks",), "asks_seq", "ascending"),

@@ -15,12 +15,17 @@ from shared.runtime.settings import load
 from shared.runtime.unit_of_work import UnitOfWork
 from shared.runtime.wiring import Process, build
 from tests.conformance.turned_clock import TurnedClock
+from tests.support.indexed_store import IndexedStore
 
 
 def make_process(folder: Path, clock: TurnedClock | None = None, **settings: object) -> Process:
-    """A process whose store is ``folder/store`` and whose project is ``folder``."""
+    """A process whose store is ``folder/store`` and whose project is ``folder``.
+
+    Its store refuses what Firestore would refuse for want of an index.
+    """
     given = load({}, root=str(folder / "store"), project=str(folder), **settings)
-    return build(given, clock=clock)
+    process = build(given, clock=clock)
+    return replace(process, store=IndexedStore(process.store))
 
 
 def handle(process: Process, service: Service, event: Event) -> list[Event]:
