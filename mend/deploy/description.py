@@ -68,6 +68,7 @@ WRITES_OBJECTS: Final = ("ingest", "validate", "load", "remediate")
 INDEXES: Final = (
     ("deliveries", ("pipeline",), "seq", "ascending"),
     ("deliveries", ("pipeline",), "seq", "descending"),
+    ("deliveries", ("pipeline",), "registered_at", "descending"),
     ("profiles", ("pipeline",), "seq", "descending"),
     ("waiting", ("pipeline",), "seq", "ascending"),
     ("verdicts", ("pipeline",), "rename_json", "ascending"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from shared.domain.errors import DefinitionError, DefinitionMissing
@@ -13,8 +12,7 @@ from shared.ports.metrics import Metrics
 from shared.ports.state_store import StateStore, Where
 
 NAME: Final = "overdue_seconds"
-PIPELINES_MAX: Final = 200
-_NEWEST: Final = 5  # by order; the last of them to arrive counts
+PROMISES_MAX: Final = 200  # series cost money; beyond this nobody watches, those last by name
 
 
 def overdue(state: StateStore, definitions: Definitions, metrics: Metrics, now: int) -> list[Gauge]:
@@ -23,7 +21,7 @@ def overdue(state: StateStore, definitions: Definitions, metrics: Metrics, now: 
     The alert counts these lines: a policy over a gauge is refused until its first point has been written.
     """
     found = []
-    for name, promised in _promises(definitions):
+    for name, promised in _promises(definitions).items():
         last = _last_delivery(state, name)
         if last:
             late = max(0.0, round((now - last) / 1_000_000 - promised, 3))
@@ -33,19 +31,27 @@ def overdue(state: StateStore, definitions: Definitions, metrics: Metrics, now: 
     return found
 
 
-def _promises(definitions: Definitions) -> Iterator[tuple[str, int]]:
-    """Pipelines and their seconds. What cannot be read is an incident already, of whoever needs it."""
-    for path in definitions.list("pipelines")[:PIPELINES_MAX]:
+def _promises(definitions: Definitions) -> dict[str, int]:
+    """Pipelines and their seconds. What cannot be read is an incident already, of whoever needs it.
+
+    A file that is not called as its pipeline is read by no service: of a copy that was put aside, points would be
+    written twice, which Cloud Monitoring refuses.
+    """
+    found: dict[str, int] = {}
+    for path in definitions.list("pipelines"):
+        if len(found) >= PROMISES_MAX:
+            break
         try:
             pipeline = parse_pipeline(definitions.read(path).text, path)
         except (DefinitionError, DefinitionMissing):
             continue
-        if pipeline.alerts.freshness_seconds:
-            yield pipeline.pipeline, pipeline.alerts.freshness_seconds
+        if pipeline.alerts.freshness_seconds and path == f"pipelines/{pipeline.pipeline}.yaml":
+            found[pipeline.pipeline] = pipeline.alerts.freshness_seconds
+    return found
 
 
 def _last_delivery(state: StateStore, pipeline: str) -> int:
-    """When it last delivered; 0 when it never did, which is no lateness."""
+    """When it last delivered, whatever the order of its deliveries; 0 when it never did, which is no lateness."""
     mine = [Where("pipeline", "==", pipeline)]
-    newest = state.query("deliveries", mine, "seq", descending=True, limit=_NEWEST)
+    newest = state.query("deliveries", mine, "registered_at", descending=True, limit=1)
     return max((int(each.data.get("registered_at") or 0) for each in newest), default=0)

@@ -17,7 +17,7 @@ from mend import report
 from mend.deploy.plan import MONITORING
 from mend.runner import run_events, run_pipeline
 from services.notify.gauges import LATEST_MAX, OTHERS, PIPELINES_MAX, REPAIRS_SECONDS, ROWS_SECONDS, gauges
-from services.notify.overdue import overdue
+from services.notify.overdue import PROMISES_MAX, overdue
 from services.notify.repairs import ENDED_MAX, quantile
 from services.notify.row_places import PLACES
 from shared.adapters.gcp.gauges import PREFIX
@@ -268,6 +268,53 @@ def test_who_is_later_than_promised_is_told(tmp_path: Path) -> None:
     assert [each.labels["pipeline"] for each in late(at)] == ["orders"], (
         "what cannot be read, or never came, is not late"
     )
+
+
+def test_what_arrived_last_counts_whatever_its_place_in_the_order(tmp_path: Path) -> None:
+    small = SmallProject(tmp_path)
+    promising(tmp_path, "2h")
+    process = small.process()
+    older = {f"zurich_{number}": number for number in range(9)}
+    found = {**older, "berlin_1": 10_000}  # ordered by name it comes before all that arrived earlier
+    process.store.commit(
+        [
+            Put("deliveries", name, {"pipeline": "orders", "seq": name, "registered_at": at * SECOND})
+            for name, at in found.items()
+        ]
+    )
+    late = overdue(process.store, process.definitions, process.metrics, 17_201 * SECOND)
+    assert [each.value for each in late] == [1.0]
+
+
+def test_a_copy_of_a_pipelines_file_is_not_watched_too(tmp_path: Path) -> None:
+    """Cloud Monitoring takes one point a series: with two it refuses all."""
+    small = SmallProject(tmp_path)
+    promising(tmp_path, "2h")
+    process = small.process()
+    process.store.commit([Put("deliveries", "b", {"pipeline": "orders", "seq": "a", "registered_at": SECOND})])
+    text = (tmp_path / "pipelines" / "orders.yaml").read_text()
+    (tmp_path / "pipelines" / "orders_backup.yaml").write_text(text.replace("2h", "9h"))
+    (tmp_path / "pipelines" / "orders.yml").write_text(text.replace("2h", "9h"))
+    out = io.StringIO()
+    late = overdue(process.store, process.definitions, LogMetrics(out), 7_202 * SECOND)
+    assert late == [Gauge("overdue_seconds", 1.0, {"pipeline": "orders"})]
+    assert len(out.getvalue().splitlines()) == 1
+
+
+def test_promises_are_counted_not_files(tmp_path: Path) -> None:
+    small = SmallProject(tmp_path)
+    process = small.process()
+    text = (tmp_path / "pipelines" / "orders.yaml").read_text()
+    promising(tmp_path, "2h")
+    promised = (tmp_path / "pipelines" / "orders.yaml").read_text()
+    names = [f"p{number:03}" for number in range(PROMISES_MAX + 1)]
+    for name in names:
+        (tmp_path / "pipelines" / f"a{name}.yaml").write_text(text.replace("pipeline: orders", f"pipeline: a{name}"))
+        (tmp_path / "pipelines" / f"{name}.yaml").write_text(promised.replace("pipeline: orders", f"pipeline: {name}"))
+    delivery = {"seq": "a", "registered_at": SECOND}
+    process.store.commit([Put("deliveries", name, {**delivery, "pipeline": name}) for name in ("orders", *names)])
+    late = overdue(process.store, process.definitions, process.metrics, 2 * SECOND)
+    assert [each.labels["pipeline"] for each in late] == ["orders", *names[: PROMISES_MAX - 1]]
 
 
 # ── what is charted ───────────────────────────────────────────────────────────────────────────────────────────────
