@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +32,7 @@ from mend.deploy.topology import (
     BACKOFF_SECONDS_MAX,
     BACKOFF_SECONDS_MIN,
     DELIVERIES_MAX,
+    Queue,
     Topic,
     published,
     queues,
@@ -42,24 +44,37 @@ from shared.ports.event_bus import DEAD_LETTER_TOPIC, SIGNALS_TOPIC
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 MONITORING: Final = "infra/monitoring"
+_MOMENT: Final = "MOMENT"  # the shell that runs the step fills it in
+_PUBSUB: Final = f"service-{NUMBER}@gcp-sa-pubsub.iam.gserviceaccount.com"  # Google's own account
 PRIVATE: Final = ("--no-allow-unauthenticated", "--ingress=internal")
 
 
 def plan(target: Target, service: str = "") -> list[Step]:
     """Every step, or those that one service needs alone."""
-    steps = [*_ground(target), *_state(target), *_tables(target), *_bus(target), *_history(target)]
-    steps += [*_publishers(target), *_functions(target), *_subscriptions(target), *_schedules(target), *_sink(target)]
-    steps += [*scheduled_jobs.steps(target), *_monitoring(target)]
-    asked = [step for step in steps if step.service == service] if service else steps
-    return [*asked, _told(target, service)]
+    signals = [queue for queue in queues() if queue.topic == SIGNALS_TOPIC]
+    others = [queue for queue in queues() if queue.topic != SIGNALS_TOPIC]
+    before = [*_ground(target), *_state(target), *_tables(target), *_bus(target), *_history(target)]
+    before += [*_publishers(target), _burial(target), *_subscriptions(target, signals)]
+    after = [*_functions(target), *_subscriptions(target, others), *_schedules(target), *_sink(target)]
+    after += [*scheduled_jobs.steps(target), *_monitoring(target)]
+
+    def asked(steps: list[Step]) -> list[Step]:
+        return [step for step in steps if not service or step.service == service]
+
+    return [*asked(before), _told(target, service), *asked(after)]
 
 
 def _told(target: Target, service: str) -> Step:
-    """A failure that begins soon after is shown with what was deployed before it."""
+    """A failure that begins soon after is shown with what was deployed before it.
+
+    So it is told before anything is deployed that could break, with its moment: who hears it may not run yet.
+    """
     message = {"kind": DEPLOYMENT, "system": "mendline", "version": version("mendline")}
-    said = json.dumps({**message, **({"resource": service} if service else {})})
-    words = gcloud(target, "pubsub topics publish", SIGNALS_TOPIC, f"--message={said}")
-    return Step("the deployment is told to mend-signals", words, service=service)
+    head, tail = json.dumps({**message, **({"resource": service} if service else {}), "at": _MOMENT}).split(_MOMENT)
+    now = '"$(date -u +%Y-%m-%dT%H:%M:%SZ)"'
+    words = shell(gcloud(target, "pubsub topics publish", SIGNALS_TOPIC))
+    told = f"{words} --message={shlex.quote(head)}{now}{shlex.quote(tail)}"
+    return Step("the deployment is told to mend-signals", ("sh", "-c", told), service=service)
 
 
 def destroyed(target: Target) -> list[Step]:
@@ -172,8 +187,7 @@ def _history(target: Target) -> Iterator[Step]:
     ask = ("bq", f"--location={target.region}", f"--project_id={target.project}", "query", "--use_legacy_sql=false")
     for statement in [*history.tables(), *history.new_columns(), *history.views()]:
         yield Step(f"history: {statement.name}", (*ask, statement.sql))
-    agent = f"service-{NUMBER}@gcp-sa-pubsub.iam.gserviceaccount.com"
-    may = f'GRANT `roles/bigquery.dataEditor` ON SCHEMA `{history.DATASET}` TO "serviceAccount:{agent}"'
+    may = f'GRANT `roles/bigquery.dataEditor` ON SCHEMA `{history.DATASET}` TO "serviceAccount:{_PUBSUB}"'
     yield Step("Pub/Sub may write history", (*ask, may))
     for topic in topics():
         if not topic.schema:
@@ -247,14 +261,14 @@ def _deployed(target: Target, function: Function) -> Words:
     )
 
 
-def _subscriptions(target: Target) -> Iterator[Step]:
-    agent = f"service-{NUMBER}@gcp-sa-pubsub.iam.gserviceaccount.com"
-    member = f"--member=serviceAccount:{agent}"
-    publish = gcloud(
-        target, "pubsub topics add-iam-policy-binding", DEAD_LETTER_TOPIC, member, "--role=roles/pubsub.publisher"
-    )
-    yield Step("Pub/Sub may bury what nobody can take", publish)
-    for queue in queues():
+def _burial(target: Target) -> Step:
+    member = (f"--member=serviceAccount:{_PUBSUB}", "--role=roles/pubsub.publisher")
+    words = gcloud(target, "pubsub topics add-iam-policy-binding", DEAD_LETTER_TOPIC, *member)
+    return Step("Pub/Sub may bury what nobody can take", words)
+
+
+def _subscriptions(target: Target, wanted: list[Queue]) -> Iterator[Step]:
+    for queue in wanted:
         dead = (
             (f"--dead-letter-topic={queue.buried}", f"--max-delivery-attempts={DELIVERIES_MAX}") if queue.buried else ()
         )
@@ -278,7 +292,7 @@ def _subscriptions(target: Target) -> Iterator[Step]:
                 target,
                 "pubsub subscriptions add-iam-policy-binding",
                 queue.name,
-                member,
+                f"--member=serviceAccount:{_PUBSUB}",
                 "--role=roles/pubsub.subscriber",
             )
             yield Step(f"{queue.name}: dead letters", words, service=queue.service)

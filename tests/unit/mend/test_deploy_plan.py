@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from mend.deploy.steps import Target
 from mend.deploy.topology import queues, topics
 from mend.main import app
 from mend.services import every_service
+from services.ingest import deployments
 from services.ingest.signals import kind_of, parse
 from shared.adapters.local import history as local_history
 from shared.events.codec import topic_of
@@ -82,12 +84,38 @@ def test_one_service_alone() -> None:
     assert not any("load" in step.what.split(".")[0] for step in steps)
 
 
+@pytest.mark.parametrize("service", ["", "validate", "ingest"])
+def test_a_deployment_is_told_before_what_it_may_break(service: str) -> None:
+    """Heard when there is somebody to hear it: the subscription is there first, also where nothing was yet."""
+    order = [step.what for step in plan(TARGET, service)]
+    told = order.index("the deployment is told to mend-signals")
+    assert told < min(place for place, what in enumerate(order) if what.startswith("function "))
+    if service != "validate":
+        assert order.index(f"subscription ingest.{SIGNALS_TOPIC}") < told
+    if not service:
+        assert order.index(f"topic {SIGNALS_TOPIC}") < told
+
+
 @pytest.mark.parametrize("service", ["", "validate"])
-def test_a_deployment_is_told_last_in_a_form_that_ingest_keeps(service: str) -> None:
-    last = plan(TARGET, service)[-1]
-    assert last.make[:5] == ("gcloud", "pubsub", "topics", "publish", SIGNALS_TOPIC)
-    said = parse(last.make[5].removeprefix("--message=").encode())
-    assert (kind_of(said), said["system"], said.get("resource", "")) == ("deployment", "mendline", service)
+def test_a_deployment_is_told_in_a_form_that_ingest_keeps(service: str, tmp_path: Path) -> None:
+    """With the moment at which the step runs, whenever the word of it is heard."""
+    (step,) = [step for step in plan(TARGET, service) if step.what == "the deployment is told to mend-signals"]
+    gcloud = tmp_path / "gcloud"
+    gcloud.write_text('#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done\n')
+    gcloud.chmod(0o755)
+    since = time.time_ns() // 1_000_000_000 * 1_000_000
+    found = subprocess.run(
+        ["sh", "-c", step.shell()],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    assert found[:3] == ["pubsub", "topics", "publish"]
+    assert found[3:-1] == [SIGNALS_TOPIC, f"--project={TARGET.project}"]
+    said = parse(found[-1].removeprefix("--message=").encode())
+    assert kind_of(said) == "deployment"
+    heard = ClockTicked(id="e", time=since + 3_600_000_000, subject="", correlation_id="e")
+    kept = deployments.read(said, heard)[1]
+    assert (kept["system"], kept["resource"]) == ("mendline", service)
+    assert since <= kept["at"] <= time.time_ns() // 1_000
 
 
 def test_what_is_private_stays_private() -> None:
