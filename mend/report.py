@@ -142,21 +142,44 @@ def incidents(store: Store, pipeline: str = "", *, open_only: bool = False) -> l
     healings = dict(documents(store.state, "healings"))
     remedies: dict[str, list[dict[str, Any]]] = {}
     for key, data in documents(store.state, "remedies"):
-        names = ("remedy", "tier", "state", "plan_text", "reason")
-        short: dict[str, Any] = {name: data[name] for name in names if name in data}
-        for incident in data.get("incident_ids") or [data["incident_id"]]:
-            remedies.setdefault(incident, []).append({"id": key, **short})
+        remedies.setdefault(data["incident_id"], []).append(_remedy(key, data))
     found = []
     for key, data in documents(store.state, "incidents"):
-        if "fingerprint" not in data or "failure_class" not in data or (pipeline and data["pipeline"] != pipeline):
+        if not _is_classified(data) or (pipeline and data["pipeline"] != pipeline):
             continue
-        state = _incident_state(data, healings.get(key))
-        if open_only and state in CLOSED - {IncidentState.ESCALATED}:
+        entry = _incident(key, data, healings.get(key), remedies.get(key, []))
+        if open_only and entry["state"] in CLOSED - {IncidentState.ESCALATED}:
             continue
-        entry = {"id": key, "class": data["failure_class"], **{name: data.get(name, "") for name in INCIDENT_FIELDS}}
-        entry |= {"state": state, "remedies": remedies.get(key, []), "first_seen": data.get("first_seen", 0)}
         found.append(entry)
     return sorted(found, key=lambda entry: (-int(entry["first_seen"]), str(entry["id"])))
+
+
+def incident_alone(store: Store, key: str) -> dict[str, Any] | None:
+    """The entry of one incident, read without the others; None when there is none, or it is not classified yet."""
+    stored = store.state.get("incidents", key)
+    if stored is None or not _is_classified(stored.data):
+        return None
+    healing = store.state.get("healings", key)
+    asked = [Where("incident_id", "==", key)]
+    remedies = [_remedy(each.key, each.data) for each in store.state.query("remedies", asked)]
+    return _incident(key, stored.data, healing.data if healing else None, remedies)
+
+
+def _is_classified(incident: dict[str, Any]) -> bool:
+    return "fingerprint" in incident and "failure_class" in incident
+
+
+def _remedy(key: str, data: dict[str, Any]) -> dict[str, Any]:
+    names = ("remedy", "tier", "state", "plan_text", "reason")
+    return {"id": key, **{name: data[name] for name in names if name in data}}
+
+
+def _incident(
+    key: str, data: dict[str, Any], healing: dict[str, Any] | None, remedies: list[dict[str, Any]]
+) -> dict[str, Any]:
+    entry = {"id": key, "class": data["failure_class"], **{name: data.get(name, "") for name in INCIDENT_FIELDS}}
+    state = _incident_state(data, healing)
+    return {**entry, "state": state, "remedies": remedies, "first_seen": data.get("first_seen", 0)}
 
 
 def _incident_state(data: dict[str, Any], healing: dict[str, Any] | None) -> str:

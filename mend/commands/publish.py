@@ -69,8 +69,8 @@ def _report(process: Process, data: bytes, kind: str, as_json: bool) -> Exit:
     message_id = _send(process, data, kind)
     runner.await_services(process, reported.is_dealt_with)
     heard = reported.heard()
-    everything = report.incidents(report.Store(process.store, process.objects)) if heard else []
-    found = [each for each in everything if each["id"] == heard]
+    alone = report.incident_alone(report.Store(process.store, process.objects), heard) if heard else None
+    found = [] if alone is None else [alone]
     if as_json:
         print_json({"message_id": message_id, "topic": SIGNALS_TOPIC, "incidents": found, "deployments": []})
     for entry in found if not as_json else []:
