@@ -9,9 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
 from mend.deploy import refusals, scheduled_jobs
-from mend.deploy.description import APIS, COMMON_ROLES, EVENTARC_ROLE, FUNCTIONS, PROJECT_ROLES, WRITES_OBJECTS
+from mend.deploy.description import (
+    APIS,
+    COMMON_ROLES,
+    EVENTARC_ROLE,
+    FUNCTIONS,
+    PROJECT_ROLES,
+    SPANS_ENDPOINT,
+    WRITES_OBJECTS,
+)
 from mend.deploy.refusals import Finding
-from mend.deploy.steps import Target
+from mend.deploy.steps import SIGNALS, Target
 from mend.deploy.topology import queues, topics
 
 _SECONDS_MAX: Final = 60
@@ -19,6 +27,7 @@ _AT_ONCE: Final = 4  # each is a process of gcloud's, which takes a second to st
 _LINES_MAX: Final = 100  # of the log
 ANYWHERE: Final = "REGION"  # as a command shows it that somebody has to complete
 _FIRST: Final = "mend-ingest"
+_OPTIONS: Final = "  # and what else it was deployed with: --spans, --signals-secret, --signals-from"
 _REGION_LABEL: Final = "cloud.googleapis.com/location"
 
 
@@ -38,24 +47,61 @@ def diagnosed(target: Target, environment: Mapping[str, str] | None = None) -> l
     first, *rest = _CHECKS
     refused = _asked(first, target, environment)
     if isinstance(refused, Finding):
-        return [refused]
+        return [_unsure(refused)]
+    running = _asked(_RUNNING, target, environment)
     if target.region == ANYWHERE:
-        target = target._replace(region=_deployed_in(target, environment))
+        target = target._replace(region=_deployed_in(running))
     if target.region == ANYWHERE:
-        rest = [check for check in rest if check.judge not in (_region, _functions)]
+        rest = [check for check in rest if check.judge != _region]
+    deployed = None if isinstance(running, Finding) else _as_deployed(running, target)
+    target = deployed or target
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         answers = list(pool.map(lambda check: _asked(check, target, environment), rest))
     found: list[Finding] = []
-    for check, answer in zip(rest, answers, strict=True):
+    for check, answer in zip([*rest, _RUNNING], [*answers, running], strict=True):
         found += [answer] if isinstance(answer, Finding) else check.judge(answer, target)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(found if deployed else map(_unsure, found)))
 
 
-def _deployed_in(target: Target, environment: Mapping[str, str] | None) -> str:
-    answer = _asked(_RUNNING, target, environment)
-    services = [] if isinstance(answer, Finding) else [each["metadata"] for each in answer]
-    regions = [each.get("labels", {}).get(_REGION_LABEL, "") for each in services if each.get("name") == _FIRST]
-    return str(regions[0]) if regions and regions[0] else ANYWHERE
+def _deployed_in(running: Any) -> str:
+    services = [] if isinstance(running, Finding) else running
+    regions = [_region_of(each) for each in services if each["metadata"].get("name") == _FIRST]
+    return regions[0] if regions and regions[0] else ANYWHERE
+
+
+def _region_of(service: Any) -> str:
+    return str(service["metadata"].get("labels", {}).get(_REGION_LABEL, ""))
+
+
+def _as_deployed(running: Any, target: Target) -> Target | None:
+    """The target with the options by which it was deployed; None when they cannot be seen.
+
+    A command without them would close the function that takes signals, and send no more spans.
+    """
+    ours = {function.name for function in FUNCTIONS}
+    settings = {
+        str(each["metadata"]["name"]): _settings_of(each)
+        for each in running
+        if each["metadata"].get("name") in ours and target.region in (ANYWHERE, _region_of(each))
+    }
+    if settings and SIGNALS not in settings:
+        return None
+    believed = settings.get(SIGNALS, {})
+    return target._replace(
+        spans=any(each.get("MEND_OTLP_ENDPOINT") == SPANS_ENDPOINT for each in settings.values()),
+        signals_secret=believed.get("MEND_SIGNALS_SECRET", ""),
+        signals_accounts=tuple(believed.get("MEND_SIGNALS_ACCOUNTS", "").split()),
+    )
+
+
+def _settings_of(service: Any) -> dict[str, str]:
+    containers = service.get("spec", {}).get("template", {}).get("spec", {}).get("containers", [])
+    return {str(each.get("name")): str(each.get("value", "")) for one in containers for each in one.get("env", [])}
+
+
+def _unsure(finding: Finding) -> Finding:
+    """A command of ours, where nobody can tell with which options it was given before."""
+    return finding._replace(mend=f"{finding.mend}{_OPTIONS}") if finding.mend.startswith("mend deploy ") else finding
 
 
 def _asked(check: _Check, target: Target, environment: Mapping[str, str] | None) -> Any:
@@ -86,10 +132,6 @@ def _asked(check: _Check, target: Target, environment: Mapping[str, str] | None)
     return json.loads(ended.stdout or "[]")
 
 
-def _again(target: Target) -> str:
-    return f"mend deploy --project {target.project} --region {target.region}"
-
-
 def _apis(answer: Any, target: Target) -> list[Finding]:
     enabled = {str(each.get("config", {}).get("name", "")) for each in answer}
     missing = [name for name in (f"{api}.googleapis.com" for api in APIS) if name not in enabled]
@@ -102,8 +144,8 @@ def _region(answer: Any, target: Target) -> list[Finding]:
     if target.region in regions:
         return []
     near = sorted(each for each in regions if each[:4] == target.region[:4]) or sorted(regions)
-    again = f"mend deploy --project {target.project} --region {near[0] if near else 'europe-west1'}"
-    return [Finding(f"Cloud Run is not in {target.region}", again)]
+    elsewhere = target._replace(region=near[0] if near else "europe-west1")
+    return [Finding(f"Cloud Run is not in {target.region}", elsewhere.command())]
 
 
 def _held(answer: Any) -> set[tuple[str, str]]:
@@ -117,11 +159,11 @@ def _held(answer: Any) -> set[tuple[str, str]]:
 
 def _roles(answer: Any, target: Target) -> list[Finding]:
     held = _held(answer)
-    wanted = [(service, role, f" --service {service}") for service, role in _wanted_roles()]
+    wanted = [(service, role, service) for service, role in _wanted_roles()]
     wanted += [(scheduled_jobs.STAGED, role, "") for role in scheduled_jobs.ROLES]
     wanted.append(("push", EVENTARC_ROLE, ""))
     return [
-        Finding(f"{account} lacks {role}", f"{_again(target)}{alone}")
+        Finding(f"{account} lacks {role}", target.command(alone))
         for account, role, alone in wanted
         if (role, f"serviceAccount:{target.account(account)}") not in held
     ]
@@ -137,7 +179,7 @@ def _bucket(name: str, role: str, services: tuple[str, ...]) -> Callable[[Any, T
     def judge(answer: Any, target: Target) -> list[Finding]:
         held = _held(answer)
         return [
-            Finding(f"{service} lacks {role} on {getattr(target, name)}", f"{_again(target)} --service {service}")
+            Finding(f"{service} lacks {role} on {getattr(target, name)}", target.command(service))
             for service in services
             if (role, f"serviceAccount:{target.account(service)}") not in held
         ]
@@ -146,13 +188,11 @@ def _bucket(name: str, role: str, services: tuple[str, ...]) -> Callable[[Any, T
 
 
 def _functions(answer: Any, target: Target) -> list[Finding]:
-    there = {
-        str(each["metadata"].get("name", ""))
-        for each in answer
-        if each["metadata"].get("labels", {}).get(_REGION_LABEL) == target.region
-    }
+    if target.region == ANYWHERE:
+        return []
+    there = {str(each["metadata"].get("name", "")) for each in answer if _region_of(each) == target.region}
     return [
-        Finding(f"there is no function {each.name} in {target.region}", f"{_again(target)} --service {each.service}")
+        Finding(f"there is no function {each.name} in {target.region}", target.command(each.service))
         for each in FUNCTIONS
         if each.name not in there
     ]
@@ -173,7 +213,7 @@ def _met(answer: Any, target: Target) -> list[Finding]:
 def _named(kind: str, wanted: set[str]) -> Callable[[Any, Target], list[Finding]]:
     def judge(answer: Any, target: Target) -> list[Finding]:
         there = {str(each.get("name", "")).rpartition("/")[2] for each in answer}
-        return [Finding(f"there is no {kind} {name}", _again(target)) for name in sorted(wanted - there)]
+        return [Finding(f"there is no {kind} {name}", target.command()) for name in sorted(wanted - there)]
 
     return judge
 
@@ -211,6 +251,5 @@ _CHECKS: Final = (
     _Check(
         "subscriptions", ("pubsub", "subscriptions", "list"), _named("subscription", {each.name for each in queues()})
     ),
-    _RUNNING,
     _Check("log", ("logging", "read", _LOG, "--freshness=1d", f"--limit={_LINES_MAX}"), _met),
 )

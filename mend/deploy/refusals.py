@@ -33,7 +33,7 @@ _MORE: Final = (
     "gcloud beta quotas preferences create --service={api} --quota-id={quota} --preferred-value=MORE"
     " --project={project}"
 )
-_AGAIN: Final = "mend deploy --project {project} --region {region}"
+_AGAIN: Final = "{again}"
 _DENIED: Final = ("PERMISSION_DENIED", "PermissionDenied", "does not have permission", "accessDenied")
 _DISABLED: Final = ("SERVICE_DISABLED", "has not been used in project")
 _EXHAUSTED: Final = ("RESOURCE_EXHAUSTED", "ResourceExhausted", "quotaExceeded", "TooManyRequests", "Quota exceeded")
@@ -57,7 +57,7 @@ _OF_THE_PROJECT: Final = (
 _TO_A_SERVICE: Final = (
     _Refusal(_DISABLED, "the API {api} is not enabled", "gcloud services enable {api} --project={project}"),
     _Refusal(_EXHAUSTED, "a quota of {api} is used up{quota_said}", "{more}"),
-    _Refusal(_DENIED, "it lacks a right", f"{_AGAIN} --service {{service}}"),
+    _Refusal(_DENIED, "it lacks a right", "{again_alone}"),
     _Refusal(("requires an index",), "an index is missing or still being built", _AGAIN),
     _Refusal(
         ("no available instance",),
@@ -84,19 +84,22 @@ def of_question(what: str, said: str, target: Target) -> Finding:
     if found is not None:
         return found
     last = said.strip().splitlines()[-1][:300] if said.strip() else "gcloud said nothing"
-    return Finding(f"{what}: {last}", _AGAIN.format(project=target.project, region=target.region))
+    return Finding(f"{what}: {last}", target.command())
 
 
 def of_service(function: str, service: str, said: str, target: Target) -> Finding | None:
     """What a function of ours met; None when its words are of something else."""
-    return _found(_TO_A_SERVICE, f"{function} met", said, target, function=function, service=service)
+    return _found(_TO_A_SERVICE, f"{function} met", said, target, service, function=function)
 
 
-def _found(known: tuple[_Refusal, ...], what: str, said: str, target: Target, **names: str) -> Finding | None:
+def _found(
+    known: tuple[_Refusal, ...], what: str, said: str, target: Target, service: str = "", **names: str
+) -> Finding | None:
     for refusal in known:
         if not any(mark in said for mark in refusal.marks):
             continue
         place = {"project": target.project, "region": target.region, "api": _api_of(said)}
+        place |= {"again": target.command(), "again_alone": target.command(service)}
         quota = _QUOTA.search(said)
         more = (_MORE if quota else _QUOTAS).format(**place, quota=quota[1] if quota else "")
         words = {**place, **names, "more": more, "quota_said": f" ({quota[1]})" if quota else ""}

@@ -26,6 +26,7 @@ class Step(NamedTuple):
 
 
 SIGNALS: Final = "mend-signals"
+SIGNALS_SERVICE: Final = "ingest"
 
 
 class Target(NamedTuple):
@@ -66,6 +67,16 @@ class Target(NamedTuple):
         if self.spans:
             variables["MEND_OTLP_ENDPOINT"] = SPANS_ENDPOINT
         return "--set-env-vars=" + ",".join(f"{name}={value}" for name, value in variables.items())
+
+    def command(self, service: str = "") -> str:
+        """The command of ours that deploys there what is asked for, or one service of it."""
+        words = ["mend", "deploy", "--project", self.project, "--region", self.region]
+        words += ["--service", service] if service else []
+        words += ["--spans"] if self.spans else []
+        if service in ("", SIGNALS_SERVICE):
+            words += [f"--signals-secret={self.signals_secret}"] if self.signals_secret else []
+            words += [f"--signals-from={account}" for account in self.signals_accounts]
+        return shlex.join(words)
 
     def is_open(self, function: str) -> bool:
         """Whether anybody can reach the function, which then judges its callers itself."""

@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from mend.deploy import scheduled_jobs
-from mend.deploy.description import APIS, COMMON_ROLES, EVENTARC_ROLE, FUNCTIONS, PROJECT_ROLES, WRITES_OBJECTS
+from mend.deploy.description import (
+    APIS,
+    COMMON_ROLES,
+    EVENTARC_ROLE,
+    FUNCTIONS,
+    PROJECT_ROLES,
+    SPANS_ENDPOINT,
+    WRITES_OBJECTS,
+)
 from mend.deploy.diagnosis import ANYWHERE, diagnosed
 from mend.deploy.refusals import Finding
 from mend.deploy.steps import Target
@@ -191,6 +199,45 @@ CASES: dict[str, tuple[Answering, dict[str, str]]] = {
 def test_every_kind_of_trouble(emulators: Emulators, tmp_path: Path, case: str) -> None:
     answer, expected = CASES[case]
     assert look(answer, tmp_path) == expected
+
+
+def deployed_with(settings: dict[str, dict[str, str]], without: str = "") -> Answer:
+    """Every function but one, and the settings that some of them have."""
+    items = []
+    for each in [function for function in FUNCTIONS if function.name != without]:
+        env = [{"name": name, "value": value} for name, value in settings.get(each.name, {}).items()]
+        labels = {"cloud.googleapis.com/location": TARGET.region}
+        spec = {"template": {"spec": {"containers": [{"image": "i", "env": env}]}}}
+        items.append({"metadata": {"name": each.name, "labels": labels}, "spec": spec})
+    return Answer(200, {"items": items})
+
+
+def test_a_command_keeps_what_was_asked_for_at_the_last_deployment(emulators: Emulators, tmp_path: Path) -> None:
+    """Without its options it would close mend-signals to those who are believed now."""
+    believed = {"MEND_SIGNALS_SECRET": "mend-signals", "MEND_SIGNALS_ACCOUNTS": "a@b.example c@d.example"}
+    spans = {"MEND_OTLP_ENDPOINT": SPANS_ENDPOINT}
+    answers = {
+        "/v1/projects/p-1/topics": Answer(200, {"topics": []}),
+        OBJECTS: Answer(200, policy()),
+        RUNNING: deployed_with({"mend-signals": {**believed, **spans}, "mend-load": spans}),
+    }
+    found = look(refusing(answers), tmp_path)
+    options = "--signals-secret=mend-signals --signals-from=a@b.example --signals-from=c@d.example"
+    assert found["there is no topic mend-requests"] == f"{AGAIN} --spans {options}"
+    lacks = "lacks roles/storage.objectAdmin on gs://p-1-mend-objects"
+    assert found[f"ingest {lacks}"] == f"{AGAIN} --service ingest --spans {options}"
+    assert found[f"load {lacks}"] == f"{AGAIN} --service load --spans"
+
+
+@pytest.mark.parametrize("running", ["refused", "without signals"])
+def test_a_command_says_so_where_its_options_are_unknown(emulators: Emulators, tmp_path: Path, running: str) -> None:
+    answers = {
+        "/v1/projects/p-1/topics": Answer(200, {"topics": []}),
+        RUNNING: DENIED if running == "refused" else deployed_with({}, without="mend-signals"),
+    }
+    found = look(refusing(answers), tmp_path)
+    unsure = "  # and what else it was deployed with: --spans, --signals-secret, --signals-from"
+    assert found["there is no topic mend-requests"] == f"{AGAIN}{unsure}"
 
 
 def entry(function: str, said: str, *, plain: bool = False) -> dict[str, object]:
