@@ -224,6 +224,10 @@ class StateStoreSuite:
             ([Where("n", ">", "")], "d"),
             ([Where("n", "in", [1, 2.5, "2", "no"])], "acd"),
             ([Where("n", "in", [])], ""),
+            ([Where("b", "in", [True, None])], "ac"),
+            ([Where("b", "in", [1, "' OR 1=1 --"])], "e"),
+            ([Where("s", "in", ["ü", 'x"]', "x", "x"])], "ac"),
+            ([Where("s", "in", ["ü", "y"]), Where("n", "==", 2)], "b"),
             ([Where("n", ">", 1), Where("s", "==", "y")], "b"),
             ([Where("n", ">", 1), Where("n", "<", 2.4)], "b"),
             ([Where("b", "==", True)], "a"),
@@ -241,6 +245,16 @@ class StateStoreSuite:
     def test_filters(self, filled: StateStore, where: list[Where], keys: str) -> None:
         for _ in range(2):  # an adapter may index what it was asked for once
             assert "".join(each.key for each in filled.query("things", where)) == keys
+
+    @pytest.mark.parametrize(
+        ("field", "wanted", "others", "keys"),
+        [("n", [1, 2.5], list(range(100, 2_098)), "ac"), ("s", ["x", "Z"], [f"{n}" for n in range(1_998)], "ad")],
+    )
+    def test_one_of_two_thousand_values(
+        self, filled: StateStore, field: str, wanted: list[Any], others: list[Any], keys: str
+    ) -> None:
+        where = [Where(field, "in", [*others[:999], *wanted, *others[999:]])]
+        assert "".join(each.key for each in filled.query("things", where)) == keys
 
     def test_order_and_limit(self, filled: StateStore) -> None:
         def keys(**how: Any) -> str:

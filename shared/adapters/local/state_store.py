@@ -165,24 +165,39 @@ def _kind(field: str) -> str:
 def _compiled(where: Where) -> tuple[str, list[Any]]:
     """The filter as SQL with its bound values."""
     if where.op == "in":
-        parts = [_compiled(Where(where.field, "==", value)) for value in where.value]
-        if not parts:
-            return "0", []
-        return f"({' OR '.join(text for text, _ in parts)})", [value for _, values in parts for value in values]
+        return _among(where)
     check(where.op in _OPERATORS, f"{where.op!r} is no operator of a filter")
     kind, value = _kind(where.field), where.value
     if value is None:
         return (f"{kind} = 'null'" if where.op in ("==", "<=", ">=") else "0"), []
+    return f"({_value(where.field)} {_OPERATORS[where.op]} ? AND {kind} IN {_kinds(value)})", [value]
+
+
+def _among(where: Where) -> tuple[str, list[Any]]:
+    """One condition for each type of the values, which are one list: SQLite bounds how long a chain of OR is."""
+    alike: dict[str, list[Any]] = {}
+    for value in where.value:
+        alike.setdefault("('null')" if value is None else _kinds(value), []).append(value)
+    parts, bound = [], []
+    for kinds, values in alike.items():
+        condition = f"{_kind(where.field)} IN {kinds}"
+        if values[0] is not None:
+            condition += f" AND {_value(where.field)} IN (SELECT value FROM json_each(?))"
+            bound.append(_JSON.encode(values))
+        parts.append(f"({condition})")
+    return f"({' OR '.join(parts)})" if parts else "0", bound
+
+
+def _kinds(value: Any) -> str:
+    """The types of JSON, as a list of SQL, that a value is compared with."""
     if isinstance(value, bool):
-        kinds = "('true', 'false')"
-    elif isinstance(value, int | float):
-        kinds = "('integer', 'real')"
-    elif isinstance(value, str):
+        return "('true', 'false')"
+    if isinstance(value, int | float):
+        return "('integer', 'real')"
+    if isinstance(value, str):
         check("\0" not in value, "SQLite cannot look for text with a NUL character")
-        kinds = "('text')"
-    else:
-        raise InvariantBroken(f"a filter compares with text, a number, a bool or None, not {type(value).__name__}")
-    return f"({_value(where.field)} {_OPERATORS[where.op]} ? AND {kind} IN {kinds})", [value]
+        return "('text')"
+    raise InvariantBroken(f"a filter compares with text, a number, a bool or None, not {type(value).__name__}")
 
 
 def _encoded(document: Mapping[str, Any], place: str) -> str:
