@@ -104,6 +104,17 @@ def test_the_newest_of_one_kind_are_found_without_looking_at_the_others(tmp_path
     assert "documents_incidents_cause.pipeline.at" in plan[0][3]
 
 
+def test_what_earlier_versions_indexed_leaves_room_for_what_is_asked_now(tmp_path: Path) -> None:
+    file = StoreFile(tmp_path)
+    store = SqliteStateStore(file)
+    for number in range(75):
+        store.query(f"collection{number}", order_by="at")
+    store.query("incidents", [Where("pipeline", "==", "p")], order_by="at")
+    with file.reading() as connection:
+        made = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall()
+    assert ("documents_incidents_pipeline.at",) in made
+
+
 @pytest.mark.parametrize("name", ["a b", "a'b", 'a"b', "a.b", "", "1a"])
 def test_names_that_could_be_sql_are_refused(tmp_path: Path, name: str) -> None:
     store = SqliteStateStore(StoreFile(tmp_path))
