@@ -116,6 +116,16 @@ def test_errors_are_alarming_by_their_share() -> None:
     assert many.threshold_value > 1 > share.threshold_value > 0
 
 
+def test_who_is_late_is_alarming_until_it_is_measured_otherwise() -> None:
+    """Where one looks as rarely as the guide suggests, an alert must not close between two looks."""
+    policy = AlertPolicy.from_json((ROOT / MONITORING / "alerts" / "freshness.json").read_text(encoding="utf-8"))
+    (aggregation,) = policy.conditions[0].condition_threshold.aggregations
+    guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (rarest,) = re.findall(r"mend-measure --schedule='\*/(\d+) ", guide)
+    assert aggregation.alignment_period.total_seconds() >= 2 * int(rarest) * 60
+    assert policy.alert_strategy.auto_close.total_seconds() >= 2 * int(rarest) * 60
+
+
 def test_the_build_is_what_cloud_build_takes() -> None:
     written = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text(encoding="utf-8"))
     build = Build.from_json(json.dumps(written))
