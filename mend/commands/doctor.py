@@ -33,15 +33,21 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Look the store over without touching it; every finding says what to do about it."""
-    from mend import doctor as looking
-    from mend.project import ROOT_NAME, noted
-    from shared.runtime import settings, wiring
+    from shared.runtime import settings
 
     there = settings.load()
     if region or (project is not None and not project.exists()):
         _look_there(str(project or there.project_id), region, as_json)
     if there.backend == "gcp" and root is None and project is None:
         _look_there(there.project_id, there.location if "-" in there.location else "", as_json)
+    _look_here(root, project, as_json)
+
+
+def _look_here(root: Path | None, project: Path | None, as_json: bool) -> NoReturn:
+    from mend import doctor as looking
+    from mend.project import ROOT_NAME, noted
+    from shared.runtime import settings, wiring
+
     place = root or Path(ROOT_NAME)
     folder, files = noted(place)
     given = settings.load(root=str(place), project=str(project or folder))
