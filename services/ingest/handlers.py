@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import re
 from collections.abc import Sequence
 
-from services.ingest import delivery, deployments, listing, reading, signals
+from services.ingest import delivery, deployments, landed, listing, reading, signals
 from services.ingest.staging import TooManyRows
 from shared.domain.errors import DefinitionError, ForeignFailure, MalformedEvent
 from shared.domain.incident import Origin, batch_fingerprint
@@ -186,11 +185,10 @@ def on_request(message: RawMessage, ports: Ports) -> Sequence[Event]:
     request = signals.parse(message.data, "request")
     name, uri = request.get("pipeline"), request.get("uri", "")
     if name is None and request.get("by") == "storage" and isinstance(uri, str):
+        now = ports.clock.now()
         return [
-            SourceDue.caused_by(
-                message.event, f"{each}|{uri}", ports.clock.now(), subject=each, pipeline=each, uri=uri, requested_by=""
-            )
-            for each in _waiting_for(uri, ports)
+            SourceDue.caused_by(message.event, f"{due}|{of}", now, subject=due, pipeline=due, uri=of, requested_by="")
+            for due, of in landed.due_for(uri, ports)
         ]
     if not isinstance(name, str) or not re.fullmatch(PIPELINE_NAME, name) or not isinstance(uri, str):
         raise MalformedEvent('a request looks like {"pipeline": "flights", "uri": "gs://…"}; uri may be left out')
@@ -200,18 +198,6 @@ def on_request(message: RawMessage, ports: Ports) -> Sequence[Event]:
     by = clean(asked, 100) if isinstance(asked, str) else ""
     fields = {"pipeline": name, "uri": uri, "requested_by": by}
     return [SourceDue.caused_by(message.event, f"{name}|{uri}", ports.clock.now(), subject=name, **fields)]
-
-
-def _waiting_for(uri: str, ports: Ports) -> list[str]:
-    """The pipelines to whose source an object that has landed belongs; none for one of our own."""
-    found = []
-    for path in ports.definitions.list("pipelines"):
-        pipeline = parse_pipeline(ports.definitions.read(path).text, path)
-        pattern = pipeline.source.uri
-        whole = pattern if "://" in pattern else f"gs://*/{pattern}"
-        if pattern and fnmatch.fnmatchcase(uri, whole):
-            found.append(pipeline.pipeline)
-    return found
 
 
 def on_signal(message: RawMessage, ports: Ports) -> Sequence[Event]:
