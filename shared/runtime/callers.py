@@ -48,14 +48,16 @@ class Callers:
         """Whether what was sent with these headers is taken. ``TransientError``: that cannot be told now."""
         by_token = bool(self._audience or self._accounts)
         if self._secret and (signature or not by_token):
-            return Caller(self._unsigned(signature, sent), signature)
+            return self._signed(signature, sent)
         return self._bearer(authorization) if by_token else Caller()
 
-    def _unsigned(self, signature: str, sent: Sent) -> str:
+    def _signed(self, signature: str, sent: Sent) -> Caller:
         secret = self._secrets.get(self._secret)
         if not secret:
-            return "nobody can be believed: the secret is missing"
-        return signatures.refusal(secret, signature, sent, self._now() // 1_000_000)
+            return Caller("nobody can be believed: the secret is missing")
+        judged = signatures.judge(secret, signature, sent, self._now() // 1_000_000)
+        # What was worked out here names the message, not what the caller wrote.
+        return Caller(judged.refusal, judged.signature)
 
     def _bearer(self, authorization: str) -> Caller:
         if len(authorization) > AUTHORIZATION_CHARACTERS_MAX:

@@ -2,7 +2,8 @@
 
 The header is ``X-Mend-Signature: t=SECONDS,v2=HEX``, where HEX is HMAC-SHA256 over ``SECONDS``, the method, the path
 and the body, each but the last ended by a newline: signed for one address, a request is refused at every other. One
-that is sent again within its time has the same signature and so is the same message, which has no effect twice.
+that is sent again within its time has the same signature and so is the same message, which has no effect twice. A
+header can be written in one way only: a second spelling of the same signature would be a second message.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final, NamedTuple
 
 HEADER: Final = "x-mend-signature"
 AGE_SECONDS_MAX: Final = 300
-_FORM: Final = re.compile(r"t=(\d{1,12}),v2=([0-9a-f]{64})")
+_FORM: Final = re.compile(r"t=([1-9][0-9]{0,11}),v2=([0-9a-f]{64})")
 
 
 class Sent(NamedTuple):
@@ -31,16 +32,23 @@ def sign(secret: str, sent: Sent, now_seconds: int) -> str:
     return f"t={now_seconds},v2={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
 
 
-def refusal(secret: str, header: str, sent: Sent, now_seconds: int) -> str:
-    """Why a request is not taken; "" when it is. Whether the signature is right is found out first."""
+class Judged(NamedTuple):
+    """Why a request is not taken, "" when it is; and the signature that was found right, as ``sign`` writes it."""
+
+    refusal: str
+    signature: str = ""
+
+
+def judge(secret: str, header: str, sent: Sent, now_seconds: int) -> Judged:
+    """Whether a request is taken. Whether its signature is right is found out first."""
     form = _FORM.fullmatch(header)
     if form is None:
-        return "the request is not signed"
+        return Judged("the request is not signed")
     told = int(form[1])
+    right = sign(secret, sent, told)
     # A newline in the path would let a part of the body stand for it.
-    right = "\n" not in sent.path and hmac.compare_digest(sign(secret, sent, told), f"t={told},v2={form[2]}")
-    if not right:
-        return "the signature is wrong"
+    if "\n" in sent.path or not hmac.compare_digest(right, header):
+        return Judged("the signature is wrong")
     if abs(now_seconds - told) > AGE_SECONDS_MAX:
-        return f"the request was signed more than {AGE_SECONDS_MAX} seconds ago, or is not yet"
-    return ""
+        return Judged(f"the request was signed more than {AGE_SECONDS_MAX} seconds ago, or is not yet")
+    return Judged("", right)

@@ -22,7 +22,7 @@ from mend.up import listen
 from shared.events.codec import topic_of
 from shared.events.types import IncidentOpened
 from shared.runtime import wiring
-from shared.runtime.signatures import AGE_SECONDS_MAX, HEADER, Sent, refusal, sign
+from shared.runtime.signatures import AGE_SECONDS_MAX, HEADER, Sent, judge, sign
 from shared.runtime.wiring import Process
 from tests.conformance.turned_clock import TurnedClock
 from tests.support.local_ports import make_process, seen, watch
@@ -126,10 +126,55 @@ def test_what_is_not_believed(process: Process, send: Send, case: str) -> None:
     assert seen(process, [OPENED]) == []
 
 
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "a leading zero": lambda good: good.replace("t=", "t=0"),
+    "leading zeros": lambda good: good.replace("t=", "t=00"),
+    "a plus": lambda good: good.replace("t=", "t=+"),
+    "an underscore": lambda good: good.replace("t=1", "t=1_"),
+    "a digit of another script": lambda good: good.replace("1", "\N{ARABIC-INDIC DIGIT ONE}", 1),
+    "a raised digit": lambda good: good.replace("1", "\N{SUPERSCRIPT ONE}", 1),
+    "a space within": lambda good: good.replace(",", ", "),
+    "a space before the time": lambda good: good.replace("t=", "t= "),
+    "an end of line": lambda good: f"{good}\n",
+    "the time twice": lambda good: f"{good.split(',')[0]},{good}",
+    "the signature twice": lambda good: f"{good},{good.split(',')[1]}",
+    "the header twice": lambda good: f"{good},{good}",
+    "another order": lambda good: ",".join(reversed(good.split(","))),
+    "upper case": lambda good: good.split("=")[0] + "=" + good.partition("=")[2].upper(),
+    "digits in upper case": lambda good: good.rpartition("=")[0] + "=" + good.rpartition("=")[2].upper(),
+    "names in upper case": lambda good: good.replace("t=", "T="),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_signature_that_is_respelt_is_no_second_message(process: Process, send: Send, spelling: str) -> None:
+    good = sign("s3cret", SENT, now(process))
+    respelt = SPELLINGS[spelling](good)
+    assert respelt != good
+    assert judge("s3cret", respelt, SENT, now(process)).refusal
+    assert send(good)[0] == 202
+    assert len(seen(process, [OPENED])) == 1
+    if respelt.isascii() and respelt.isprintable():
+        assert send(respelt)[0] == 401, "over HTTP too"
+    assert seen(process, [OPENED]) == []
+
+
+def test_the_header_is_sent_twice(process: Process, address: tuple[str, int]) -> None:
+    good = sign("s3cret", SENT, now(process))
+    with contextlib.closing(http.client.HTTPConnection(*address, timeout=10)) as connection:
+        connection.putrequest("POST", PATH)
+        for each in (good, good):
+            connection.putheader(HEADER, each)
+        connection.putheader("Content-Length", str(len(BODY)))
+        connection.endheaders(BODY)
+        assert connection.getresponse().status == 401
+    assert seen(process, [OPENED]) == []
+
+
 def test_no_part_of_the_body_stands_for_the_path() -> None:
     told = sign("s3cret", Sent("POST", "/a", b"b\nc"), 1)
-    assert refusal("s3cret", told, Sent("POST", "/a", b"b\nc"), 1) == ""
-    assert refusal("s3cret", told, Sent("POST", "/a\nb", b"c"), 1) == "the signature is wrong"
+    assert judge("s3cret", told, Sent("POST", "/a", b"b\nc"), 1) == ("", told)
+    assert judge("s3cret", told, Sent("POST", "/a\nb", b"c"), 1) == ("the signature is wrong", "")
 
 
 def test_a_secret_that_is_missing_opens_nothing(tmp_path: Path) -> None:
