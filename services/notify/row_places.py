@@ -53,14 +53,19 @@ def _by_batch(state: StateStore, collection: str, read: Mapping[str, Document], 
 def _batch(delivery: Document, verdicts: list[Document], loads: list[Document], healing: Document | None) -> Batch:
     verdicts = sorted(verdicts, key=lambda each: int(each["attempt"]))
     kept = [each for each in loads if each["state"] == LoadState.LOADED]
-    attempts = [each for each in (healing or {}).get("attempts", []) if each["state"] != "withdrawn"]
+    known = list((healing or {}).get("attempts", []))
+    attempts = [each for each in known if each["state"] != "withdrawn"]
+    withdrawn = {int(each["number"]) for each in known if each["state"] == "withdrawn"}
+    # A repair that failed was judged last, but its rows are where the verdict before it put them.
+    standing = [each for each in verdicts if int(each["attempt"]) not in withdrawn]
     places = Counter(
+        # A reading that was withdrawn counts until the next is made: its rows were delivered, and are nowhere now.
         read=next((int(each["rows"]) for each in delivery["readings"] if each["number"] == delivery["reading"]), 0),
         loaded=sum(int(each["rows_loaded"]) for each in kept),
         discarded=sum(int(each["rows_discarded"]) for each in [*kept, *attempts]),
         quarantined=_quarantined(attempts)
         if len(attempts) > 1
-        else sum(int(each["rows_quarantined"]) for each in verdicts[-1:]),
+        else sum(int(each["rows_quarantined"]) for each in standing[-1:]),
     )
     return Batch(str(delivery["pipeline"]), dict(places), float(verdicts[0]["score"]) if verdicts else None)
 

@@ -19,7 +19,7 @@ from mend.runner import run_events, run_pipeline
 from services.notify.gauges import LATEST_MAX, OTHERS, PIPELINES_MAX, REPAIRS_SECONDS, ROWS_SECONDS, gauges
 from services.notify.overdue import PROMISES_MAX, overdue
 from services.notify.repairs import ENDED_MAX, quantile
-from services.notify.row_places import PLACES
+from services.notify.row_places import PLACES, batches
 from shared.adapters.gcp.gauges import PREFIX
 from shared.adapters.gcp.metrics import LogMetrics
 from shared.events.types import Event, IncidentJudged, RemedyDecided
@@ -119,14 +119,14 @@ def told(folder: Path, event: type[Event], **about: Any) -> Process:
 def test_rows_are_where_status_says_they_are(project: Path) -> None:
     process = opened(project)
     found = stand(process.store, process.clock.now())
-    batches = report.batches(report.Store(process.store, process.objects))
+    reported = report.batches(report.Store(process.store, process.objects))
     for pipeline in ("customers", "orders"):
-        mine = [each for each in batches if each["pipeline"] == pipeline and each["state"] != "duplicate"]
+        mine = [each for each in reported if each["pipeline"] == pipeline and each["state"] != "duplicate"]
         for place in PLACES:
             assert found["recent_rows", pipeline, place] == sum(each[f"rows_{place}"] for each in mine), place
     assert found["recent_rows", "orders", "quarantined"] > 0
     assert found["recent_rows", "orders", "loaded"] > found["recent_rows", "orders", "quarantined"], "healed ones count"
-    newest = max((each for each in batches if each["pipeline"] == "orders"), key=lambda each: str(each["seq"]))
+    newest = max((each for each in reported if each["pipeline"] == "orders"), key=lambda each: str(each["seq"]))
     assert found["quality_score", "orders"] == newest["score"]
     later = stand(process.store, process.clock.now() + 2 * ROWS_SECONDS * SECOND)
     assert not {key for key in later if key[0] in ("recent_rows", "quality_score")}, "of the last day alone"
@@ -139,9 +139,52 @@ def test_rows_that_a_newer_delivery_makes_void_are_discarded(tmp_path: Path) -> 
     small.deliver("a.csv", HEADER + lines(1, 5))
     process = small.run()
     found = stand(process.store, process.clock.now())
-    batches = report.batches(report.Store(process.store, process.objects))
+    reported = report.batches(report.Store(process.store, process.objects))
     for place in PLACES:
-        assert found["recent_rows", "orders", place] == sum(each[f"rows_{place}"] for each in batches), place
+        assert found["recent_rows", "orders", place] == sum(each[f"rows_{place}"] for each in reported), place
+
+
+ATTEMPT = {"reading": 1, "rows": 9, "rows_discarded": 0, "rows_quarantined": 0}
+
+
+def quarantined(process: Process, attempts: list[dict[str, Any]], verdicts: dict[int, int]) -> tuple[int, int]:
+    """Rows read and rows in quarantine of a batch; ``verdicts``: how many rows each attempt set aside."""
+    readings = [{"number": number, "rows": 8 + number} for number in (1, 2)]
+    delivery = {"batch_id": "b1", "pipeline": "p", "reading": 2, "readings": readings}
+    told = [
+        Put("verdicts", f"v{number}", {"batch_id": "b1", "attempt": number, "rows_quarantined": rows, "score": 50.0})
+        for number, rows in verdicts.items()
+    ]
+    healing = {"kind": "batch", "batch_id": "b1", "attempts": [{**ATTEMPT, **each} for each in attempts]}
+    process.store.commit([*told, *([Put("healings", "b1", healing)] if attempts else [])])
+    (found,) = batches(process.store, [delivery])
+    return found.places["read"], found.places["quarantined"]
+
+
+READING = {"number": 1, "kind": "reading", "state": "done", "rows_quarantined": 7}
+AGAIN = {"number": 2, "kind": "reading", "state": "open", "reading": 2}
+REPAIR = {"number": 2, "kind": "rows", "state": "done", "rows": 5, "rows_quarantined": 2}
+OUT = {"state": "withdrawn"}
+
+
+@pytest.mark.parametrize(
+    ("attempts", "verdicts", "wanted"),
+    [
+        ([], {1: 7}, 7),
+        ([READING, REPAIR], {1: 7, 2: 2}, 4),
+        ([READING, {**REPAIR, **OUT}], {1: 7, 2: 2}, 7),  # the repair failed: the rows are where they were
+        ([READING, {**REPAIR, **OUT}, {**REPAIR, "number": 3, **OUT}], {1: 7, 2: 2, 3: 1}, 7),
+        ([{**READING, "rows_quarantined": 0}, {**REPAIR, **OUT}], {1: 7, 2: 2}, 7),  # remediate knows the repair alone
+        ([{**READING, **OUT}, AGAIN], {1: 7}, 0),  # read anew, and not judged: they are nowhere
+        ([{**READING, **OUT}, AGAIN], {1: 7, 2: 3}, 3),
+        ([{**READING, **OUT}, {**AGAIN, **OUT}, {**AGAIN, "number": 3, "reading": 3}], {1: 7, 2: 3}, 0),
+    ],
+)
+def test_what_was_withdrawn_keeps_no_row(
+    tmp_path: Path, attempts: list[dict[str, Any]], verdicts: dict[int, int], wanted: int
+) -> None:
+    process = SmallProject(tmp_path).process()
+    assert quarantined(process, attempts, verdicts) == (10, wanted)
 
 
 def test_repairs_are_counted_until_they_prove_wrong(project: Path, tmp_path: Path) -> None:
