@@ -1,7 +1,7 @@
 """What was deployed, as whoever deployed it tells: kept for those who ask what was changed before a failure.
 
 ``deployments/{hash} = {system, resource, version, pipelines: [names], by, at}``: ``system`` is whose software is new,
-``resource`` the part of it (a job, a service), ``pipelines`` those of ours that it feeds. Told again it is the same.
+``resource`` the part of it (a job, a service), ``pipelines`` those of ours that it feeds. Told again it stays as it is.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ _LIKE: Final = "its kind is deployment, its system or pipelines say whose, its v
 
 
 def keep(state: State, signal: dict[str, Any], told: Event) -> None:
-    """Write a deployment down. ``MalformedEvent`` when it does not say of what it is, or when."""
+    """Write a deployment down, once. ``MalformedEvent`` when it does not say of what it is, or when."""
     key, found = read(signal, told)
-    state.put(DEPLOYMENTS, key, found)
+    if state.get(DEPLOYMENTS, key) is None:
+        state.put(DEPLOYMENTS, key, found)
 
 
 def read(signal: dict[str, Any], told: Event) -> tuple[str, Document]:
@@ -49,9 +50,12 @@ def _pipelines(signal: dict[str, Any]) -> list[str]:
 
 
 def _moment(said: object) -> int:
-    """A time as ISO 8601 writes it, in microseconds; without a zone it is UTC."""
+    """A time as ISO 8601 writes it with hyphens, in microseconds; without a zone it is UTC."""
     try:
-        found = datetime.fromisoformat(str(said))
+        # Without hyphens, seconds since 1970 look like a date too: 1801051231200 would be of the year 1801.
+        if not isinstance(said, str) or said[4:5] != "-":
+            raise ValueError("no hyphen after the year")
+        found = datetime.fromisoformat(said)
         return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000_000)
     except (ValueError, OverflowError) as error:
-        raise MalformedEvent(f"the time of a deployment is no time of ISO 8601: {_LIKE}") from error
+        raise MalformedEvent(f"the time of a deployment is not like 2026-12-01T10:00:00Z: {_LIKE}") from error

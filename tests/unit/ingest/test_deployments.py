@@ -50,18 +50,32 @@ def test_what_names_its_moment_is_one_however_often_it_is_told(world: IngestWorl
         told(world, at="2020-03-01T10:00:00+02:00", by=by)
     told(world, at="2020-03-01T08:00:01")
     assert [each["at"] for each in kept(world)] == [1_583_049_600_000_000, 1_583_049_601_000_000]
+    assert kept(world)[0]["by"] == "ada", "who told it first"
 
 
 def test_a_moment_to_come_counts_as_now(world: IngestWorld) -> None:
     told(world, at="2920-03-01T10:00:00Z")
     told(world)
-    first, second = kept(world)
-    assert first["at"] <= second["at"]
+    assert len(kept(world)) == 2
+    assert all(0 < each["at"] <= world.process.clock.now() for each in kept(world))
+
+
+def test_told_again_a_moment_to_come_stays_where_it_was(world: IngestWorld) -> None:
+    told(world, at="2920-03-01T10:00:00Z")
+    before = kept(world)
+    world.process.clock.sleep(60)
+    told(world, at="2920-03-01T10:00:00Z", by="grace")
+    assert kept(world) == before
 
 
 @pytest.mark.parametrize(
-    "fields", [{"system": ""}, {"system": 1.5, "pipelines": [{}]}, {"at": "yesterday"}, {"at": 7}, {"at": "9-1-1"}]
-)
+    "fields",
+    [
+        {"system": ""}, {"system": 1.5, "pipelines": [{}]}, {"at": "yesterday"}, {"at": 7}, {"at": "9-1-1"},
+        {"at": 1_801_051_231_200}, {"at": "1801051231200"}, {"at": 20200301}, {"at": ["2020-03-01"]},
+        {"at": "20200301T10:00:00-05:00"},
+    ],
+)  # fmt: skip
 def test_one_that_does_not_say_of_what_it_is_or_when_is_malformed(world: IngestWorld, fields: dict[str, Any]) -> None:
     assert told(world, **fields) == "terminal"
     assert kept(world) == []
