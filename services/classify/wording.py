@@ -51,10 +51,11 @@ if then when while you your we our i they will would
 """
 _STOP = frozenset(_STOP_WORDS.split())
 _REMEMBERED_MAX = 64  # one message is read several times over, from its beginning
+_SHOWN_MAX = 10_000  # characters that are remembered; all of Unicode would take 88 MB
 
 
 class _Shown(dict[int, str | None]):
-    """Each character as it is shown: itself, a space, or nothing; worked out when it is first met."""
+    """Each character as it is shown: itself, a space, or nothing; of the first that are met it is remembered."""
 
     def __missing__(self, number: int) -> str | None:
         character = chr(number)
@@ -64,7 +65,8 @@ class _Shown(dict[int, str | None]):
             shown = None
         elif category in ("Cc", "Zl", "Zp", "Zs") and character != "\n":
             shown = " "
-        self[number] = shown
+        if len(self) < _SHOWN_MAX:
+            self[number] = shown
         return shown
 
 

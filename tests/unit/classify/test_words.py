@@ -1,5 +1,7 @@
 """Messages by the hand that wrote the catalogue: they show that it works, not how well it does on strangers."""
 
+import sys
+
 import pytest
 
 from services.classify import similarity, spoken, text_features, wording
@@ -104,3 +106,15 @@ def test_a_statement_that_a_client_repeats_says_nothing_of_what_is_wrong_with_it
 def test_lines_between_rules_are_kept_where_no_client_repeats_a_statement() -> None:
     line = "-" * 14
     assert "disk quota exceeded" in text_features.told(f"{line}\ndisk quota exceeded\n{line}\nsee the manual")
+
+
+def test_all_of_unicode_is_read_and_little_of_it_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends every character there is fills no memory, and is read as before."""
+    shown = wording._Shown()
+    monkeypatch.setattr(wording, "_SHOWN", shown)
+    assert wording.visible("\N{HANGUL SYLLABLE HIH}") == "\N{HANGUL SYLLABLE HIH}"
+    for start in range(0, sys.maxunicode, 2_400):
+        wording.visible("".join(chr(number) for number in range(start, min(start + 2_400, sys.maxunicode + 1))))
+    assert len(shown) == 10_000
+    syllable, tag = "\N{HANGUL SYLLABLE HIH}", "\N{TAG LATIN CAPITAL LETTER A}"
+    assert wording.visible(f"a\N{ZERO WIDTH SPACE}b\tc{syllable}{tag}") == f"ab c{syllable}"
