@@ -313,8 +313,17 @@ class Trained(NamedTuple):
     examples: tuple[Example, ...]
 
 
+def origin(example: Example) -> str:
+    """The system that says it; what any system might say is a case by itself."""
+    return example.system.casefold() if example.system not in ("", "any") else f"case {example.case}"
+
+
 def train(given: Sequence[Example]) -> Trained:
-    """The model over all examples that are believed to be labelled rightly."""
+    """The model over all examples that are believed to be labelled rightly.
+
+    How sure it may be is learned twice from every message: judged by models that knew others of its system, and by such
+    that did not, for in service both come in. Who has but a few systems knows them all, and is judged once.
+    """
     counts = [text_features.counted(each.text) for each in given]
     kept = trusted(given, counts)
     examples = tuple(each for each, keep in zip(given, kept, strict=True) if keep)
@@ -322,7 +331,11 @@ def train(given: Sequence[Example]) -> Trained:
     found = unseen(examples, counts, [each.case for each in examples])
     real = np.array([each.weight == 1.0 for each in examples])
     labels = np.array([each.label for each in examples])
-    calibration = calibrate(Unseen(*(part[real] for part in found)), labels[real])
+    rounds = [found]
+    if len({origin(each) for each in examples if each.weight == 1.0}) >= _FOLDS:
+        rounds.append(unseen(examples, counts, [origin(each) for each in examples]))
+    heard = Unseen(*(np.concatenate([part[real] for part in parts]) for parts in zip(*rounds, strict=True)))
+    calibration = calibrate(heard, np.tile(labels[real], len(rounds)))
     chances = chances_of(found, calibration.scaling)
     sure = 1 / (1 + np.exp(-(signs_by_row(chances, found) @ calibration.sureness)))
     return Trained(fit(examples, counts), calibration, chances, sure, examples)

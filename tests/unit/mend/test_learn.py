@@ -10,7 +10,7 @@ import pytest
 import skops.io
 from typer.testing import CliRunner, Result
 
-from mend.learning import report
+from mend.learning import report, training
 from mend.learning.training import Calibration, Example, Fitted, Scaling, Trained
 from mend.main import app
 from services.classify import text_model
@@ -103,6 +103,27 @@ def test_messages_that_teach_nothing(tmp_path: Path, text: str, said: str) -> No
     assert said in str(ended.exception)
     assert not (tmp_path / "models").exists()
     assert mend("--messages", tmp_path / "nowhere").exit_code != 0
+
+
+SYSTEMS = ("alpha", "bravo", "carol", "delta", "echos", "foxes", "golfs", "hotel", "india", "julia")
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_it_is_less_sure_where_it_does_not_know_the_system(tmp_path: Path, several: bool) -> None:
+    """Each system has words of its own: who knows them is always right, and who does not guesses."""
+    labels = ("disk_space_full", "permission_denied")
+    file = tmp_path / "messages.jsonl"
+    with file.open("w") as out:
+        for place, word in enumerate(SYSTEMS):
+            for case in range(8):
+                about = {"label": labels[place % 2], "system": word if several else "one", "case": f"{word} {case}"}
+                out.write(json.dumps({"message": f"{word}lor {word}mip {word}tux", **about}) + "\n")
+    training.export(training.train(training.examples_of(file)), tmp_path / "model")
+    model = text_model.load(tmp_path / "model")
+    known = model.believe("bravolor bravomip bravotux", {}).confidence
+    strange = model.believe("quzlor quzmip quztux", {}).confidence
+    assert known > 0.85
+    assert strange < 0.75 if several else strange > 0.95, "of one system alone none is strange"
 
 
 def test_the_report_counts_what_was_said_and_what_is_true() -> None:
