@@ -9,11 +9,11 @@ from tests.simulation.planes import plane_named
 from tests.simulation.run import Case, kind_of
 
 KNOWN = {
-    "acknowledge_first": (0, "accounts"),
-    "no_preconditions": (104, "hanging"),
-    "short_read_accepted": (171, "bytes"),
-    "score_ignored": (15, "score"),
-    "jobs_not_booked": (389, "twice"),
+    "acknowledge_first": (0, "hanging"),
+    "no_preconditions": (213, "hanging"),
+    "short_read_accepted": (254, "bytes"),
+    "score_ignored": (40, "score"),
+    "jobs_not_booked": (333, "twice"),
     "upsert_replaces_newer": (3, "model"),
     "nothing_restored": (4, "model"),
     "mode_ignored": (0, "policy"),
