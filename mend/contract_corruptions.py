@@ -18,6 +18,7 @@ import polars as pl
 
 from mend.nested_corruptions import inside_corruptions
 from shared.domain.contract import Bound, Column, Contract, RowCountRule
+from shared.domain.contract_nested import KEPT_AS
 from shared.domain.personal_data import hides_values
 from shared.domain.text_formats import TEXT_FORMATS, fits
 
@@ -94,7 +95,7 @@ def _of_column(frame: pl.DataFrame, column: Column, decimal: str) -> Iterator[Co
         yield from _of_dates(column, values, made, some)
     elif column.logical_type == "string":
         yield from _of_texts(column, values, made, some)
-    else:
+    elif column.logical_type in KEPT_AS.values():
         for each in inside_corruptions(column, values, chosen):
             yield made(each.corruption, each.what, each.cells, Rule(each.rule, each.amend))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,16 @@ def test_maps_and_texts_that_are_no_json_are_left_alone() -> None:
     assert list(inside_corruptions(column, pl.Series("x", ["{a}"]), chosen)) == []
     a_map = Column(name="x", logical_type="object", nested='{"logicalType": "map"}')
     assert list(inside_corruptions(a_map, pl.Series("x", ['{"a": 1}']), chosen)) == []
+
+
+def test_other_columns_have_no_inside() -> None:
+    told = contract()
+    typed = "object", "array", "boolean", "time"
+    columns = (Column(name=kind, logical_type=kind) for kind in typed)  # type: ignore[arg-type]
+    cells = {"object": '{"a": 1}', "array": "[1]", "boolean": "true", "time": "10:00:00"}
+    frame = pl.DataFrame({kind: [cells[kind]] * 40 for kind in typed})
+    found = corruptions(frame, replace(told, columns=tuple(columns)), ".")
+    assert {each.column for each in found if each.corruption.endswith("inside")} == {"object", "array"}
 
 
 def test_a_large_object_does_not_make_it_endless() -> None:
