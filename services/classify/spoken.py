@@ -1,7 +1,8 @@
 """Clues from what a message says: codes that are written out in it, its words, and the known failures it resembles.
 
 The message is read clause by clause, and the first beginning of it that decides is all that counts: what somebody
-appends to a message cannot change what it said before.
+appends as a clause of its own does not change what was surely said before. A beginning that tells of no known failure
+decides nothing, since many a message says first that something failed, and then why.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from services.classify.diagnosis import Clue, Evidence
 from shared.domain.incident import FailureClass
 
 DECISIVE = 0.85  # a beginning of the message that is believed this surely decides
-_HEAD_WORDS_MIN = 4
-_HEADS_MAX = 2  # so many beginnings are read before the whole
+_HEAD_WORDS_MIN = 2
+_HEADS_MAX = 8  # so many beginnings are read before the whole
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][\w.$]{3,120}")
 _EXIT = re.compile(

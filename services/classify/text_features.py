@@ -58,13 +58,19 @@ def told(message: str) -> str:
     text = _ECHO.sub("", wording.visible(message))
     lines = [line for line in text.split("\n") if line.strip()]
     if len(lines) > 1:
-        traced = any(_TRACEBACK in line or _PYTHON_FRAME.match(line) for line in lines)
-        kept = [line for line in lines if not _FRAME.match(line) and not (traced and _CODE_LINE.match(line))]
-        kept = [line for line in kept if _TRACEBACK not in line] or lines[-1:]
-        if traced:
-            raised = [at for at, line in enumerate(kept) if _RAISED.match(line)]
-            kept = kept[raised[-1] :] + kept[: raised[-1]] if raised else kept[-1:] + kept[:-1]
-        text = "\n".join(kept)
+        frames = [at for at, line in enumerate(lines) if _TRACEBACK in line or _PYTHON_FRAME.match(line)]
+        kept = [
+            (at, line)
+            for at, line in enumerate(lines)
+            if not _FRAME.match(line) and _TRACEBACK not in line and not (frames and _CODE_LINE.match(line))
+        ]
+        told_lines = [line for _, line in kept] or lines[-1:]
+        if frames:
+            # What looks like an exception below the one that was raised was not raised there.
+            raised = [place for place, (at, line) in enumerate(kept) if at > frames[-1] and _RAISED.match(line)]
+            first = raised[0] if raised else len(told_lines) - 1
+            told_lines = told_lines[first:] + told_lines[:first]
+        text = "\n".join(told_lines)
     return text[:CHARACTERS_MAX]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 
 CHARACTERS_MAX = 600
@@ -50,6 +51,7 @@ exception failed failure java lang org com net io path url host time id num plea
 if then when while you your we our i they will would
 """
 _STOP = frozenset(_STOP_WORDS.split())
+_WORDS_BESIDE_MIN = 3  # words that tell of a failure, so that JSON beside them is only somebody's data
 _REMEMBERED_MAX = 64  # one message is read several times over, from its beginning
 _SHOWN_MAX = 10_000  # characters that are remembered; all of Unicode would take 88 MB
 
@@ -97,22 +99,46 @@ def _telling(clause: str) -> str:
 
 
 def _without_json(text: str) -> str:
-    """The text without bracketed JSON; a message that is nothing but JSON stays as it is."""
+    """The text without bracketed JSON that stands beside words; where it is all that a line begins with it stays.
+
+    Beside, not among: what is appended in a line of its own does not take away what stood before it.
+    """
     if "{" not in text and '["' not in text:
         return text
-    outside: list[str] = []
-    depth = 0
+    parts = list(_parts(text))
+    shown: list[str] = []
+    before = 0
+    for number, (is_json, part) in enumerate(parts):
+        if not is_json:
+            shown.append(part)
+            before += _count(part)
+            continue
+        beside = parts[number + 1][1].partition("\n")[0] if number + 1 < len(parts) else ""
+        shown.append(" " if before + _count(beside) >= _WORDS_BESIDE_MIN else part)
+    return "".join(shown)
+
+
+def _parts(text: str) -> Iterator[tuple[bool, str]]:
+    """Pieces of the text in order, each with whether it is bracketed JSON."""
+    depth = start = 0
     for index, character in enumerate(text):
         opens = character == "{" or (character == "[" and text[index + 1 : index + 2] in ("{", '"'))
         if opens or (depth and character == "["):
+            if not depth and index > start:
+                yield False, text[start:index]
+            start = start if depth else index
             depth += 1
-            outside.append(" ")
         elif depth and character in "}]":
             depth -= 1
-        elif not depth:
-            outside.append(character)
-    rest = "".join(outside)
-    return rest if len(_WORD.findall(rest.casefold())) >= 3 else text
+            if not depth:
+                yield True, text[start : index + 1]
+                start = index + 1
+    if start < len(text):
+        yield depth > 0, text[start:]
+
+
+def _count(text: str) -> int:
+    return len(_WORD.findall(text.casefold()))
 
 
 def _traceback_turned(found: list[str], text: str) -> list[str]:

@@ -10,6 +10,7 @@ from shared.domain.personal_values import hidden
 
 MESSAGE_CHARACTERS_MAX = 600
 EXCERPTED_CHARACTERS_MAX = 20_000
+_LINE_CHARACTERS_MIN = 160  # of a long report's line are always shown
 
 _QUOTED = re.compile(r"'[^'\n]{0,400}'|\"[^\"\n]{0,400}\"|`[^`\n]{0,400}`|«[^»\n]{0,400}»")
 # Halves of surrogate pairs, which JSON can hold and UTF-8 cannot, count as control characters.
@@ -88,8 +89,27 @@ def excerpt(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX) -> str:
     apart = _CONTRACTION.sub("’", text[:EXCERPTED_CHARACTERS_MAX])
     hidden = _LONG_NUMBER.sub("…", _QUOTED.sub(_told, apart))
     masked = clean(hidden, EXCERPTED_CHARACTERS_MAX)  # as a whole: a cut inside quotes would show what they hide
+    masked = _lines_cut(masked, characters_max)
     if len(masked) <= characters_max:
         return masked
     head = characters_max * 3 // 10
     tail = masked[-(characters_max - head - 3) :]
     return f"{masked[:head]}\n…\n{tail.partition(chr(10))[2] or tail}"
+
+
+def _lines_cut(text: str, characters_max: int) -> str:
+    """The text with its longest lines cut, and empty ones left out, until it fits or no line is long.
+
+    So that one line, be it a statement that is repeated or what somebody put in, does not displace the others.
+    """
+    if len(text) <= characters_max:
+        return text
+    lines = [line for line in text.split("\n") if line.strip()]
+    room, left = characters_max, len(lines)
+    for length in sorted(map(len, lines)):  # what short lines leave is for the longer ones
+        if (length + 1) * left > room:
+            break
+        room, left = room - length - 1, left - 1
+    most = max(room // left - 1 if left else 0, _LINE_CHARACTERS_MIN)
+    head = most * 2 // 3
+    return "\n".join(line if len(line) <= most else f"{line[:head]}…{line[head + 1 - most :]}" for line in lines)

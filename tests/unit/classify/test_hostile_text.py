@@ -1,14 +1,19 @@
 """Whatever is put into a message besides the failure changes no decision."""
 
+import json
+from pathlib import Path
+
 import pytest
 
+from services.classify import spoken
 from services.classify.decision import diagnose
 from services.classify.diagnosis import CONFIDENCE_MAX
-from shared.domain.incident import ACTING_CONFIDENCE, Origin
+from shared.domain.incident import ACTING_CONFIDENCE, FailureClass, Origin
 from shared.domain.masking import excerpt
 from shared.events.types import IncidentOpened
 from tests.unit.classify.injections import APPENDED, DIRECTIVES
 
+CORPUS = Path(__file__).parents[3] / "benchmarks" / "corpus" / "corpus.jsonl"
 REAL = {
     "network_timeout": "Connection refused while connecting to host db-3 on port 5432",
     "disk_space_full": "OSError: [Errno 28] No space left on device",
@@ -64,3 +69,19 @@ def test_an_instruction_alone_is_not_acted_upon(hostile: str) -> None:
     )
     found = diagnose(report)
     assert found.failure_class == "unknown" or found.confidence < ACTING_CONFIDENCE
+
+
+def test_what_was_surely_read_stays_whatever_is_appended() -> None:
+    """Of the corpus's messages: a line of its own below one whose failure is known changes next to none."""
+    rows = [json.loads(line) for line in CORPUS.read_text(encoding="utf-8").splitlines()[::40]]
+    tried = changed = 0
+    for row in rows:
+        before = spoken.read(excerpt(row["message"]), row["system"])
+        if before is None or before.weight < spoken.DECISIVE or before.failure_class == FailureClass.UNKNOWN:
+            continue
+        for hostile in APPENDED:
+            after = spoken.read(excerpt(row["message"] + hostile), row["system"])
+            tried += 1
+            changed += after is None or after.failure_class != before.failure_class
+    assert tried > 3_000
+    assert changed <= tried / 100

@@ -6,7 +6,7 @@ import pytest
 
 from services.classify import similarity, spoken, text_features, wording
 from shared.domain.incident import ACTING_CONFIDENCE, FailureClass
-from shared.domain.masking import mask
+from shared.domain.masking import MESSAGE_CHARACTERS_MAX, excerpt, mask
 
 MESSAGES = (
     ("permission_denied", "spark", "java.nio.file.AccessDeniedException: /mnt/lake/bronze/orders"),
@@ -118,3 +118,58 @@ def test_all_of_unicode_is_read_and_little_of_it_is_remembered(monkeypatch: pyte
     assert len(shown) == 10_000
     syllable, tag = "\N{HANGUL SYLLABLE HIH}", "\N{TAG LATIN CAPITAL LETTER A}"
     assert wording.visible(f"a\N{ZERO WIDTH SPACE}b\tc{syllable}{tag}") == f"ab c{syllable}"
+
+
+RAISED = """Traceback (most recent call last):
+  File "job.py", line 75, in run
+    load()
+pyarrow.lib.ArrowInvalid: Schema at index 1 was different:
+price: double
+"""
+
+
+@pytest.mark.parametrize("below", ["", "PermissionError: [Errno 13] Permission denied\n", "exit code 137 OOMKilled"])
+def test_an_exception_is_that_which_stands_below_the_frames(below: str) -> None:
+    told = text_features.told(RAISED + below)
+    assert told.startswith("pyarrow.lib.ArrowInvalid: Schema at index 1 was different:\nprice: double")
+
+
+def test_of_two_tracebacks_the_last_tells() -> None:
+    assert text_features.told(f"{RAISED}{RAISED.replace('ArrowInvalid', 'ArrowKeyError')}").startswith(
+        "pyarrow.lib.ArrowKey"
+    )
+    assert text_features.told("at the end\n" + RAISED.partition("pyarrow")[0]) == "at the end"
+
+
+@pytest.mark.parametrize(
+    ("message", "clauses"),
+    [
+        ('upload of the file failed {"status": 403}', ["upload of the file failed"]),
+        ('{"status": 403} upload of the file failed', ["upload of the file failed"]),
+        ('upload of the file failed\n{"status": 403}', ["upload of the file failed"]),
+        ('{"error": "denied"}', ['{"error": "denied"}']),
+        ('{"error": "denied"}\nall is well with it', ['{"error": "denied"}', "all is well with it"]),
+        ("KafkaError{code=X,[1]}\nall is well with it", ["KafkaError{code=X,[1]}", "all is well with it"]),
+        ("upload of the file failed {[{[", ["upload of the file failed"]),
+        ("{[{[ a", ["{[{[ a"]),
+    ],
+)
+def test_json_is_left_out_where_it_stands_beside_words(message: str, clauses: list[str]) -> None:
+    assert wording.clauses(message) == clauses
+
+
+def test_a_long_line_does_not_displace_the_others() -> None:
+    said = "Connection refused while connecting to host db-3 on port 5432"
+    for flood in ("x" * 15_000, "permission denied " * 900, "\n" * 9_000 + "denied", " " * 9_000 + "denied"):
+        for text in (f"{said}\n{flood}", f"{flood}\n{said}"):
+            shown = excerpt(text)
+            assert said in shown
+            assert len(shown) <= MESSAGE_CHARACTERS_MAX
+
+
+def test_of_many_lines_the_first_and_the_last_are_shown() -> None:
+    shown = excerpt("\n".join(f"line {number} of a long report" for number in range(100)))
+    assert shown.startswith("line 0 of a long report\n")
+    assert shown.endswith("\nline 99 of a long report")
+    assert len(shown) <= MESSAGE_CHARACTERS_MAX
+    assert len(excerpt("x" * 1_000)) <= MESSAGE_CHARACTERS_MAX
