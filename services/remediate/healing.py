@@ -110,7 +110,16 @@ def _round(work: Work, healing: Healing, findings: list[Finding]) -> None:
             choice.finding.proposal = choice.record.remedy_id  # a person's yes holds until its turn comes
     if not carried_out:
         _last_resort(work, cases, told, findings)
-    _save(work, [each for each in findings if not each.closed])
+    still = [each for each in findings if not each.closed]
+    _save(work, still)
+    if any(_asks_nobody(work, each) for each in still):
+        healing.wake_at = work.now  # who had asked for both was closed in this round: they ask for themselves
+
+
+def _asks_nobody(work: Work, finding: Finding) -> bool:
+    """Whether it waits for the answer to a question of its batch that is not asked any more."""
+    record = load_remedy(work.ports.state, finding.proposal) if finding.proposal else None
+    return record is not None and record.batch_id == finding.batch_id and record.state == RemedyState.EXPIRED
 
 
 def _save(work: Work, findings: list[Finding]) -> None:

@@ -206,6 +206,27 @@ def test_what_a_person_refused_is_not_tried_on_the_incident_that_stays_open(tmp_
     assert world.closed()[later] == "escalated"
 
 
+def test_who_waited_for_the_answer_to_anothers_question_asks_when_that_is_closed(tmp_path: Path) -> None:
+    """Two incidents want the same of one column, and one asks for both; then it is closed, and its question with it."""
+    world = World(tmp_path, [fails_city(), ("pattern", *fails_city()[1:])], mode="propose")
+    world.deliver(trips(city=["Newrak"]))
+    (asked,) = world.of(RemedyProposed)
+    findings = {each.incident_id: each for each in (world.finding("enum", "city"), world.finding("pattern", "city"))}
+    (other,) = (each for key, each in findings.items() if key != asked.incident_id)
+    assert other.proposal == asked.remedy_id
+    for key, changed in (
+        (asked.incident_id, {"refused": ["snap_to_allowed"], "proposal": ""}),
+        (BATCH, {"wake_at": 1}),
+    ):
+        document = world.process.store.get("healings", key)
+        assert document is not None
+        world.process.store.commit([Put("healings", key, {**document.data, **changed})])
+    world.run()
+    assert world.closed() == {asked.incident_id: "escalated"}
+    states = {each.incident_id: each.state for each in world.remedies() if each.remedy == "snap_to_allowed"}
+    assert states == {asked.incident_id: "expired", other.incident_id: "proposed"}
+
+
 def test_rows_that_waited_for_parents_and_for_a_person_are_loaded_when_both_came(tmp_path: Path) -> None:
     world = World(tmp_path, [fails_day(), ("relationship", "city", "orphan_rows", pl.col("city") == "Boston")])
     plain = world.report
