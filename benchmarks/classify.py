@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.diagnosis_figures import Verdict, figures
+from mend.learning.baseline import forest
 from services.classify.decision import diagnose
 from services.ingest.signals import incident_of
 from shared.domain.incident import ACTING_CONFIDENCE, FailureClass
@@ -65,15 +66,9 @@ def _diagnosed(signal: dict[str, Any], label: str) -> Verdict:
 
 def by_forest(messages: Sequence[Message], corpus: Path = CORPUS) -> list[Verdict]:
     """TF-IDF (5,000 features) and a random forest, as in the literature, trained on the corpus of this project."""
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.pipeline import make_pipeline
-
     known = read(corpus)
-    forest = RandomForestClassifier(n_estimators=300, random_state=7, n_jobs=2)
-    model = make_pipeline(TfidfVectorizer(max_features=5_000), forest)
-    model.fit([each.text for each in known], [each.label for each in known])
-    forest.set_params(n_jobs=1)  # one message at a time: handing it to threads costs more than it saves
+    model = forest(jobs=2).fit([each.text for each in known], [each.label for each in known])
+    model[-1].set_params(n_jobs=1)  # one message at a time: handing it to threads costs more than it saves
     verdicts: list[Verdict] = []
     for message in messages:
         started = time.perf_counter()

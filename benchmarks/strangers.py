@@ -16,15 +16,14 @@ import numpy as np
 from sklearn.model_selection import GroupKFold
 
 from benchmarks.diagnosis_figures import Verdict, figures
-from mend.learning import training
-from mend.learning.training import LABELS, Calibration, Example, Unseen
+from mend.learning import exam, training
+from mend.learning.calibration import LABELS, Calibration, Unseen, calibrate
+from mend.learning.training import Example
 from services.classify import text_features
-from shared.domain.incident import FailureClass
 
 SEEDS = (1, 2)
 THRESHOLDS = (0.85, 0.87)
 _FIGURES = ("accuracy", "macro_f1", "unknown_recall", "ece")
-_UNKNOWN = LABELS.index(FailureClass.UNKNOWN)
 
 
 def measure() -> list[dict[str, Any]]:
@@ -59,12 +58,13 @@ def _judged(seen: Sequence[Example], kept: Sequence[Example]) -> Iterator[tuple[
     examples, counts = [seen[int(at)] for at in believed], [counts[int(at)] for at in believed]
     real = np.array([each.weight == 1.0 for each in examples])
     labels = np.array([each.label for each in examples])[real]
+    cases = [each.case for each in examples if each.weight == 1.0]
     by_case = training.unseen(examples, counts, [each.case for each in examples])
     by_system = training.unseen(examples, counts, [training.origin(each) for each in examples])
     both = (np.concatenate([one[real], other[real]]) for one, other in zip(by_case, by_system, strict=True))
     calibrations = {
-        "cases": training.calibrate(Unseen(*(part[real] for part in by_case)), labels),
-        "both": training.calibrate(Unseen(*both), np.tile(labels, 2)),
+        "cases": calibrate(Unseen(*(part[real] for part in by_case)), labels, cases),
+        "both": calibrate(Unseen(*both), np.tile(labels, 2), cases * 2),
     }
     messages = [each for each in kept if each.weight == 1.0]
     told = [text_features.counted(each.text) for each in messages]
@@ -74,12 +74,7 @@ def _judged(seen: Sequence[Example], kept: Sequence[Example]) -> Iterator[tuple[
 
 
 def _said(messages: Sequence[Example], scores: Unseen, calibration: Calibration) -> list[Verdict]:
-    """As the service says it: the likeliest class, or ``unknown`` where that is not likely enough."""
-    chances = training.chances_of(scores, calibration.scaling)
-    sure = 1 / (1 + np.exp(-(training.signs_by_row(chances, scores) @ calibration.sureness)))
-    said = chances.argmax(axis=1)
-    doubtful = (chances.max(axis=1) < calibration.unknown_below) & (said != _UNKNOWN)
-    said, sure = np.where(doubtful, _UNKNOWN, said), np.where(doubtful, calibration.unknown_confidence, sure)
+    said, sure = exam.said_by(calibration, scores)
     return [
         Verdict(LABELS[message.label], LABELS[int(best)], float(surely), 0.0)
         for message, best, surely in zip(messages, said, sure, strict=True)

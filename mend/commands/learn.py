@@ -12,6 +12,7 @@ from mend.output import Exit, console, print_json, print_table
 from shared.domain.errors import DefinitionError, DefinitionMissing
 
 _SHOWN = ("version", "made_at", "examples", "accuracy", "macro_f1", "coverage", "selective_accuracy", "ece")
+_COMPARED = ("accuracy", "macro_f1", "coverage", "selective_accuracy", "log_loss", "ece")
 
 
 def learn(
@@ -45,14 +46,18 @@ def learn(
     else:
         print_table("model", _SHOWN, [[record[name] for name in _SHOWN]])
         tell = console()
+        rows = [[name, *each.values()] for name, each in record["compared"].items()]
+        print_table("the same exam", ["", *_COMPARED], rows)
+        judged, left_out = record["judged"], record["left_out"]
+        tell.print(f"{judged:,} messages judged, also the {left_out:,} that training leaves out as labelled wrongly")
         tell.print(f"report: {record['folder']}/{registry.REPORT}/report.html")
         tell.print(f"to use it: export MEND_TEXT_MODEL={record['folder']}")
     raise typer.Exit(Exit.DONE)
 
 
-def _trained(messages: Path | None, out: Path) -> dict[str, object]:
+def _trained(messages: Path | None, out: Path) -> dict[str, Any]:
     try:
-        from mend.learning import registry, report, training
+        from mend.learning import exam, registry, report, training
     except ImportError as error:
         raise DefinitionError(
             "mend learn", 0, 0, f"{error.name} is missing", "pip install 'mendline[learn]'"
@@ -61,9 +66,10 @@ def _trained(messages: Path | None, out: Path) -> dict[str, object]:
     if not file.is_file():
         hint = "name a file of messages: --messages FILE"
         raise DefinitionMissing(f"{file}: there are no messages to learn from; {hint}")
-    trained = training.train(training.examples_of(file))
+    examples = training.examples_of(file)
+    found, trained = report.figures(exam.sit(examples)), training.train(examples)
     out.mkdir(parents=True, exist_ok=True)
-    return registry.keep(trained, report.figures(trained), file, out)
+    return registry.keep(trained, found, file, out)
 
 
 def _shadowed(challenger: Path, root: Path | None, as_json: bool) -> Exit:
@@ -84,6 +90,8 @@ def _shadowed(challenger: Path, root: Path | None, as_json: bool) -> Exit:
     right, wrong = found["right"], found["surely_wrong"]
     read = f"{found['messages']:,} messages ({found['recorded_live']:,} were read by both when they came)"
     tell.print(f"{read}, {found['differ']:,} verdicts differ")
+    if found["learned_from"]:
+        tell.print(f"{found['learned_from']:,} that people judged were learned from by one of them: not measured")
     if not found["judged_by_people"]:
         tell.print("nobody has said of any what it was: mend feedback ID --right, or --class CLASS")
     else:

@@ -15,7 +15,7 @@ from services.classify.decision import diagnose
 from services.classify.records import report_of
 from services.classify.text_model import TextModel
 from shared.domain.incident import ACTING_CONFIDENCE, Origin
-from shared.domain.masking import one_line
+from shared.domain.masking import excerpt, one_line
 from shared.events.types import IncidentOpened
 from shared.ports.state_store import StateStore
 
@@ -23,6 +23,7 @@ COMPARED_MIN: Final = 30  # messages on each side; fewer say nothing
 CHANCE_MAX: Final = 0.01
 EFFECT_MIN: Final = 0.2  # greatest distance between the two distributions; less is of no consequence
 LISTED_MAX: Final = 50
+KNOWN_CHARACTERS_MAX: Final = 200  # of a text that a model learned from, as its artifact keeps it
 
 
 class Heard(NamedTuple):
@@ -113,7 +114,8 @@ def shadow(messages: Sequence[Heard], challenger: TextModel) -> dict[str, Any]:
 
     Where the same two read a message when it came, what they said then is taken; else both read it now. ``promote`` is
     yes when the challenger is right more often where the two differ, by more than chance (McNemar's exact test,
-    one-sided, 5 %), and is not surely wrong more often; no when it is worse; else undecided.
+    one-sided, 5 %), and is not surely wrong more often; no when it is worse; else undecided. A message that either of
+    them was trained on says nothing of what it will do, unless both read it when it came: it is not measured.
     """
     champion = text_model.current()
     then = [_told_live(each, champion, challenger) for each in messages]
@@ -130,7 +132,10 @@ def shadow(messages: Sequence[Heard], challenger: TextModel) -> dict[str, Any]:
         for each, a, b in zip(messages, one, other, strict=True)
         if a.failure_class != b.failure_class
     ]
-    known = [(each.truth, a, b) for each, a, b in zip(messages, one, other, strict=True) if each.truth]
+    learned = _learned(champion) | _learned(challenger)
+    by_heart = [kept is None and _as_known(each) in learned for each, kept in zip(messages, then, strict=True)]
+    rows = zip(messages, by_heart, one, other, strict=True)
+    known = [(each.truth, a, b) for each, is_known, a, b in rows if each.truth and not is_known]
     gained = sum(b.failure_class == truth != a.failure_class for truth, a, b in known)
     lost = sum(a.failure_class == truth != b.failure_class for truth, a, b in known)
     surely_wrong = [
@@ -148,6 +153,7 @@ def shadow(messages: Sequence[Heard], challenger: TextModel) -> dict[str, Any]:
         "differ": len(differs),
         "differences": differs[:LISTED_MAX],
         "judged_by_people": len(known),
+        "learned_from": sum(bool(each.truth) and it for each, it in zip(messages, by_heart, strict=True)),
         "right": {
             "champion": sum(a.failure_class == truth for truth, a, _ in known),
             "challenger": sum(b.failure_class == truth for truth, _, b in known),
@@ -158,6 +164,15 @@ def shadow(messages: Sequence[Heard], challenger: TextModel) -> dict[str, Any]:
         "chance": round(chance, 4),
         "promote": "yes" if better else "no" if worse else "undecided",
     }
+
+
+def _learned(model: TextModel) -> set[str]:
+    return {str(text) for _, text in model.known}
+
+
+def _as_known(message: Heard) -> str:
+    """The message as a model's artifact has those that it learned from."""
+    return " ".join(spoken.prepared(excerpt(message.report.message)).split())[:KNOWN_CHARACTERS_MAX]
 
 
 def _told_live(message: Heard, champion: TextModel, challenger: TextModel) -> tuple[Said, Said] | None:

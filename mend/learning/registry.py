@@ -39,6 +39,10 @@ def keep(trained: Trained, found: dict[str, Any], messages: Path, folder: Path) 
         "messages": messages.name,
         "messages_sha256": hashlib.sha256(messages.read_bytes()).hexdigest(),
         "examples": len(trained.examples),
+        "judged": found["messages"],
+        "left_out": found["messages"] - sum(each.weight == 1.0 for each in trained.examples),
+        "calibration": trained.calibration.way,
+        "compared": found["compared"],
         **{name: found[name] for name in ("accuracy", "macro_f1", "coverage", "selective_accuracy", "ece")},
     }
     (unfinished / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")

@@ -11,32 +11,28 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, sparse
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
+from scipy import sparse
 from sklearn.model_selection import GroupKFold
 from sklearn.svm import LinearSVC
 
 from mend.learning import pieces
+from mend.learning.calibration import FOLDS, LABELS, Calibration, Unseen, calibrate, chances_of, scaling_of
+from mend.learning.live import KNOWN_CHARACTERS_MAX
 from mend.learning.pieces import Pieces
 from services.classify import similarity, spoken, text_features
-from services.classify.text_model import signs_of
 from shared.domain.errors import DefinitionError
 from shared.domain.incident import FailureClass
 from shared.domain.masking import excerpt
 
 CORPUS = Path(__file__).resolve().parents[2] / "benchmarks" / "corpus" / "corpus.jsonl"  # in a checkout
-LABELS = tuple(FailureClass)
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
 _PENALTY = 0.3
 _KNOWN_WEIGHT = 0.7  # an entry of the catalogue was written, not seen
 _OWN_CHANCE_MIN, _OTHER_CHANCE_MAX = 0.05, 0.85
 _CONTAINING_MIN = 2
-_FOLDS = 5
 _LABELS_MIN = 2
 _SEED = 7
-_KNOWN_CHARACTERS_MAX = 200
 
 
 class Example(NamedTuple):
@@ -76,8 +72,8 @@ def examples_of(corpus: Path = CORPUS) -> list[Example]:
     ``DefinitionError`` names a line that is no message with a label, and a file that is none or says too little.
     """
     found = [_example_in(corpus, number, line) for number, line in enumerate(_lines(corpus), 1) if line.strip()]
-    if len({each.case for each in found}) < _FOLDS or len({each.label for each in found}) < _LABELS_MIN:
-        what = f"{len(found)} messages are too few: {_FOLDS} cases and {_LABELS_MIN} classes at least"
+    if len({each.case for each in found}) < FOLDS or len({each.label for each in found}) < _LABELS_MIN:
+        what = f"{len(found)} messages are too few: {FOLDS} cases and {_LABELS_MIN} classes at least"
         raise DefinitionError(str(corpus), 0, 0, what, "each line: message, label, system, case")
     for number, entry in enumerate(similarity.index().entries):
         given = example(entry.text, entry.failure_class, f"known {number}", entry.system)
@@ -174,16 +170,6 @@ def fit(examples: Sequence[Example], counts: Sequence[Counter[str]]) -> Fitted:
     return Fitted(space, *coefficients, rows, labels, machine, pieces.fit(counts, labels, counted, _SEED))
 
 
-class Unseen(NamedTuple):
-    """What a model makes of texts that it has not seen: scores by class, and the votes that it heard."""
-
-    scores: _Floats
-    by_pieces: _Floats
-    heard: _Floats
-    known: _Floats  # share of each text's features that the model knows
-    features: _Ints
-
-
 def judged(fitted: Fitted, examples: Sequence[Example], counts: Sequence[Counter[str]]) -> Unseen:
     """The fitted model's score of each class for other texts."""
     rows = told_in(fitted.space, counts)
@@ -200,7 +186,7 @@ def unseen(examples: Sequence[Example], counts: Sequence[Counter[str]], groups: 
     size, count = len(examples), len(LABELS)
     votes, known = np.zeros((size, 2 * count)), np.zeros(size)
     found = Unseen(np.zeros((size, count)), np.zeros((size, count)), votes, known, np.zeros(size, dtype=np.int64))
-    folds = GroupKFold(_FOLDS, shuffle=True, random_state=_SEED)
+    folds = GroupKFold(FOLDS, shuffle=True, random_state=_SEED)
     for seen, apart in folds.split(np.zeros(size), groups=np.array(groups)):
         fitted = fit([examples[at] for at in seen], [counts[at] for at in seen])
         for whole, part in zip(
@@ -225,92 +211,14 @@ def trusted(examples: Sequence[Example], counts: Sequence[Counter[str]]) -> npt.
     return kept
 
 
-class Scaling(NamedTuple):
-    """From the scores of both models to chances: how much each counts, and a shift for each class."""
-
-    scale: float
-    piece_scale: float
-    shift: _Floats
-
-
-class Calibration(NamedTuple):
-    """From scores to chances, and from what is seen of a belief to how often such beliefs are right."""
-
-    scaling: Scaling
-    sureness: _Floats
-    unknown_below: float  # a class that is less likely than this is not named
-    unknown_confidence: float  # how often "unknown" is right there
-
-
-def scaling_of(found: Unseen, labels: _Ints) -> Scaling:
-    """By likelihood on texts that neither model had seen."""
-
-    def loss(given: _Floats) -> float:
-        scaled = found.scores * np.exp(given[0]) + found.by_pieces * np.exp(given[1]) + given[2:]
-        scaled = scaled - scaled.max(axis=1, keepdims=True)
-        chances = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
-        return float(-chances[np.arange(len(labels)), labels].mean() + 0.002 * (given[2:] ** 2).sum())
-
-    best = optimize.minimize(loss, np.zeros(len(LABELS) + 2), method="L-BFGS-B").x
-    return Scaling(float(np.exp(best[0])), float(np.exp(best[1])), best[2:])
-
-
-def calibrate(found: Unseen, labels: _Ints) -> Calibration:
-    """All of it on examples that the judging models had not seen."""
-    scaling = scaling_of(found, labels)
-    chances = chances_of(found, scaling)
-    signs = signs_by_row(chances, found)
-    right = chances.argmax(axis=1) == labels
-    return Calibration(scaling, _sureness(signs, right), *open_set(chances, labels))
-
-
-def _sureness(signs: _Floats, right: npt.NDArray[np.bool_]) -> _Floats:
-    """Coefficients of the signs; where all beliefs held, or none, the signs tell nothing and their share is told."""
-    if right.all() or not right.any():
-        share = (right.sum() + 1) / (len(right) + 2)
-        coefficients = np.zeros(signs.shape[1])
-        coefficients[0] = np.log(share / (1 - share))
-        return coefficients
-    machine = LogisticRegression(C=1.0, fit_intercept=False, max_iter=1_000).fit(signs, right)
-    found: _Floats = machine.coef_[0]
-    return found
-
-
-def signs_by_row(chances: _Floats, found: Unseen) -> _Floats:
-    """``signs_of`` each belief."""
-    rows = zip(chances, found.heard, found.known, found.features, strict=True)
-    return np.array([signs_of(*row) for row in rows])
-
-
-def open_set(chances: _Floats, labels: _Ints) -> tuple[float, float]:
-    """The chance below which ``unknown`` is said instead of a class, so that macro-F1 is greatest; and its accuracy."""
-    unknown = LABELS.index(FailureClass.UNKNOWN)
-    said, top = chances.argmax(axis=1), chances.max(axis=1)
-    best = (f1_score(labels, said, average="macro"), 0.0)
-    for bound in np.arange(0.15, 0.6, 0.025):
-        score = f1_score(labels, np.where(top < bound, unknown, said), average="macro")
-        best = max(best, (score, float(bound)))
-    below = (top < best[1]) & (said != unknown)
-    right = float((labels[below] == unknown).mean()) if below.any() else 0.0
-    return round(best[1], 3), round(right, 3)
-
-
-def chances_of(found: Unseen, scaling: Scaling) -> _Floats:
-    """The scores as chances that add up to one."""
-    scaled = found.scores * scaling.scale + found.by_pieces * scaling.piece_scale + scaling.shift
-    grown = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    chances: _Floats = grown / grown.sum(axis=1, keepdims=True)
-    return chances
-
-
 class Trained(NamedTuple):
     """A model over the examples it was made of, its calibration, and what calibration was made on."""
 
     fitted: Fitted
     calibration: Calibration
-    chances: _Floats
-    sure: _Floats
     examples: tuple[Example, ...]
+    heard: Unseen
+    heard_labels: _Ints
 
 
 def origin(example: Example) -> str:
@@ -332,13 +240,12 @@ def train(given: Sequence[Example]) -> Trained:
     real = np.array([each.weight == 1.0 for each in examples])
     labels = np.array([each.label for each in examples])
     rounds = [found]
-    if len({origin(each) for each in examples if each.weight == 1.0}) >= _FOLDS:
+    if len({origin(each) for each in examples if each.weight == 1.0}) >= FOLDS:
         rounds.append(unseen(examples, counts, [origin(each) for each in examples]))
     heard = Unseen(*(np.concatenate([part[real] for part in parts]) for parts in zip(*rounds, strict=True)))
-    calibration = calibrate(heard, np.tile(labels[real], len(rounds)))
-    chances = chances_of(found, calibration.scaling)
-    sure = 1 / (1 + np.exp(-(signs_by_row(chances, found) @ calibration.sureness)))
-    return Trained(fit(examples, counts), calibration, chances, sure, examples)
+    labels = np.tile(labels[real], len(rounds))
+    cases = [each.case for each in examples if each.weight == 1.0] * len(rounds)
+    return Trained(fit(examples, counts), calibrate(heard, labels, cases), examples, heard, labels)
 
 
 def export(trained: Trained, folder: Path) -> str:
@@ -366,7 +273,7 @@ def export(trained: Trained, folder: Path) -> str:
         "unknown_below": calibration.unknown_below,
         "unknown_confidence": calibration.unknown_confidence,
         "features": list(fitted.space.names),
-        "known": [[each.system, " ".join(each.text.split())[:_KNOWN_CHARACTERS_MAX]] for each in trained.examples],
+        "known": [[each.system, " ".join(each.text.split())[:KNOWN_CHARACTERS_MAX]] for each in trained.examples],
     }
     text = json.dumps(told, ensure_ascii=False)
     version = hashlib.sha256(text.encode() + b"".join(arrays[name].tobytes() for name in sorted(arrays))).hexdigest()[

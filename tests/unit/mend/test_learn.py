@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import skops.io
 from typer.testing import CliRunner, Result
 
-from mend.learning import report, training
-from mend.learning.training import Calibration, Example, Fitted, Scaling, Trained
+from mend.learning import calibration, exam, report, training
+from mend.learning.calibration import LABELS
+from mend.learning.exam import Answers, Exam
+from mend.learning.training import Example
 from mend.main import app
-from services.classify import text_model
+from services.classify import similarity, text_model
 from shared.domain.errors import DefinitionError
 from shared.domain.incident import FailureClass
 
@@ -58,18 +62,20 @@ def test_a_model_is_kept_with_what_it_was_made_of(messages: Path, tmp_path: Path
     assert model.believe("no space left on device while writing x", {}).failure_class == "disk_space_full"
     listed = json.loads(mend("--list", "--out", tmp_path / "models", "--json").stdout)["models"]
     assert [each["version"] for each in listed] == [record["version"]]
-    again = json.loads(mend("--messages", messages, "--out", tmp_path / "models", "--json").stdout)
-    assert again["version"] == record["version"], "the same training is the same model"
-    assert len(list((tmp_path / "models").iterdir())) == 1
+    assert (record["judged"], record["calibration"] in calibration.WAYS) == (72, True)
+    assert set(record["compared"]) == {"ours", "forest", "isotonic", "none", *calibration.WAYS}
+    again = training.export(training.train(training.examples_of(messages)), tmp_path / "again")
+    assert again == record["version"], "the same training is the same model"
+    assert [each.name for each in (tmp_path / "models").iterdir()] == [record["version"]]
 
 
 def test_it_is_used_when_one_says_so(messages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = json.loads(mend("--messages", messages, "--out", tmp_path / "models", "--json").stdout)
+    version = training.export(training.train(training.examples_of(messages)), tmp_path / "model")
     shipped = text_model.load(text_model.FOLDER).version
-    for chosen, version in ((record["folder"], record["version"]), ("", shipped)):
+    for chosen, expected in ((str(tmp_path / "model"), version), ("", shipped)):
         monkeypatch.setenv("MEND_TEXT_MODEL", chosen)
         text_model.chosen.cache_clear()
-        assert text_model.current().version == version
+        assert text_model.current().version == expected
     text_model.chosen.cache_clear()
 
 
@@ -126,18 +132,74 @@ def test_it_is_less_sure_where_it_does_not_know_the_system(tmp_path: Path, sever
     assert strange < 0.75 if several else strange > 0.95, "of one system alone none is strange"
 
 
+@pytest.fixture
+def small_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few known failures are enough where it is counted who judges whom."""
+    entries = similarity.index().entries
+    few = SimpleNamespace(entries=[each for label in FailureClass for each in _of(entries, label)[:12]])
+    monkeypatch.setattr(similarity, "index", lambda: few)
+
+
+def _of(entries: Sequence[similarity.Known], label: FailureClass) -> list[similarity.Known]:
+    return [each for each in entries if each.failure_class == label]
+
+
+@pytest.mark.usefixtures("small_catalogue")
+def test_the_exam_asks_for_all_messages_those_too_that_training_leaves_out(messages: Path, tmp_path: Path) -> None:
+    """Three messages have the label of another class: training does not believe them, the exam counts them as wrong."""
+    said = "no space left on device while writing odd"
+    lying = [{"message": f"{said}{each}", "label": "network_timeout", "case": f"lie {each}"} for each in range(3)]
+    file = tmp_path / "lying.jsonl"
+    file.write_text(messages.read_text() + "".join(json.dumps(row) + "\n" for row in lying))
+    examples = training.examples_of(file)
+    trained, found = training.train(examples), report.figures(exam.sit(examples))
+    assert sum(each.weight == 1.0 for each in trained.examples) < 75
+    assert found["messages"] == 75
+    wrong = found["confusion"]["counts"][LABELS.index(FailureClass.NETWORK_TIMEOUT)]
+    assert wrong[LABELS.index(FailureClass.DISK_SPACE_FULL)] == 3
+    assert found["accuracy"] <= 72 / 75
+
+
+def test_no_message_is_judged_by_a_training_that_saw_its_case(messages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: list[tuple[set[str], set[str]]] = []
+    monkeypatch.setattr(exam.training, "train", lambda rest: rest)
+
+    def answered(rest: Sequence[Example], asked: Sequence[Example]) -> dict[str, Answers]:
+        rounds.append(({each.case for each in rest}, {each.case for each in asked}))
+        return {exam.OURS: Answers(np.full(len(asked), 1), np.full(len(asked), 0.5))}
+
+    monkeypatch.setattr(exam, "_answered", answered)
+    sat = exam.sit(training.examples_of(messages))
+    assert len(rounds) == 5
+    assert not any(seen & asked for seen, asked in rounds)
+    assert set.union(*(asked for _, asked in rounds)) == {each.case for each in sat.messages}
+    assert (sat.answers[exam.OURS].said == 1).all(), "every message has an answer"
+
+
+@pytest.mark.parametrize(
+    ("useful", "way"),
+    [("chance", "temperature"), ("shifted", "platt"), ("sign", "signs")],
+)
+def test_the_way_of_calibrating_is_chosen_by_what_holds(useful: str, way: str) -> None:
+    """Beliefs that hold as often as their chance says; half as often; and such that another sign tells apart."""
+    chance = np.random.default_rng(3)
+    signs = np.zeros((4_000, 8 + len(FailureClass)))
+    top = chance.uniform(0.3, 0.98, len(signs))
+    signs[:, 0], signs[:, 1] = 1.0, np.log(top / (1 - top))
+    signs[:, 6] = chance.uniform(0, 1, len(signs))
+    holds = {"chance": top, "shifted": top / 2, "sign": 0.1 + 0.85 * (signs[:, 6] > 0.5)}[useful]
+    right = chance.uniform(0, 1, len(signs)) < holds
+    groups = [f"case {row // 4}" for row in range(len(signs))]
+    assert calibration.chosen_way(signs, right, groups) == way
+
+
 def test_the_report_counts_what_was_said_and_what_is_true() -> None:
     """Known answers: four messages, of which one is taken for another class and one is not acted upon."""
     first, second = 0, 1
     labels = [first, first, second, second]
-    chances = np.full((4, len(FailureClass)), 0.01)
-    for row, said in enumerate([first, second, second, second]):
-        chances[row, said] = 0.88
     examples = tuple(Example("t", label, f"c{row}", "s", np.zeros(1)) for row, label in enumerate(labels))
-    calibration = Calibration(Scaling(1.0, 1.0, np.zeros(1)), np.zeros(1), 0.2, 0.5)
-    fitted: Fitted = None  # type: ignore[assignment] -- figures rest on what was said alone
-    trained = Trained(fitted, calibration, chances, np.array([0.95, 0.95, 0.95, 0.5]), examples)
-    found = report.figures(trained)
+    ours = Answers(np.array([first, second, second, second]), np.array([0.95, 0.95, 0.95, 0.5]))
+    found = report.figures(Exam(examples, {exam.OURS: ours}))
     assert (found["messages"], found["accuracy"], found["coverage"]) == (4, 0.75, 0.75)
     assert found["selective_accuracy"] == 0.6667
     names = found["confusion"]["labels"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from mend.learning import live
+from mend.learning import live, training
 from mend.main import app
 from services.classify import text_model
 from shared.ports.state_store import Put
@@ -104,8 +104,8 @@ def challenger(tmp_path: Path) -> Path:
     ]
     file = tmp_path / "messages.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    record: dict[str, Any] = json.loads(learn("--messages", file, "--out", tmp_path / "models", "--json").stdout)
-    return Path(record["folder"])
+    training.export(training.train(training.examples_of(file)), tmp_path / "model")
+    return tmp_path / "model"
 
 
 @pytest.fixture
@@ -143,6 +143,17 @@ def test_a_challenger_is_promoted_by_what_people_said_alone(
     text_model.chosen.cache_clear()
     back = json.loads(learn("--shadow", text_model.FOLDER, "--root", told.root, "--json").stdout)
     assert (back["promote"], back["gained"], back["lost"]) == ("no", 0, 12)
+
+
+def test_what_a_model_was_trained_on_is_not_its_exam(told: Told, challenger: Path) -> None:
+    """The challenger knows twelve of these by heart: that it says of them what people said is no merit."""
+    words = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+    told.add([f"flurbo gnax {word} wibble zorp" for word in words], 1, **said("disk_space_full"))
+    found = live.shadow(live.heard(told.process.store), text_model.load(challenger))
+    assert (found["differ"], found["learned_from"], found["judged_by_people"]) == (12, 12, 0)
+    assert (found["gained"], found["promote"]) == (0, "undecided")
+    ended = learn("--shadow", challenger, "--root", told.root)
+    assert "12 that people judged were learned from by one of them: not measured" in ended.stdout
 
 
 def test_a_few_gains_may_be_chance(told: Told, challenger: Path) -> None:
