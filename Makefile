@@ -104,7 +104,7 @@ bench-load: bench-env ## Measure what the local runtime bears: events, latency, 
 
 SERVICE ?=
 .PHONY: stage
-stage: setup ## Make build/stage/SERVICE, ready to be built and deployed alone (all services without SERVICE=).
+stage: setup ## Make build/stage/SERVICE, ready to be built and deployed alone (all services without SERVICE=; with the model that MEND_TEXT_MODEL names).
 	$(BIN)/python -m mend.deploy.stage $(SERVICE)
 
 .PHONY: emulators

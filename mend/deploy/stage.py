@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from mend.deploy import scheduled_jobs
+from shared.domain.errors import DefinitionError
+from shared.runtime import settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 STAGED: Final = ROOT / "build" / "stage"
@@ -25,6 +27,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from services.{service}.main import *  # noqa: E402, F403
 '''
 _PROCFILE: Final = "web: functions-framework --source=main.py\n"  # FUNCTION_TARGET says which entry point
+_MODEL: Final = Path("services/classify/model")
+_ARTIFACT: Final = ("model.json", "weights.npz")
 _IGNORED: Final = shutil.ignore_patterns("__pycache__", "README.md")
 
 
@@ -33,22 +37,34 @@ def services() -> list[str]:
     return sorted(path.parent.name for path in (ROOT / "services").glob("*/main.py"))
 
 
-def stage(service: str, folder: Path, *, requirements: bool = True) -> Path:
+def stage(service: str, folder: Path, *, requirements: bool = True, text_model: Path | None = None) -> Path:
     """Make the folder anew: the kernel, the service, an entry point, its dependencies alone; byte-compiled.
 
     ``requirements`` are exported from the lock by uv, with hashes, so that what is built is what was tested. The
-    scheduled commands (``audit``) are the command line, with what it imports.
+    scheduled commands (``audit``) are the command line, with what it imports. ``text_model`` is put in the place of the
+    one that Mendline comes with; ``DefinitionError`` when it is none, and the folder stays as it is.
     """
     if service not in (known := [*services(), scheduled_jobs.STAGED]):
         raise SystemExit(f"there is no service {service}: {', '.join(known)}")
+    if text_model is not None:
+        _refuse_damaged(text_model)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "shared", folder / "shared", ignore=_IGNORED)
     (_put_commands if service == scheduled_jobs.STAGED else _put_service)(service, folder)
+    if text_model is not None and (folder / _MODEL).is_dir():  # classify, and the job that watches for drift
+        for name in _ARTIFACT:
+            shutil.copy(text_model / name, folder / _MODEL / name)
     if requirements:
         (folder / "requirements.txt").write_text(requirements_of(service), encoding="utf-8")
     # Checked by content, not by time: a build copies the files and gives them other times.
     compileall.compile_dir(folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
     return folder
+
+
+def _refuse_damaged(text_model: Path) -> None:
+    from services.classify import text_model as reading
+
+    reading.load(text_model)
 
 
 def _put_commands(_: str, folder: Path) -> None:
@@ -75,9 +91,14 @@ def requirements_of(service: str) -> str:
 
 
 def main() -> None:
-    """Stage the named service, or all."""
+    """Stage the named service, or all, with the text model that the setting names."""
+    named = settings.load().text_model
     for service in sys.argv[1:] or [*services(), scheduled_jobs.STAGED]:
-        sys.stdout.write(f"{stage(service, STAGED / service)}\n")
+        try:
+            staged = stage(service, STAGED / service, text_model=Path(named) if named else None)
+        except DefinitionError as error:
+            raise SystemExit(f"MEND_TEXT_MODEL: {error}") from error
+        sys.stdout.write(f"{staged}\n")
 
 
 if __name__ == "__main__":
