@@ -7,11 +7,11 @@ import platform
 import shutil
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from shared.domain.errors import DefinitionError, DefinitionMissing
+from shared.domain.errors import DefinitionError, DefinitionMissing, InvariantBroken
 from shared.domain.incident import CLOSED
 from shared.domain.masking import clean
 from shared.domain.store_health import StoreHealth
@@ -49,8 +49,13 @@ class Diagnosis(NamedTuple):
         return all(finding.level != "problem" for finding in self.findings)
 
 
-def examine(root: Path, health: StoreHealth, holder: int | None, definitions: Definitions, now: int) -> Diagnosis:
-    """All findings about a store, worst first; ``holder`` is the process that holds the warehouse."""
+def examine(
+    root: Path, health: StoreHealth, holder: int | None, definitions: Definitions, now: int, models: Mapping[str, str]
+) -> Diagnosis:
+    """All findings about a store, worst first; ``holder`` is the process that holds the warehouse.
+
+    ``models`` are the folders of text models by the setting that names them.
+    """
     findings = [
         *_of_file(root, health),
         *_of_work(root, health, now),
@@ -60,6 +65,7 @@ def examine(root: Path, health: StoreHealth, holder: int | None, definitions: De
         *_of_disk(root),
         *_of_permissions(root),
         *_of_definitions(health.pipelines, definitions),
+        *_of_models(models),
         *_of_python(),
     ]
     findings.sort(key=lambda finding: finding.level != "problem")
@@ -229,6 +235,22 @@ def _of_definitions(pipelines: Sequence[str], definitions: Definitions) -> Itera
             yield Finding("problem", "definitions", clean(str(error)), todo)
         except DefinitionError as error:
             yield Finding("problem", "definitions", clean(str(error)), "mend check says what is wrong")
+
+
+def _of_models(models: Mapping[str, str]) -> Iterator[Finding]:
+    """Without the model that is named nothing can be diagnosed; without a challenger only its word is missing."""
+    named = {setting: folder for setting, folder in models.items() if folder}
+    if not named:
+        return
+    from services.classify import text_model
+
+    for setting, folder in named.items():
+        level: Level = "problem" if setting == "MEND_TEXT_MODEL" else "notice"
+        todo = f"mend learn --list shows the models that are there; or unset {setting}"
+        try:
+            text_model.load(Path(folder))
+        except (DefinitionError, InvariantBroken) as error:
+            yield Finding(level, "text model", f"{setting}: {clean(str(error))}", todo)
 
 
 def _of_python() -> Iterator[Finding]:

@@ -7,8 +7,9 @@ from typing import Any, Final, NamedTuple
 from services.classify.records import INCIDENTS, index_key
 from services.ingest import deployments, signals
 from shared.domain.incident import IncidentState
+from shared.events.types import Event, IncidentOpened
 from shared.ports.event_bus import SIGNALS_TOPIC
-from shared.ports.state_store import Document, StateStore
+from shared.ports.state_store import Document, StateStore, Where
 from shared.runtime.handling import raw_message
 from shared.runtime.wiring import Process
 
@@ -18,7 +19,9 @@ _UNDECIDED: Final = frozenset({"", IncidentState.OPEN, IncidentState.CLASSIFIED}
 class Reported(NamedTuple):
     """A report that is about to be sent, and what was known of its failure before."""
 
-    store: StateStore
+    process: Process
+    data: bytes
+    kind: str
     fingerprint: str
     known: str  # the incident that it belonged to; "" when there was none
     reports: int
@@ -26,22 +29,27 @@ class Reported(NamedTuple):
     @classmethod
     def of(cls, process: Process, data: bytes, kind: str) -> Reported:
         """The report as ingest will read it."""
-        raw = raw_message(SIGNALS_TOPIC, data, {}, "", process.clock.now())
-        incident = signals.incident_of(signals.parse(data), kind, raw.event, process.clock.now())
-        known, document = _current(process.store, incident.fingerprint)
-        return cls(process.store, incident.fingerprint, known, int(document.get("reports", 0)))
+        fingerprint = _read(process, data, kind, "")[1].fingerprint
+        known, document = _current(process.store, fingerprint)
+        return cls(process, data, kind, fingerprint, known, int(document.get("reports", 0)))
 
     def heard(self) -> str:
         """The incident that has taken the report in; "" when none has so far."""
-        now, document = _current(self.store, self.fingerprint)
+        now, document = _current(self.process.store, self.fingerprint)
         is_news = now != self.known or int(document.get("reports", 0)) > self.reports
         return now if is_news else ""
 
     def is_dealt_with(self) -> bool:
         """Whether the report has an incident about which something was decided."""
         incident = self.heard()
-        healing = self.store.get("healings", incident) if incident else None
+        healing = self.process.store.get("healings", incident) if incident else None
         return healing is not None and str(healing.data.get("state", "")) not in _UNDECIDED
+
+    def stopped_by(self, message_id: str) -> str:
+        """The incident of a service that could not deal with the report, once it was sent under an id; "" when none."""
+        events = [each.id for each in _read(self.process, self.data, self.kind, message_id)]
+        found = self.process.store.query(INCIDENTS, [Where("event_id", "in", events)], limit=1)
+        return found[0].key if found else ""
 
 
 class Told(NamedTuple):
@@ -66,6 +74,12 @@ class Told(NamedTuple):
     def _key(self, message_id: str) -> str:
         raw = raw_message(SIGNALS_TOPIC, self.data, self.attributes, message_id, self.process.clock.now())
         return deployments.read(signals.parse(self.data), raw.event)[0]
+
+
+def _read(process: Process, data: bytes, kind: str, message_id: str) -> tuple[Event, IncidentOpened]:
+    """The report as a message, and as what ingest makes of it."""
+    raw = raw_message(SIGNALS_TOPIC, data, {"kind": kind} if kind else {}, message_id, process.clock.now())
+    return raw.event, signals.incident_of(signals.parse(data), kind, raw.event, process.clock.now())
 
 
 def _current(store: StateStore, fingerprint: str) -> tuple[str, dict[str, Any]]:

@@ -59,6 +59,7 @@ def _look_here(root: Path | None, project: Path | None, as_json: bool) -> NoRetu
         inspection.warehouse_holder(),
         wiring.definitions_of(given, files),
         now,
+        {"MEND_TEXT_MODEL": given.text_model, "MEND_TEXT_MODEL_CHALLENGER": given.text_model_challenger},
     )
     if as_json:
         findings = [finding._asdict() for finding in diagnosis.findings]

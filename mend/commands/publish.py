@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _KINDS = ("generic", "airflow", "log_entry", "deployment")
 _NOT_HEARD = "it was reported, and no incident has come of it so far; mend incidents shows it once it was heard"
+_STOPPED = "it was reported, and we could not deal with it, which is incident"
 _NOT_KEPT = "it was told, and no service has kept it so far"
 
 
@@ -67,19 +68,22 @@ def _report(process: Process, data: bytes, kind: str, as_json: bool) -> Exit:
 
     reported = Reported.of(process, data, kind)
     message_id = _send(process, data, kind)
-    runner.await_services(process, reported.is_dealt_with)
-    heard = reported.heard()
-    alone = report.incident_alone(report.Store(process.store, process.objects), heard) if heard else None
+    runner.await_services(process, lambda: reported.is_dealt_with() or bool(reported.stopped_by(message_id)))
+    store, heard = report.Store(process.store, process.objects), reported.heard()
+    alone = report.incident_alone(store, heard) if heard else None
     found = [] if alone is None else [alone]
+    stopped = report.incident_alone(store, reported.stopped_by(message_id)) if not found else None
     if as_json:
-        print_json({"message_id": message_id, "topic": SIGNALS_TOPIC, "incidents": found, "deployments": []})
+        told = {"incidents": found, "deployments": [], "stopped_by": stopped and stopped["id"]}
+        print_json({"message_id": message_id, "topic": SIGNALS_TOPIC, **told})
     for entry in found if not as_json else []:
         belief = f"{entry['class']}/{entry['cause']} ({float(entry['confidence']):.0%})"
         known = ", known already" if entry["id"] == reported.known else ""
         console().print(f"incident {entry['id']}: {belief}, {entry['state']}{known}")
         console().print(f"mend explain {entry['id']} --root {process.settings.root}")
     if not found:
-        console(stderr=True).print(f"mend: {_NOT_HEARD}", soft_wrap=True)
+        why = f"{_STOPPED} {stopped['id']}: {stopped['explanation']}" if stopped is not None else _NOT_HEARD
+        console(stderr=True).print(f"mend: {why}", markup=False, soft_wrap=True)
         return Exit.FAILED
     return Exit.WAITING if report.waits_for_person(found) else Exit.DONE
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from mend import doctor
 from mend.main import app
+from services.classify import text_model
 from shared.ports.event_bus import Message, Subscription
 from shared.ports.state_store import Put
 from shared.runtime import settings, wiring
@@ -199,6 +200,23 @@ def test_definitions_that_are_gone(root: Path) -> None:
     result = CliRunner().invoke(app, ["doctor", "--root", str(root), "--project", str(root.parent), "--json"])
     assert result.exit_code == 1
     assert "pipelines/trips.yaml" in found(json.loads(result.stdout), "definitions")["what"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "level", "code"), [("MEND_TEXT_MODEL", "problem", 1), ("MEND_TEXT_MODEL_CHALLENGER", "notice", 0)]
+)
+def test_a_text_model_that_is_not_there(
+    root: Path, monkeypatch: pytest.MonkeyPatch, setting: str, level: str, code: int
+) -> None:
+    opened(root)
+    monkeypatch.setenv(setting, str(text_model.FOLDER))
+    assert examined(root)[1]["findings"] == []
+    monkeypatch.setenv(setting, str(root.parent / "nowhere"))
+    ended, report = examined(root)
+    finding = found(report, "text model")
+    assert (ended, finding["level"]) == (code, level)
+    assert finding["what"].startswith(f"{setting}: ")
+    assert "nowhere" in finding["what"]
 
 
 def test_secrets_that_others_may_read(root: Path) -> None:

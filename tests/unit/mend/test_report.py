@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from mend import report
 from mend.main import app
+from services.classify import text_model
 from shared.ports.state_store import Put, Stored, Where
 from tests.support.indexed_store import IndexedStore
 from tests.unit.mend.small_project import HEADER, SmallProject, lines
@@ -94,3 +95,22 @@ def test_a_report_by_hand_reads_no_other_incident(
     ended = CliRunner().invoke(app, ["signal", str(signal), "--root", str(project.root), "--json"])
     (entry,) = json.loads(ended.stdout)["incidents"]
     assert entry["explanation"]
+
+
+def test_a_report_that_we_cannot_deal_with_names_the_incident_that_says_why(
+    project: SmallProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEND_TEXT_MODEL", str(tmp_path / "nowhere"))
+    text_model.chosen.cache_clear()
+    for number in range(2):
+        signal = tmp_path / f"signal{number}.json"
+        signal.write_text(json.dumps({"system": "etl", "message": "disk full"}))
+        ended = CliRunner().invoke(app, ["signal", str(signal), "--root", str(project.root)])
+        assert ended.exit_code == 1
+        assert "we could not deal with it, which is incident i" in ended.stderr
+        assert "holds no text model that can be read" in ended.stderr
+        ended = CliRunner().invoke(app, ["signal", str(signal), "--root", str(project.root), "--json"])
+        told = json.loads(ended.stdout)
+        assert told["incidents"] == []
+        assert project.process().store.get("incidents", told["stopped_by"])
+    text_model.chosen.cache_clear()
