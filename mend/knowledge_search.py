@@ -14,6 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from mend.knowledge import Entry
 from services.classify.wording import stem, visible
+from shared.domain.causes import failure_class_of
+from shared.domain.incident import FailureClass
 
 _WORD: Final = re.compile(r"[^\W_]+")
 _STOP: Final = frozenset(
@@ -116,11 +118,16 @@ def search(known: Sequence[Entry], words: str, most: int = 20) -> list[Found]:
 
 
 def near(known: Sequence[Entry], incident: str, document: dict[str, Any], most: int = 5) -> list[Found]:
-    """Entries that an incident's reader should know: of the same cause or kind, or with much the same words."""
-    names = ("cause", "check", "column", "system", "reason", "explanation", "message")
+    """Entries that an incident's reader should know: of the same cause or kind, or with much the same words.
+
+    What Mendline says of it itself is not looked for: it says the same of all failures that it does not know.
+    """
+    cause = str(document.get("cause", ""))
+    cause = cause if failure_class_of(cause) != FailureClass.UNKNOWN else ""
+    words = (str(document.get(name) or "") for name in ("check", "column", "system", "reason", "message"))
     about = About(
-        " ".join(str(document.get(name) or "") for name in names),
-        str(document.get("cause", "")),
+        " ".join((cause, *words)),
+        cause,
         str(document.get("pipeline", "")),
         str(document.get("family", "")),
         incident,
@@ -161,7 +168,7 @@ def _compared(
     shared = [word for word in rarity if word in counts]
     score = sum(rarity[word] * counts[word] / (counts[word] + _SATURATION) for word in shared)
     because: list[str] = []
-    same_cause = bool(about.cause) and about.cause != "unknown" and entry.cause == about.cause
+    same_cause = bool(about.cause) and entry.cause == about.cause
     same_family = bool(about.family) and entry.family == about.family
     if same_family:
         because.append("the same check or failure as this one")

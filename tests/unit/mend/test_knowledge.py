@@ -270,6 +270,15 @@ def test_an_incident_is_near_by_cause_by_kind_or_by_many_words() -> None:
     assert near(BOOK, "i1", {"cause": "unknown", "message": "events failed"}) == []
 
 
+def test_what_we_say_of_all_that_we_do_not_know_makes_none_near() -> None:
+    """Two failures that share nothing but our own words for both; the same words in a message do count."""
+    ours = "lab failed, and nothing in the report is like a failure that is known."
+    past = Entry("i2", "past_incident", "i2 signal: hr, external_failure", f"{ours}\nparrot fell", "external_failure")
+    about = {"cause": "external_failure", "explanation": ours, "message": "the kettle boiled over"}
+    assert near([*BOOK, past], "i1", about) == []
+    assert [each.entry.id for each in near([past], "i1", {**about, "message": ours})] == ["i2"]
+
+
 # ── learned ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
