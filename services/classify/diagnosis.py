@@ -29,7 +29,9 @@ EXPLANATION_CHARACTERS_MAX = 1_000
 class Evidence(NamedTuple):
     """One thing the diagnosis rests on: where it came from, what it is, and how much it weighs (0 … 1)."""
 
-    source: str  # event | profile | words | person (feedback on it, or one like it) | circumstances (weigh nothing)
+    # event | profile | words | person (feedback on it, or one like it) | knowledge (an entry) | circumstances, which
+    # weigh nothing
+    source: str
     field: str
     value: str
     weight: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from services.classify import challenger, circumstances, judged, knowledge, people, records
+from services.classify import challenger, circumstances, judged, knowledge, noted, people, records
 from services.classify.decision import diagnose, evidence_of
 from services.classify.diagnosis import Diagnosis
 from shared.domain.incident import CLOSED, IncidentState, Origin
@@ -49,10 +49,16 @@ def on_incident_opened(event: IncidentOpened, ports: Ports) -> list[Event]:
     circumstances.count_run(ports.state, event)
     by_itself = diagnose(event)
     incident["shadow"] = challenger.shadow(event, by_itself, ports.note)
-    diagnosis = judged.weighed(by_itself, event.origin, judged.precedents(ports.state, event, incident))
+    diagnosis = _heard(by_itself, event, incident, ports)
     diagnosis = _believe(incident, diagnosis, event, event, ports)
     ports.state.put(records.INCIDENTS, records.index_key(event.fingerprint), index)
     return [_classified(event, event, incident, diagnosis, ports.clock.now(), repeated=repeated)]
+
+
+def _heard(by_itself: Diagnosis, report: IncidentOpened, incident: Document, ports: Ports) -> Diagnosis:
+    """The diagnosis with what people said of it or of one like it; if nothing, with what they wrote down."""
+    diagnosis = judged.weighed(by_itself, report.origin, judged.precedents(ports.state, report, incident))
+    return noted.weighed(diagnosis, report, ports.state, ports.definitions) if diagnosis is by_itself else diagnosis
 
 
 def _believe(incident: Document, diagnosis: Diagnosis, report: IncidentOpened, told: Event, ports: Ports) -> Diagnosis:
@@ -136,7 +142,7 @@ def on_incident_judged(event: IncidentJudged, ports: Ports) -> list[Event]:
         return []
     if incident["state"] in CLOSED and _came_back(ports, incident):
         return []
-    diagnosis = judged.weighed(by_itself, report.origin, judged.precedents(ports.state, report, incident))
+    diagnosis = _heard(by_itself, report, incident, ports)
     if diagnosis.cause != incident["cause"]:
         incident.update(state=str(IncidentState.CLASSIFIED), closed_at=0, corrected_at=max(now, 1))
     diagnosis = _believe(incident, diagnosis, report, event, ports)

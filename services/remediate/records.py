@@ -217,7 +217,7 @@ class Finding:
 
     @property
     def rests_on_words(self) -> bool:
-        """True when nothing but a message's words, or what people said of such failures, speaks for the cause.
+        """True when nothing but a message's words, or what people said or wrote of such failures, speaks for the cause.
 
         Circumstances are shown and speak for nothing.
         """
@@ -231,7 +231,7 @@ class Finding:
             return False
         sources = [each.get("source") if isinstance(each, dict) else "" for each in because]
         spoken = [each for each in sources if each != "circumstances"]
-        return bool(spoken) and all(each in ("words", "person") for each in spoken)
+        return bool(spoken) and all(each in ("words", "person", "knowledge") for each in spoken)
 
     def severity(self) -> int:
         """How much is wrong, to tell better from worse: columns missing or unexpected, else failing rows."""
