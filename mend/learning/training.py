@@ -22,7 +22,7 @@ from mend.learning.pieces import Pieces
 from services.classify import similarity, spoken, text_features
 from shared.domain.errors import DefinitionError
 from shared.domain.incident import FailureClass
-from shared.domain.masking import excerpt
+from shared.domain.masking import excerpt, one_line
 
 CORPUS = Path(__file__).resolve().parents[2] / "benchmarks" / "corpus" / "corpus.jsonl"  # in a checkout
 _Floats = npt.NDArray[np.float64]
@@ -92,15 +92,20 @@ def _example_in(corpus: Path, number: int, line: str) -> Example:
     """A message that names no case is one by itself."""
     try:
         row = json.loads(line)
-        message, label = row["message"], "unknown" if row["label"] == "other" else FailureClass(row["label"])
-        case, system = str(row.get("case") or f"line {number}"), str(row.get("system") or "")
-        if not isinstance(message, str):
-            raise ValueError("the message is no text")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        what = f"line {number}: {error if isinstance(error, ValueError) else 'no object with message and label'}"
-        hint = f"labels: {', '.join(LABELS)}"
-        raise DefinitionError(str(corpus), number, 0, what, hint) from error
-    return example(message, label, case, system)
+    except (ValueError, RecursionError):
+        raise _refused(corpus, number, "is no JSON") from None
+    if not isinstance(row, dict) or not isinstance(row.get("message"), str) or not isinstance(row.get("label"), str):
+        raise _refused(corpus, number, "is no object with message and label, both text")
+    label = "unknown" if row["label"] == "other" else row["label"]
+    if label not in set(LABELS):
+        told = f"{one_line(label, 60)} is no failure class"
+        raise DefinitionError(str(corpus), number, 0, told, f"labels: {', '.join(LABELS)}")
+    return example(row["message"], label, str(row.get("case") or f"line {number}"), str(row.get("system") or ""))
+
+
+def _refused(corpus: Path, number: int, what: str) -> DefinitionError:
+    hint = 'JSON lines: {"message": "…", "label": "disk_space_full", "system": "…", "case": "…"}'
+    return DefinitionError(str(corpus), number, 0, what, hint)
 
 
 def example(message: str, label: str, case: str, system: str) -> Example:

@@ -95,10 +95,11 @@ def test_a_model_that_cannot_be_read(tmp_path: Path, damage: str) -> None:
     [
         ("", "too few"),
         ('{"message": "x", "label": "disk_space_full"}\n' * 9, "too few"),
-        ('{"message": "x", "label": "no_such_class"}\n', "line 1"),
-        ('{"message": 7, "label": "unknown"}\n', "line 1"),
-        ("no json\n", "line 1"),
-        ("[1]\n", "line 1"),
+        ('{"message": "x", "label": "no_such_class"}\n', "jsonl:1: no_such_class is no failure class (labels: "),
+        ('{"message": 7, "label": "unknown"}\n', "messages.jsonl:1: is no object with message and label"),
+        ('{"message": "x", "label": ["unknown"]}\n', "messages.jsonl:1: is no object with message and label"),
+        ("# a runbook\n", "messages.jsonl:1: is no JSON (JSON lines: "),
+        ("[1]\n", "messages.jsonl:1: is no object with message and label"),
     ],
 )
 def test_messages_that_teach_nothing(tmp_path: Path, text: str, said: str) -> None:
