@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from shared.adapters.gcp.errors import translated, web_errors
 from shared.domain.errors import DefinitionError, DefinitionMissing, ObjectsUnavailable
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 DEFINITION_BYTES_MAX: Final = 1_000_000
 _ENDINGS: Final = (".yaml", ".yml")
 _TIMEOUT_SECONDS: Final = 30.0
+_TRIED_SECONDS: Final = 20.0  # the client goes on for two minutes
+
+
+def _briefly() -> dict[str, Any]:
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    return {"timeout": _TIMEOUT_SECONDS, "retry": DEFAULT_RETRY.with_timeout(_TRIED_SECONDS)}
 
 
 class _Known(NamedTuple):
@@ -55,10 +62,7 @@ class BucketDefinitions:
         place = self._name(folder or ".")
         prefix = f"{place}/" if place else ""
         try:
-            found = [
-                blob.name
-                for blob in self._bucket.list_blobs(prefix=prefix or None, delimiter="/", timeout=_TIMEOUT_SECONDS)
-            ]
+            found = [blob.name for blob in self._bucket.list_blobs(prefix=prefix or None, delimiter="/", **_briefly())]
         except web_errors() as error:
             raise translated(error, f"definitions {folder}", ObjectsUnavailable) from error
         start = len(self._prefix) + 1 if self._prefix else 0
@@ -67,7 +71,7 @@ class BucketDefinitions:
 
     def _fetch(self, path: str, name: str, known: _Known | None) -> _Known:
         try:
-            blob = self._bucket.get_blob(name, timeout=_TIMEOUT_SECONDS) if name else None
+            blob = self._bucket.get_blob(name, **_briefly()) if name else None
             if blob is None:
                 self._known.pop(name, None)
                 raise DefinitionMissing(f"{path}: there is no such file in gs://{self._bucket.name}/{self._prefix}")
@@ -76,7 +80,7 @@ class BucketDefinitions:
             if (blob.size or 0) > DEFINITION_BYTES_MAX:
                 hint = "a definition is written by hand; is it the data?"
                 raise DefinitionError(path, 0, 0, "has more than 1 MB", hint)
-            content: bytes = blob.download_as_bytes(timeout=_TIMEOUT_SECONDS, if_generation_match=blob.generation)
+            content: bytes = blob.download_as_bytes(**_briefly(), if_generation_match=blob.generation)
         except web_errors() as error:
             raise translated(error, f"definition {path}", ObjectsUnavailable) from error
         version = hashlib.sha256(content).hexdigest()[:12]

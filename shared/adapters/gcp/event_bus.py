@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.gcp import channels
 from shared.adapters.gcp.errors import translated, translating, vendor_errors
+from shared.adapters.gcp.patience import briefly
 from shared.domain.checks import check
 from shared.domain.errors import LimitExceeded, MalformedEvent, StoreUnavailable
 from shared.events.dead_letters import as_ours
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 LIMITS: Final = BusLimits(message_bytes_max=9_800_000)
 _REQUEST_BYTES_MAX: Final = 9_900_000
 _REQUEST_MESSAGES_MAX: Final = 1_000
-_TIMEOUT_SECONDS: Final = 30.0
 _DELAY_SECONDS_MAX: Final = 600
 _LEASE_SECONDS_MIN: Final = 10  # of a subscription; a single delivery's may be shorter
 
@@ -78,7 +78,7 @@ class PubsubEventBus:
             ],
         }
         try:
-            answer = self._publisher().publish(request=request, timeout=_TIMEOUT_SECONDS)
+            answer = self._publisher().publish(request=request, **briefly(twice=True))
         except InvalidArgument as error:
             # The topic's schema refuses it, and will again.
             raise MalformedEvent(f"topic {topic} refuses the message: it does not fit the topic's schema") from error
@@ -113,9 +113,9 @@ class PubsubEventBus:
             for each in subscriptions:
                 for topic in (each.topic, DEAD_LETTER_TOPIC):
                     with contextlib.suppress(AlreadyExists):
-                        self._publisher().create_topic(name=self._topic(topic), timeout=_TIMEOUT_SECONDS)
+                        self._publisher().create_topic(name=self._topic(topic), **briefly(twice=True))
                 with contextlib.suppress(AlreadyExists):
-                    self._subscriber().create_subscription(request=self._request(each), timeout=_TIMEOUT_SECONDS)
+                    self._subscriber().create_subscription(request=self._request(each), **briefly(twice=True))
         self._known.update({each.name: each for each in subscriptions})
 
     def pull(self, subscriptions: Sequence[str], messages_max: int, lease_seconds: float) -> list[Delivery]:
@@ -135,7 +135,7 @@ class PubsubEventBus:
     def _pull_one(self, subscription: Subscription, lease_seconds: float) -> Delivery | None:
         request = {"subscription": self._path(subscription.name), "max_messages": 1, "return_immediately": True}
         with translating(f"subscription {subscription.name}", StoreUnavailable):
-            answer = self._subscriber().pull(request=request, timeout=_TIMEOUT_SECONDS)
+            answer = self._subscriber().pull(request=request, **briefly(twice=True))
         for received in answer.received_messages:
             delivery = _delivery(subscription, received)
             self._lease(delivery, lease_seconds)
@@ -146,7 +146,7 @@ class PubsubEventBus:
         """The delivery is done with; one whose lease has ended comes again all the same."""
         request = {"subscription": self._path(delivery.subscription.name), "ack_ids": [delivery.ack_id]}
         with translating(f"subscription {delivery.subscription.name}", StoreUnavailable):
-            self._subscriber().acknowledge(request=request, timeout=_TIMEOUT_SECONDS)
+            self._subscriber().acknowledge(request=request, **briefly(twice=True))
 
     def nack(self, delivery: Delivery, delay_seconds: float) -> None:
         """Hand it out again after ``delay_seconds``, at most ten minutes; Pub/Sub buries what comes too often."""
@@ -167,7 +167,7 @@ class PubsubEventBus:
             "ack_deadline_seconds": min(_DELAY_SECONDS_MAX, round(seconds)),
         }
         with translating(f"subscription {delivery.subscription.name}", StoreUnavailable):
-            self._subscriber().modify_ack_deadline(request=request, timeout=_TIMEOUT_SECONDS)
+            self._subscriber().modify_ack_deadline(request=request, **briefly(twice=True))
 
     # ── clients ──
 

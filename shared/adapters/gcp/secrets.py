@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.adapters.gcp import channels
 from shared.adapters.gcp.errors import translated, vendor_errors
+from shared.adapters.gcp.patience import briefly
 from shared.domain.errors import StoreUnavailable
 from shared.ports.clock import Clock
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
-_TIMEOUT_SECONDS: Final = 10.0
 
 
 class SecretManagerSecrets:
@@ -41,7 +41,7 @@ class SecretManagerSecrets:
             return known[1]
         path = f"projects/{self._project}/secrets/{name}/versions/latest"
         try:
-            answer = self._client().access_secret_version(request={"name": path}, timeout=_TIMEOUT_SECONDS)
+            answer = self._client().access_secret_version(request={"name": path}, **briefly(twice=True))
         except (NotFound, FailedPrecondition):
             self._known.pop(name, None)
             return None

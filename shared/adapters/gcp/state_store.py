@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.adapters.gcp import channels
 from shared.adapters.gcp.documents import EXPIRES, NAME, encoded, fields_of, key_of, name_of, text_of, version_of
 from shared.adapters.gcp.errors import translated, translating, vendor_errors
+from shared.adapters.gcp.patience import briefly
 from shared.adapters.gcp.state_query import in_parts, structured
 from shared.domain.checks import check
 from shared.domain.errors import Conflict, LimitExceeded, StoreUnavailable
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 TRIES_MAX: Final = 6  # of a commit that others are in the way of
 _PAUSE_SECONDS: Final = 0.05  # before the second try, doubled with each, between half of it and all
-_TIMEOUT_SECONDS: Final = 30.0
 Place = tuple[str, str]
 
 
@@ -66,7 +66,7 @@ class FirestoreStateStore:
 
         name = self._name(collection, key)
         try:
-            document = self._client().get_document(request={"name": name}, timeout=_TIMEOUT_SECONDS)
+            document = self._client().get_document(request={"name": name}, **briefly(twice=True))
         except NotFound:
             return None
         except vendor_errors() as error:
@@ -89,7 +89,7 @@ class FirestoreStateStore:
             asked = structured(collection, part, order_by, descending, limit)
             with translating(f"query of {collection}", StoreUnavailable):
                 answers = self._client().run_query(
-                    request={"parent": self._documents, "structured_query": asked.query}, timeout=_TIMEOUT_SECONDS
+                    request={"parent": self._documents, "structured_query": asked.query}, **briefly(twice=True)
                 )
                 documents = [answer.document for answer in answers if answer.document.name]
             found.update({document.name: document for document in documents if not self._expired(document)})
@@ -130,7 +130,7 @@ class FirestoreStateStore:
                 return
             request["transaction"] = transaction
         if writes:
-            self._client().commit(request=request, timeout=_TIMEOUT_SECONDS)
+            self._client().commit(request=request, **briefly(twice=False))
 
     def _begin(self, apart: dict[str, int]) -> bytes:
         """A transaction that has read the documents at the versions expected, and keeps them there."""
@@ -142,7 +142,7 @@ class FirestoreStateStore:
         }
         transaction = b""
         found: dict[str, int] = {}
-        for answer in self._client().batch_get_documents(request=request, timeout=_TIMEOUT_SECONDS):
+        for answer in self._client().batch_get_documents(request=request, **briefly(twice=False)):
             transaction = answer.transaction or transaction
             if answer.found.name:
                 found[answer.found.name] = version_of(answer.found)
@@ -156,7 +156,7 @@ class FirestoreStateStore:
     def _roll_back(self, transaction: bytes) -> None:
         with suppress(*vendor_errors()):  # its locks end by themselves, a little later
             self._client().rollback(
-                request={"database": self._database, "transaction": transaction}, timeout=_TIMEOUT_SECONDS
+                request={"database": self._database, "transaction": transaction}, **briefly(twice=True)
             )
 
     def _prepared(
