@@ -46,6 +46,9 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 MONITORING: Final = "infra/monitoring"
 _MOMENT: Final = "MOMENT"  # the shell that runs the step fills it in
 _PUBSUB: Final = f"service-{NUMBER}@gcp-sa-pubsub.iam.gserviceaccount.com"  # Google's own account
+# An index cannot be asked for by its fields: it is made, and that it is there already is no failure.
+_THERE: Final = "*'already exists'*"
+_AS_SAID: Final = 'printf "%s\\n" "$said" >&2'
 PRIVATE: Final = ("--no-allow-unauthenticated", "--ingress=internal")
 
 
@@ -119,7 +122,8 @@ def _unwatched(target: Target) -> Iterator[Step]:
         for path in sorted((ROOT / MONITORING / folder).glob("*.json")):
             listed = shell(_named(target, command, f"Mendline: {path.stem}"))
             delete = shell(gcloud(target, f"{command} delete", "--quiet"))
-            yield Step(f"{kind} {path.stem}", ("sh", "-c", f"{listed} | xargs -r -n 1 {delete}"))
+            every = f'found=$({listed}) && printf "%s\\n" "$found" | xargs -r -n 1 {delete}'
+            yield Step(f"{kind} {path.stem}", ("sh", "-c", every))
     for path in sorted((ROOT / MONITORING / "metrics").glob("*.json")):
         yield Step(f"metric {path.stem}", gcloud(target, "logging metrics delete", path.stem, "--quiet"))
 
@@ -171,7 +175,7 @@ def _state(target: Target) -> Iterator[Step]:
         words = gcloud(target, made, *configured)
         yield Step(
             f"index {collection} by {', '.join(fields)}, {order} {way}",
-            ("sh", "-c", f"{shell(words)} 2>&1 | grep -q -e 'already exists' -e 'Create request issued'"),
+            ("sh", "-c", f"said=$({shell(words)} 2>&1) || case $said in {_THERE}) ;; *) {_AS_SAID}; exit 1 ;; esac"),
         )
 
 

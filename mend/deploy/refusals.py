@@ -38,6 +38,7 @@ _DENIED: Final = ("PERMISSION_DENIED", "PermissionDenied", "does not have permis
 _DISABLED: Final = ("SERVICE_DISABLED", "has not been used in project")
 _EXHAUSTED: Final = ("RESOURCE_EXHAUSTED", "ResourceExhausted", "quotaExceeded", "TooManyRequests", "Quota exceeded")
 _ABSENT: Final = ("NOT_FOUND", "NotFound", "not found")
+_GONE: Final = (*_ABSENT, "could not be found", "does not exist", "Cannot find")
 _NOBODY: Final = ("UNAUTHENTICATED", "active account", "gcloud auth login", "Reauthentication")
 
 # What gcloud says to a person who asks.
@@ -75,6 +76,11 @@ _APIS: Final = (  # by the names that our adapters give what they speak to
     ("Secret Manager", "secretmanager.googleapis.com"),
     ("quotaExceeded", "bigquery.googleapis.com"),
 )
+
+
+def is_absent(said: str) -> bool:
+    """Whether gcloud says that what it was to take away is not there."""
+    return any(mark in said for mark in _GONE) and not any(mark in said for mark in (*_NOBODY, *_DISABLED, *_DENIED))
 
 
 def of_question(what: str, said: str, target: Target) -> Finding:

@@ -34,9 +34,10 @@ _FLAG_VALUE = re.compile(r"(--[a-z-]+)=.*")
 
 
 def command_of(words: tuple[str, ...]) -> str:
-    """The gcloud command in a step, whatever its output is piped to."""
-    whole = words[2].partition(" | ")[0].removesuffix(" 2>&1") if words[:2] == ("sh", "-c") else shlex.join(words)
-    return whole.replace("${NUMBER}", "123")
+    """The gcloud command in a step, whatever becomes of its output."""
+    whole = words[2].partition(" | ")[0] if words[:2] == ("sh", "-c") else shlex.join(words)
+    kept = re.match(r"(?:said|found)=\$\((.+?)(?: 2>&1)?\) (?:&&|\|\|) ", whole)
+    return (kept[1] if kept else whole).replace("${NUMBER}", "123")
 
 
 def shape_of(command: str) -> tuple[str, ...]:

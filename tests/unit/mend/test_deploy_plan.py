@@ -159,7 +159,7 @@ def test_what_is_opened_believes_whom_it_is_told_to() -> None:
 
 
 def test_a_caller_that_is_misspelt_is_refused() -> None:
-    asked = ["deploy", "--project", "p-1", "--region", "r", "--plan"]
+    asked = ["deploy", "--project", "my-project", "--region", "europe-west1", "--plan"]
     for wrong in ("--signals-secret=a/b", "--signals-from=a@b.example,c@d.example", "--signals-from=allUsers"):
         assert CliRunner().invoke(app, [*asked, wrong]).exit_code == 2
     right = CliRunner().invoke(
@@ -299,13 +299,24 @@ def _name_of(words: tuple[str, ...]) -> str:
 
 
 def test_the_printed_plan_is_a_shell_script() -> None:
-    ended = CliRunner().invoke(app, ["deploy", "--project", "p-1", "--region", "europe-west1", "--plan"])
+    asked = ["deploy", "--project", "my-project", "--region", "europe-west1", "--plan"]
+    ended = CliRunner().invoke(app, asked)
     assert ended.exit_code == 0
     checked = subprocess.run(["bash", "-n"], input=ended.output, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
     assert "mend-ingest-${NUMBER}.europe-west1.run.app" in ended.output
-    wrong = CliRunner().invoke(app, ["deploy", "--project", "p", "--region", "r", "--plan", "--service", "nobody"])
-    assert wrong.exit_code == 2
+    assert CliRunner().invoke(app, [*asked, "--service", "nobody"]).exit_code == 2
+
+
+def test_the_printed_script_ends_at_the_first_step_that_fails(tmp_path: Path) -> None:
+    ended = CliRunner().invoke(app, ["deploy", "--project", "my-project", "--region", "europe-west1", "--plan"])
+    gcloud = tmp_path / "gcloud"
+    gcloud.write_text('#!/bin/sh\necho "$*" >> "$0.asked"\ncase "$*" in *describe*) echo 123 ;; *) exit 1 ;; esac\n')
+    gcloud.chmod(0o755)
+    ran = subprocess.run(["bash"], input=ended.output, text=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    assert ran.returncode == 1
+    asked = Path(f"{gcloud}.asked").read_text().splitlines()
+    assert [line.split()[1] for line in asked] == ["describe", "enable"]
 
 
 def test_a_field_that_an_event_has_since_is_a_column_of_its_table() -> None:

@@ -1,0 +1,61 @@
+"""Runs the steps of a deployment on this machine, and says beforehand what they will not find here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from mend.deploy import refusals
+from mend.deploy.plan import ROOT
+from mend.deploy.steps import Step
+
+_FILE: Final = re.compile(r"--(?:source|definition-file|config-from-file|policy-from-file)=(.+)")
+_STAGED: Final = "build/stage/"
+_SDK: Final = "https://cloud.google.com/sdk/docs/install"
+
+
+class ProjectUnknown(Exception):
+    """gcloud does not know the project; the message is its own."""
+
+
+def missing(steps: Iterable[Step], root: Path = ROOT) -> str:
+    """What is not on this machine and a step needs, and what to do about it; "" when all is there."""
+    words = [word for step in steps for word in step.make]
+    for program in ("gcloud", "bq"):
+        if program in words and shutil.which(program) is None:
+            return f"{program} is not installed, or not on the PATH: {_SDK}"
+    named = [found[1] for found in map(_FILE.fullmatch, words) if found]
+    absent = list(dict.fromkeys(each for each in named if not (root / each).exists()))
+    staged = [each.removeprefix(_STAGED) for each in absent if each.startswith(_STAGED)]
+    if len(staged) < len(absent):
+        return f"there is no {absent[0]} in {root}: mend deploy works in a copy of the repository, after make setup"
+    if staged:
+        stage = f"make stage SERVICE={staged[0]}" if len(staged) == 1 else "make stage"
+        return f"nothing is staged for {', '.join(staged)}: {stage}"
+    return ""
+
+
+def number_of(project: str) -> str:
+    """The project's number, which only Google knows."""
+    asked = ["gcloud", "projects", "describe", project, "--format=value(projectNumber)"]
+    answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if answer.returncode != 0:
+        raise ProjectUnknown(answer.stderr.strip()[-500:])
+    return answer.stdout.strip()
+
+
+def done(step: Step, environment: Mapping[str, str], *, gone_is_fine: bool) -> bool:
+    """Run one step in the repository's folder, wherever one is; ``gone_is_fine``: what is not there is taken away."""
+    how = subprocess.PIPE if gone_is_fine else None
+    ended = subprocess.run(
+        ["sh", "-c", step.shell()], cwd=ROOT, env=dict(environment), stderr=how, text=True, check=False
+    )
+    said = ended.stderr or ""
+    gone = ended.returncode != 0 and gone_is_fine and refusals.is_absent(said)
+    sys.stderr.write("" if gone else said)
+    return ended.returncode == 0 or gone
