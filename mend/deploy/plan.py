@@ -44,6 +44,7 @@ from shared.ports.event_bus import DEAD_LETTER_TOPIC, SIGNALS_TOPIC
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 MONITORING: Final = "infra/monitoring"
+IMAGES: Final = "mend"  # where cloudbuild.yaml puts what it builds
 _MOMENT: Final = "MOMENT"  # the shell that runs the step fills it in
 _PUBSUB: Final = f"service-{NUMBER}@gcp-sa-pubsub.iam.gserviceaccount.com"  # Google's own account
 # An index cannot be asked for by its fields: it is made, and that it is there already is no failure.
@@ -134,6 +135,9 @@ def _ground(target: Target) -> Iterator[Step]:
     # What is deployed from a folder is built under this account, which may do nothing in a project of today.
     builder = f"{NUMBER}-compute@developer.gserviceaccount.com"
     yield Step("Cloud Run may build", granted(target, builder, "roles/run.builder"))
+    place = f"--location={target.region}"
+    made = gcloud(target, f"artifacts repositories create {IMAGES}", place, "--repository-format=docker")
+    yield Step("the images' repository", made, gcloud(target, f"artifacts repositories describe {IMAGES}", place))
     names = [*(each.name for each in every_service()), "push", "scheduler", scheduled_jobs.STAGED]
     for name in names:
         yield Step(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from google.cloud.monitoring_v3.types import AlertPolicy
 from google.protobuf.json_format import ParseError
 
 from mend.deploy.description import FUNCTIONS
-from mend.deploy.plan import MONITORING, ROOT
+from mend.deploy.plan import IMAGES, MONITORING, ROOT, plan
+from mend.deploy.steps import Target
 from mend.deploy.topology import queues
 from mend.runner import run_events
 from services.notify.overdue import overdue
@@ -134,3 +136,46 @@ def test_the_build_is_what_cloud_build_takes() -> None:
     assert all(wait in [*ids, "-"] for step in build.steps for wait in step.wait_for)
     with pytest.raises(ParseError):
         Build.from_json(json.dumps({**written, "noSuchField": 1}))
+
+
+def built(folder: Path, step: str, stubs: str) -> subprocess.CompletedProcess[str]:
+    """What a step of the build does for two services, with stand-ins for the programs that it calls."""
+    (script,) = [
+        each["args"][-1]
+        for each in yaml.safe_load((ROOT / "cloudbuild.yaml").read_text(encoding="utf-8"))["steps"]
+        if each["id"] == step
+    ]
+    (folder / "services.txt").write_text("load\nnotify\n")
+    places = {"$_REGION": "r", "$_REPOSITORY": "mend", "$PROJECT_ID": "p", "$BUILD_ID": "b", "$$": "$"}
+    for name, value in {**places, "/workspace": str(folder)}.items():
+        script = script.replace(name, value)
+    return subprocess.run(["bash", "-c", f"{stubs}\n{script}"], cwd=folder, capture_output=True, text=True)
+
+
+_STUB = 'echo "$*" >> done; case "$*" in %s) return 3 ;; *list*) echo mend-x ;; esac'
+_STUBS = "".join(f"{name}() {{ {_STUB}; }}\n" for name in ("make", "pack", "gcloud"))
+
+
+@pytest.mark.parametrize(
+    ("step", "calls", "broken"),
+    [
+        ("stage", 2, "*SERVICE=load"),
+        ("build", 2, "*/load:b*"),
+        ("deploy", 8, "*jobs\\ update*/load:b*"),
+        ("deploy", 8, "*services\\ list*=load*"),
+        ("deploy", 8, "*jobs\\ list*=load*"),
+    ],
+)
+def test_a_service_that_fails_ends_the_build(tmp_path: Path, step: str, calls: int, broken: str) -> None:
+    """Also when it is not the last one."""
+    whole = built(tmp_path, step, _STUBS.replace("%s", "nothing"))
+    assert whole.returncode == 0, whole.stderr
+    assert len((tmp_path / "done").read_text().splitlines()) == calls
+    assert built(tmp_path, step, _STUBS.replace("%s", broken)).returncode == 3
+    assert "notify" not in "".join((tmp_path / "done").read_text().splitlines(keepends=True)[calls:])
+
+
+def test_images_are_put_where_the_deployment_made_room_for_them() -> None:
+    written = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text(encoding="utf-8"))
+    assert written["substitutions"]["_REPOSITORY"] == IMAGES
+    assert any(IMAGES in step.make and "artifacts" in step.make for step in plan(Target("my-project", "europe-west1")))
