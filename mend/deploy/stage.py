@@ -38,7 +38,9 @@ def services() -> list[str]:
 
 
 def stage(service: str, folder: Path, *, requirements: bool = True, text_model: Path | None = None) -> Path:
-    """Make the folder anew: the kernel, the service, an entry point, its dependencies alone; byte-compiled.
+    """Make the folder anew: the kernel, the service, an entry point, its dependencies alone.
+
+    It is byte-compiled for the Python that it names.
 
     ``requirements`` are exported from the lock by uv, with hashes, so that what is built is what was tested. The
     scheduled commands (``audit``) are the command line, with what it imports. ``text_model`` is put in the place of the
@@ -56,6 +58,8 @@ def stage(service: str, folder: Path, *, requirements: bool = True, text_model: 
             shutil.copy(text_model / name, folder / _MODEL / name)
     if requirements:
         (folder / "requirements.txt").write_text(requirements_of(service), encoding="utf-8")
+    # Built with another Python, the image would compile everything anew at each cold start.
+    (folder / ".python-version").write_text(f"{sys.version_info.major}.{sys.version_info.minor}\n", encoding="utf-8")
     # Checked by content, not by time: a build copies the files and gives them other times.
     compileall.compile_dir(folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
     return folder

@@ -267,6 +267,14 @@ def test_the_staged_commands_are_the_command_line_alone(tmp_path: Path, job: sch
     assert "there is no store here" in ended.stderr
 
 
+@pytest.mark.parametrize("name", ["notify", scheduled_jobs.STAGED])
+def test_what_is_staged_is_built_with_the_python_that_compiled_it(tmp_path: Path, name: str) -> None:
+    staged = stage(name, tmp_path / name, requirements=False)
+    wanted = (staged / ".python-version").read_text().strip().replace(".", "")
+    compiled = {path.suffixes[-2] for path in staged.rglob("*.pyc")}
+    assert compiled == {f".cpython-{wanted}"}
+
+
 def test_what_the_scheduled_commands_import_is_installed_with_them() -> None:
     names = {line.split("==")[0] for line in requirements_of(scheduled_jobs.STAGED).splitlines() if "==" in line}
     assert {"typer", "polars", "numpy", "scipy", "google-cloud-firestore"} <= names
