@@ -20,7 +20,7 @@ from mend.deploy.description import (
 )
 from mend.deploy.refusals import Finding
 from mend.deploy.steps import SIGNALS, Target
-from mend.deploy.topology import queues, topics
+from mend.deploy.topology import history_of, queues, recorded, topics
 
 _SECONDS_MAX: Final = 60
 _AT_ONCE: Final = 4  # each is a process of gcloud's, which takes a second to start
@@ -230,6 +230,7 @@ _LOG: Final = " AND ".join(
         f"({' OR '.join(json.dumps(mark) for mark in refusals.MET)})",
     )
 )
+_SUBSCRIPTIONS: Final = {*(each.name for each in queues()), *map(history_of, recorded())}
 _RUNNING: Final = _Check("functions", ("run", "services", "list"), _functions)
 _CHECKS: Final = (
     _Check("project", ("projects", "describe", "{project}"), _nothing),
@@ -248,8 +249,6 @@ _CHECKS: Final = (
         _bucket("definitions", "roles/storage.objectViewer", tuple(PROJECT_ROLES)),
     ),
     _Check("topics", ("pubsub", "topics", "list"), _named("topic", {topic.name for topic in topics()})),
-    _Check(
-        "subscriptions", ("pubsub", "subscriptions", "list"), _named("subscription", {each.name for each in queues()})
-    ),
+    _Check("subscriptions", ("pubsub", "subscriptions", "list"), _named("subscription", _SUBSCRIPTIONS)),
     _Check("log", ("logging", "read", _LOG, "--freshness=1d", f"--limit={_LINES_MAX}"), _met),
 )

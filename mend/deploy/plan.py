@@ -33,9 +33,10 @@ from mend.deploy.topology import (
     BACKOFF_SECONDS_MIN,
     DELIVERIES_MAX,
     Queue,
-    Topic,
+    history_of,
     published,
     queues,
+    recorded,
     topics,
 )
 from mend.services import every_service
@@ -97,7 +98,7 @@ def destroyed(target: Target) -> list[Step]:
     steps.append(Step("the sink of failures", gcloud(target, "logging sinks delete", SINK, "--quiet")))
     words = ("eventarc triggers delete mend-landed", f"--location={target.region}", "--quiet")
     steps.append(Step("an object that lands is told", gcloud(target, *words)))
-    names = [*(each.name for each in queues()), *(history_of(topic) for topic in topics() if topic.schema)]
+    names = [*(each.name for each in queues()), *(history_of(topic) for topic in recorded())]
     steps += [Step(f"subscription {name}", gcloud(target, "pubsub subscriptions delete", name)) for name in names]
     steps += [Step(f"topic {each.name}", gcloud(target, "pubsub topics delete", each.name)) for each in topics()]
     steps += [
@@ -108,11 +109,6 @@ def destroyed(target: Target) -> list[Step]:
         for name in ("mend-tick", "mend-measure", *(job.name for job in scheduled_jobs.JOBS))
     ]
     return [*steps, *scheduled_jobs.destroyed(target)]
-
-
-def history_of(topic: Topic) -> str:
-    """The subscription by which Pub/Sub writes a topic's events into their table."""
-    return f"history.{topic.name}"
 
 
 def _unwatched(target: Target) -> Iterator[Step]:
@@ -197,9 +193,7 @@ def _history(target: Target) -> Iterator[Step]:
         yield Step(f"history: {statement.name}", (*ask, statement.sql))
     may = f'GRANT `roles/bigquery.dataEditor` ON SCHEMA `{history.DATASET}` TO "serviceAccount:{_PUBSUB}"'
     yield Step("Pub/Sub may write history", (*ask, may))
-    for topic in topics():
-        if not topic.schema:
-            continue
+    for topic in recorded():
         table = f"--bigquery-table={target.project}:{history.DATASET}.{history.table_of(topic.schema)}"
         how = (table, "--use-topic-schema", "--write-metadata", "--drop-unknown-fields", "--expiration-period=never")
         name = history_of(topic)

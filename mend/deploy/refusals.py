@@ -39,6 +39,7 @@ _DISABLED: Final = ("SERVICE_DISABLED", "has not been used in project")
 _EXHAUSTED: Final = ("RESOURCE_EXHAUSTED", "ResourceExhausted", "quotaExceeded", "TooManyRequests", "Quota exceeded")
 _ABSENT: Final = ("NOT_FOUND", "NotFound", "not found")
 _GONE: Final = (*_ABSENT, "could not be found", "does not exist", "Cannot find")
+_UNINVITED: Final = ("was not authorized to invoke this service",)  # Cloud Run's words of who has an identity
 _NOBODY: Final = ("UNAUTHENTICATED", "active account", "gcloud auth login", "Reauthentication")
 
 # What gcloud says to a person who asks.
@@ -58,6 +59,7 @@ _OF_THE_PROJECT: Final = (
 _TO_A_SERVICE: Final = (
     _Refusal(_DISABLED, "the API {api} is not enabled", "gcloud services enable {api} --project={project}"),
     _Refusal(_EXHAUSTED, "a quota of {api} is used up{quota_said}", "{more}"),
+    _Refusal(_UNINVITED, "a caller that lacks roles/run.invoker", "{again_alone}"),
     _Refusal(_DENIED, "it lacks a right", "{again_alone}"),
     _Refusal(("requires an index",), "an index is missing or still being built", _AGAIN),
     _Refusal(

@@ -40,7 +40,7 @@ def services() -> list[str]:
 def stage(service: str, folder: Path, *, requirements: bool = True, text_model: Path | None = None) -> Path:
     """Make the folder anew: the kernel, the service, an entry point, its dependencies alone.
 
-    It is byte-compiled for the Python that it names.
+    It is byte-compiled, and names the Python that did it, so that it is built with that one.
 
     ``requirements`` are exported from the lock by uv, with hashes, so that what is built is what was tested. The
     scheduled commands (``audit``) are the command line, with what it imports. ``text_model`` is put in the place of the

@@ -48,6 +48,16 @@ def topics() -> list[Topic]:
     return [*typed, *(Topic(name, "") for name in (REQUESTS_TOPIC, SIGNALS_TOPIC, DEAD_LETTER_TOPIC))]
 
 
+def recorded() -> list[Topic]:
+    """The topics whose events Pub/Sub writes into history, each by a subscription of its own."""
+    return [topic for topic in topics() if topic.schema]
+
+
+def history_of(topic: Topic) -> str:
+    """The subscription by which Pub/Sub writes a topic's events into their table."""
+    return f"history.{topic.name}"
+
+
 def queues() -> list[Queue]:
     """Every subscription; dead letters are never buried a second time."""
     return [

@@ -24,7 +24,7 @@ from mend.deploy.description import (
 from mend.deploy.diagnosis import ANYWHERE, diagnosed
 from mend.deploy.refusals import Finding
 from mend.deploy.steps import Target
-from mend.deploy.topology import queues, topics
+from mend.deploy.topology import history_of, queues, recorded, topics
 from tests.emulators.http_server import Answer, Asked, Recorder
 from tests.emulators.running import Emulators
 from tests.end_to_end.command import mend
@@ -32,6 +32,7 @@ from tests.end_to_end.command import mend
 TARGET = Target("p-1", "europe-west1")
 HOME = "projects/p-1"
 VIEWER = "roles/storage.objectViewer"
+UNHEARD = history_of(recorded()[0])
 AGAIN = "mend deploy --project p-1 --region europe-west1"
 
 
@@ -72,7 +73,10 @@ def whole(asked: Asked) -> Answer:
         "/storage/v1/b/p-1-mend-project/iam": policy(*((each, "roles/storage.objectViewer") for each in PROJECT_ROLES)),
         "/v1/projects/p-1/topics": {"topics": [{"name": f"{HOME}/topics/{each.name}"} for each in topics()]},
         "/v1/projects/p-1/subscriptions": {
-            "subscriptions": [{"name": f"{HOME}/subscriptions/{each.name}"} for each in queues()]
+            "subscriptions": [
+                {"name": f"{HOME}/subscriptions/{name}"}
+                for name in (*(each.name for each in queues()), *map(history_of, recorded()))
+            ]
         },
         "/v1/projects/p-1/locations/-/services": {"items": running},
         "/v2/entries:list": {"entries": []},
@@ -89,6 +93,7 @@ def broken(asked: Asked) -> Answer:
     text = text.replace('{"locationId": "europe-west1"}, ', '{"locationId": "europe-west4"}, ')
     text = text.replace("roles/bigquery.dataEditor", "roles/bigquery.dataViewer")
     text = text.replace(f'{{"name": "{HOME}/topics/mend-requests"}}, ', "")
+    text = text.replace(f'{{"name": "{HOME}/subscriptions/{UNHEARD}"}}, ', "")
     if "databases" in asked.path:
         error = {"code": 403, "status": "PERMISSION_DENIED", "message": "PERMISSION_DENIED: no"}
         return Answer(403, {"error": error})
@@ -130,6 +135,7 @@ def test_what_is_missing_is_named_with_what_mends_it(emulators: Emulators, tmp_p
         "state: you may not look": "gcloud projects add-iam-policy-binding p-1"
         ' --member="user:$(gcloud config get account)" --role=roles/viewer',
         "there is no topic mend-requests": AGAIN,
+        f"there is no subscription {UNHEARD}": AGAIN,
     }
 
 
@@ -254,6 +260,7 @@ def test_what_the_services_met(emulators: Emulators, tmp_path: Path) -> None:
         entry("mend-classify", "Firestore: FailedPrecondition: 400 The query requires an index."),
         entry("mend-notify", "Cloud Monitoring: Forbidden: 403 SERVICE_DISABLED monitoring.googleapis.com"),
         entry("mend-ingest", "The request was aborted because there was no available instance.", plain=True),
+        entry("mend-tick", "The request was not authorized to invoke this service. Read more at https://x", plain=True),
         entry("mend-of-somebody-else", "PermissionDenied"),
         entry("mend-remediate", "something else"),
     ]
@@ -270,6 +277,7 @@ def test_what_the_services_met(emulators: Emulators, tmp_path: Path) -> None:
         "mend-classify met: an index is missing or still being built": AGAIN,
         "mend-notify met: the API monitoring.googleapis.com is not enabled": "gcloud services enable"
         " monitoring.googleapis.com --project=p-1",
+        "mend-tick met: a caller that lacks roles/run.invoker": f"{AGAIN} --service ingest",
         "mend-ingest met: it has as many instances as it may": "gcloud run services update mend-ingest"
         " --max-instances=MORE --region=europe-west1 --project=p-1",
     }

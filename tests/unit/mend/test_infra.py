@@ -19,10 +19,11 @@ from google.cloud.monitoring_dashboard_v1.types import Dashboard
 from google.cloud.monitoring_v3.types import AlertPolicy
 from google.protobuf.json_format import ParseError
 
+from mend.deploy import scheduled_jobs
 from mend.deploy.description import FUNCTIONS
 from mend.deploy.plan import IMAGES, MONITORING, ROOT, plan
 from mend.deploy.steps import Target
-from mend.deploy.topology import queues
+from mend.deploy.topology import history_of, queues, recorded
 from mend.runner import run_events
 from services.notify.overdue import overdue
 from shared.adapters.gcp.log_lines import shaper
@@ -95,7 +96,7 @@ def _names(line: dict[str, Any], before: str = "") -> set[str]:
 
 def test_alerts_look_at_every_subscription_and_function_of_ours() -> None:
     for name, ours in (
-        ("backlog", [each.name for each in queues()]),
+        ("backlog", [*(each.name for each in queues()), *(history_of(each) for each in recorded())]),
         ("dead-letters", [each.name for each in queues()]),
         ("errors", [each.name for each in FUNCTIONS]),
     ):
@@ -104,6 +105,22 @@ def test_alerts_look_at_every_subscription_and_function_of_ours() -> None:
         (pattern,) = re.findall(r'full_match\("(.+?)"\)', asked)
         assert all(re.fullmatch(pattern.replace("\\\\", "\\"), each) for each in ours), name
         assert not re.fullmatch(pattern.replace("\\\\", "\\"), "somebody.else"), name
+
+
+def test_the_guide_says_where_a_schedule_is_that_it_changes() -> None:
+    guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8").replace("\\\n", "")
+    written = re.findall(r"gcloud scheduler [^`\n]+", guide)
+    assert len(written) >= 3
+    assert all("--location=" in each for each in written)
+
+
+def test_an_audit_may_be_as_rare_as_the_guide_says() -> None:
+    """Two audits that end well are never as far apart as the alert's silence, the second one's length included."""
+    policy = AlertPolicy.from_json((ROOT / MONITORING / "alerts" / "audit.json").read_text(encoding="utf-8"))
+    silence = policy.conditions[1].condition_absent.duration.total_seconds()
+    guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (rarest,) = re.findall(r"mend-audit --schedule='\d+ \*/(\d+) ", guide)
+    assert int(rarest) * 3_600 + int(scheduled_jobs.AUDIT.timeout.rstrip("h")) * 3_600 <= silence
 
 
 def test_errors_are_alarming_by_their_share() -> None:
