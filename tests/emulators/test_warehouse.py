@@ -8,6 +8,8 @@ not that BigQuery plans them well.
 import io
 import itertools
 import json
+import urllib.error
+import urllib.request
 from datetime import date
 from typing import Any, ClassVar
 
@@ -190,6 +192,41 @@ def test_a_query_that_would_read_too_much_is_not_run() -> None:
             BigQueryWarehouse(client, objects, bytes_billed_max=4_000_000).query("SELECT k FROM travel.flights")
         assert bytes_of(client, "SELECT 1") == 5_000_000
     assert [each["configuration"].get("dryRun") for each in asked] == [True, True]
+
+
+def test_no_query_may_bill_more_than_is_allowed(
+    emulators: Emulators, client: bigquery.Client, objects: GcsObjectStore, files: Files
+) -> None:
+    """The emulator bills nothing: a server before it sees what each query is asked with."""
+    asked: list[Any] = []
+
+    def forwarded(request: Asked) -> Answer:
+        if request.method == "POST":
+            asked.append(json.loads(request.body))
+        url, headers = f"http://{emulators.bigquery}{request.path}", {"content-type": "application/json"}
+        sent = urllib.request.Request(url, request.body or None, headers, method=request.method)
+        try:
+            with urllib.request.urlopen(sent, timeout=60) as answer:
+                return Answer(answer.status, answer.read())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.read())
+
+    with Recorder(forwarded) as server:
+        client._connection.API_BASE_URL = server.url
+        warehouse = BigQueryWarehouse(client, objects, bytes_billed_max=123_000_000)
+        warehouse.run(files.job("append", "b1", [{"k": 1, "v": "x"}]))
+        job = files.job("overwrite", "b2", [{"k": 2, "v": "y"}])
+        warehouse.run(job)
+        warehouse.describe(TABLE)
+        warehouse.keys(TABLE, ["k"])
+        assert list(warehouse.rows_with_keys(TABLE, job.files, ["k"]))
+        assert list(warehouse.dump(TABLE))
+        warehouse.ensure(TABLE, [TableColumn("k", "number")], Layout())
+    said = [each for each in asked if "query" in each] + [
+        each["configuration"]["query"] for each in asked if "query" in each.get("configuration", {})
+    ]
+    assert len(said) >= 7
+    assert [each["query"][:80] for each in said if each.get("maximumBytesBilled") != "123000000"] == []
 
 
 def test_a_merge_reads_no_other_partitions_than_the_keys_name() -> None:

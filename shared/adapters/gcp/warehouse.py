@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.gcp import channels, warehouse_schema, warehouse_sql
 from shared.adapters.gcp.warehouse_files import File, Staged, checked, files_of, grouped
-from shared.adapters.gcp.warehouse_jobs import Jobs, answering, patience
+from shared.adapters.gcp.warehouse_jobs import Jobs, answering, billing, patience
 from shared.adapters.gcp.warehouse_query import bound, parameters_of
 from shared.adapters.gcp.warehouse_schema import PROVENANCE, TableName, planned, refused, stored_columns
 from shared.adapters.gcp.warehouse_sql import Script
@@ -47,7 +47,7 @@ class BigQueryWarehouse:
         self._objects = objects
         self._own = (books, staging)
         self._staging = f"{client.project}.{staging}"
-        self._tables = Tables(client, books, staging)
+        self._tables = Tables(client, books, staging, bytes_billed_max)
         self._jobs = Jobs(client)
         self._bytes_billed_max = bytes_billed_max
 
@@ -154,7 +154,7 @@ class BigQueryWarehouse:
     def _books_say(self, job_id: str) -> int | None:
         sql = f"SELECT `rows` FROM {self._tables.books().jobs} WHERE job_id = {warehouse_sql.text(job_id)}"
         with answering():
-            rows = [row[0] for row in self._client.query_and_wait(sql)]
+            rows = [row[0] for row in self._client.query_and_wait(sql, job_config=billing(self._bytes_billed_max))]
         return int(rows[0]) if rows else None
 
     # ── files into tables ──────────────────────────────────────────────────────────────────────────────────────────
@@ -216,7 +216,8 @@ class BigQueryWarehouse:
         listed = ", ".join(names)
         with answering():
             found = self._client.query_and_wait(
-                f"SELECT DISTINCT {listed} FROM {name.sql} WHERE {present} ORDER BY {listed}"
+                f"SELECT DISTINCT {listed} FROM {name.sql} WHERE {present} ORDER BY {listed}",
+                job_config=billing(self._bytes_billed_max),
             )
             return found.to_arrow(create_bqstorage_client=False)
 
@@ -238,7 +239,7 @@ class BigQueryWarehouse:
 
     def _stream(self, sql: str) -> Iterator[pa.RecordBatch]:
         with answering():
-            rows = self._client.query_and_wait(sql)
+            rows = self._client.query_and_wait(sql, job_config=billing(self._bytes_billed_max))
             batches = iter(rows.to_arrow_iterable())
         while True:
             with answering():

@@ -80,6 +80,13 @@ class Jobs:
         job.result(timeout=_WAIT_SECONDS_MAX)
 
 
+def billing(bytes_max: int) -> bigquery.QueryJobConfig:
+    """How a query of ours is run: BigQuery refuses it, for nothing, where it would bill more."""
+    from google.cloud import bigquery
+
+    return bigquery.QueryJobConfig(maximum_bytes_billed=bytes_max)
+
+
 def patience() -> Any:
     """How the client tries again: for a minute, not for ten, since the event comes again anyway."""
     from google.cloud.bigquery.retry import DEFAULT_RETRY

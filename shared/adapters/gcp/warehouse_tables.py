@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, cast
 
-from shared.adapters.gcp.warehouse_jobs import answering, patience
+from shared.adapters.gcp.warehouse_jobs import answering, billing, patience
 from shared.adapters.gcp.warehouse_schema import (
     SQL_TYPES,
     TableName,
@@ -33,8 +33,9 @@ _CHANGES_TRIED_MAX: Final = 5  # while others change the same table
 class Tables:
     """The tables of one project. Dataset and books are made at first use where a deployment has not."""
 
-    def __init__(self, client: bigquery.Client, books: str, staging: str) -> None:
+    def __init__(self, client: bigquery.Client, books: str, staging: str, bytes_billed_max: int) -> None:
         self._client = client
+        self._bytes_billed_max = bytes_billed_max
         self._books_dataset = books
         self._staging_dataset = staging
         self._made: Books | None = None
@@ -98,7 +99,9 @@ class Tables:
         if self._books_there:
             booked = f"SELECT COUNT(*) FROM `{jobs_table}` WHERE table_name = {text(name.short)}"
         with answering():
-            answer = self._client.query_and_wait(f"SELECT (SELECT COUNT(*) FROM {name.sql}), ({booked})")
+            answer = self._client.query_and_wait(
+                f"SELECT (SELECT COUNT(*) FROM {name.sql}), ({booked})", job_config=billing(self._bytes_billed_max)
+            )
             rows, jobs = next(iter(answer)).values()
         return int(rows), int(jobs)
 
@@ -141,7 +144,7 @@ class Tables:
         added = {change.column: cast("LogicalType", change.new_type) for change in changes if change.action == "add"}
         sql = (widened(table, name, retyped) if retyped else "") + extended(name, added)
         if sql:
-            self._client.query_and_wait(sql)
+            self._client.query_and_wait(sql, job_config=billing(self._bytes_billed_max))
             table = self._client.get_table(name.full, retry=patience())
         # What a statement of SQL does not say, or has lost: the descriptions by which we know objects and arrays.
         logical = {column: (each.name, each.logical_type) for column, each in stored.items()}
