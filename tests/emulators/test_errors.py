@@ -1,10 +1,15 @@
 """The table of Google's errors: complete, and cells stay out of what it makes."""
 
 import inspect
+from types import ModuleType
 
 import pytest
 from google.api_core import exceptions
+from google.auth import exceptions as auth_exceptions
 from google.auth.exceptions import RefreshError, TransportError
+from google.cloud.bigquery.job.base import _ERROR_REASON_TO_EXCEPTION
+from google.cloud.bigquery.retry import _RETRYABLE_REASONS
+from google.cloud.storage import exceptions as storage_exceptions
 from requests.exceptions import ConnectionError as RequestsConnectionError
 
 from shared.adapters.gcp.errors import MEANINGS, REASONS, meaning_of, of_bigquery, reason_of, translated, web_errors
@@ -48,6 +53,32 @@ def test_what_is_not_in_the_table_is_out_of_reach(error: Exception) -> None:
     assert isinstance(error, web_errors())
     assert isinstance(translated(error, "object a", ObjectsUnavailable), ObjectsUnavailable)
     assert isinstance(of_bigquery(error, WarehouseUnavailable), WarehouseUnavailable)
+
+
+def test_every_reason_that_the_client_knows_has_a_meaning() -> None:
+    """What the client itself would try again is out of reach for now to us too."""
+    assert _ERROR_REASON_TO_EXCEPTION.keys() | _RETRYABLE_REASONS <= REASONS.keys()
+    assert all(REASONS[reason] for reason in _RETRYABLE_REASONS)
+    for_good = {name for name, status in _ERROR_REASON_TO_EXCEPTION.items() if status in (403, 404, 501)}
+    assert not any(REASONS[reason] for reason in for_good)
+
+
+def made_of(module: ModuleType) -> list[type[Exception]]:
+    """The errors that a module defines; those without a message of their own are roots of others."""
+    found = [kind for kind in vars(module).values() if inspect.isclass(kind) and issubclass(kind, Exception)]
+    return [kind for kind in found if kind.__module__ == module.__name__]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [*made_of(auth_exceptions), *(kind for kind in made_of(storage_exceptions) if kind.__name__ != "InvalidPathError")],
+    ids=lambda kind: f"{kind.__module__}.{kind.__name__}",
+)
+def test_credentials_and_files_that_cannot_be_had_are_out_of_reach(kind: type[Exception]) -> None:
+    """All but a path that ``transfer_manager`` refuses, which is not used here."""
+    error = kind("response", "no") if kind.__name__ in ("InvalidResponse", "DataCorruption") else kind("no")
+    assert isinstance(error, web_errors())
+    assert isinstance(translated(error, "object a", ObjectsUnavailable), ObjectsUnavailable)
 
 
 @pytest.mark.parametrize("reason", sorted(REASONS))

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Literal
 
-from shared.domain.errors import Conflict, ForeignFailure, LimitExceeded, MendError, TransientError
+from shared.domain.errors import Conflict, ForeignFailure, MendError, TransientError
 from shared.domain.masking import mask
 
-Meaning = Literal["unavailable", "conflict", "refused", "absent", "limit"]
+Meaning = Literal["unavailable", "conflict", "refused", "absent"]
 
 # By the name of the class; a subclass that is not here means what its base means, and a test says that none is missing.
 #   unavailable  ours is out of reach, or not set up yet: deliver again. A permission that lacks is given by a person,
@@ -17,7 +17,6 @@ Meaning = Literal["unavailable", "conflict", "refused", "absent", "limit"]
 #   conflict     somebody else was faster
 #   absent       there is no such thing
 #   refused      the same request will be refused again
-#   limit        too large
 MEANINGS: Final[dict[str, Meaning]] = {
     "Aborted": "conflict",
     "AlreadyExists": "conflict",
@@ -68,6 +67,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
 REASONS: Final[dict[str, bool]] = {
     "accessDenied": False,
     "backendError": True,
+    "badGateway": True,
     "billingNotEnabled": False,
     "billingTierLimitExceeded": False,
     "blocked": False,
@@ -82,6 +82,7 @@ REASONS: Final[dict[str, bool]] = {
     "jobRateLimitExceeded": True,
     "notFound": False,
     "notImplemented": False,
+    "policyViolation": False,
     "proxyAuthenticationRequired": False,
     "quotaExceeded": False,
     "rateLimitExceeded": True,
@@ -127,8 +128,6 @@ def translated(error: Exception, what: str, unavailable: type[TransientError]) -
     meaning = meaning_of(error)
     if meaning == "conflict":
         return Conflict(message)
-    if meaning == "limit":
-        return LimitExceeded(message)
     # Refused and absent as well: a topic or database that is missing is made by a deployment, and the event waits.
     return unavailable(message)
 
