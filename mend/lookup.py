@@ -42,6 +42,12 @@ def find(state: StateStore, text: str, kinds: Sequence[str] = tuple(COLLECTIONS)
     raise DefinitionMissing(_not_found(text, kinds, known, beginning))
 
 
+def trace_of(state: StateStore, incident_id: str) -> str:
+    """The trace of an incident's first report: what a person says of it belongs there; "" when it is not known."""
+    stored = state.get(COLLECTIONS["incident"], incident_id) if incident_id else None
+    return str(stored.data.get("traceparent", "")) if stored is not None else ""
+
+
 def _proper(kind: str, data: dict[str, Any]) -> bool:
     """Incidents share their collection with documents about fingerprints."""
     return kind != "incident" or "failure_class" in data

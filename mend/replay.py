@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
+from mend.lookup import trace_of
 from shared.domain.errors import DefinitionMissing
 from shared.domain.incident import CLOSED, Origin
 from shared.domain.remedy import RemedyState
@@ -102,6 +103,7 @@ class Replay:
                 "by": self._by,
                 "reason": "replayed",
             }
+            envelope["traceparent"] = trace_of(process.store, case.incident_id)
             return RemedyDecided(**envelope, **decision, subject=case.remedy_id)
         return RetryRequested(
             **envelope,

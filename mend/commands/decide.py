@@ -31,7 +31,7 @@ def undo(remedy: Remedy, root: Root = None, by: By = "", reason: Reason = "", as
 
 
 def _decide(remedy: str, decision: str, root: Root, by: str, reason: str, as_json: bool) -> None:
-    from mend import project, runner
+    from mend import lookup, project, runner
     from shared.domain.errors import DefinitionMissing
     from shared.events.types import RemedyDecided
 
@@ -48,6 +48,7 @@ def _decide(remedy: str, decision: str, root: Root, by: str, reason: str, as_jso
             time=process.clock.now(),
             subject=remedy,
             correlation_id=event_id,
+            traceparent=lookup.trace_of(process.store, str(stored.data["incident_id"])),
             remedy_id=remedy,
             decision=decision,
             by=person(by),

@@ -111,6 +111,7 @@ def _event(process: Process, found: Named, verdict: Verdict, by: str, note: str)
         time=process.clock.now(),
         subject=found.key,
         correlation_id=event_id,
+        traceparent=str(found.data.get("traceparent", "")),
         incident_id=found.key,
         **verdict._asdict(),
         note=clean(note, NOTE_CHARACTERS_MAX),

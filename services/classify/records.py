@@ -4,7 +4,7 @@
 incidents/{incident_id} = {kind: "incident", incident_id, fingerprint, family, occurrence, state, origin, system,
   service, event_id, event_topic, pipeline, batch_id, uri, check, column,
   attempt, first_attempt, reading, rows, rows_failed,           # of the last report; rows_failed_first of the first
-  reports, first_seen, last_seen,
+  reports, first_seen, last_seen, traceparent,                  # the last is that of the first report
   exception_type, http_status, grpc_status, sqlstate, reason, exit_code, message,
   evidence_json,                                                # of the last report, as it came
   failure_class, cause, confidence, explanation, diagnosis: [{source, field, value, weight}],
@@ -70,6 +70,7 @@ def opened(report: IncidentOpened, occurrence: int) -> Document:
         "reports": 0,
         "first_seen": report.time,
         "last_seen": report.time,
+        "traceparent": report.traceparent,
         "diagnoses": [],
         "similar": [],
         "closed_at": 0,

@@ -59,6 +59,21 @@ def test_one_delivery_is_one_trace(tmp_path: Path) -> None:
     assert PLANTED not in "".join(map(str, spans))
 
 
+def test_what_a_person_says_of_an_incident_is_in_its_trace(tmp_path: Path) -> None:
+    orders = Orders(tmp_path)
+    orders.deliver("a.csv", HEADER + lines(31, 34) + f"oops,{PLANTED},1,2024-01-01\n")
+    with Recorder(lambda asked: Answer(200, b"")) as collector:
+        seen = ("env", f"MEND_OTLP_ENDPOINT={collector.url}/v1/traces")
+        orders.run_it(before=seen)
+        before = spans_of(collector.requests)
+        found = orders.mend("incidents", "--root", "store", "--json").json["incidents"]
+        told = orders.mend("feedback", found[0]["id"], "--root", "store", "--right", before=seen)
+        spans = spans_of(collector.requests)
+    assert told.code == 0, told.said
+    assert "classify incident.judged.v1" in {span.name for span in spans[len(before) :]}
+    assert len({span.trace_id for span in spans}) == 1
+
+
 @pytest.mark.parametrize("answer", [Answer(503, b""), Answer(400, b"no")])
 def test_a_collector_that_takes_nothing_costs_nothing(tmp_path: Path, answer: Answer) -> None:
     orders = Orders(tmp_path)
