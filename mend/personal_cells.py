@@ -82,8 +82,10 @@ def _fields(kind: pl.DataType) -> Iterator[str]:
 def _texts(cells: pl.Series) -> pl.Series:
     import polars as pl
 
+    from services.validate.native_casting import texts_of
+
     if not cells.dtype.is_nested():
-        return cells.cast(pl.String, strict=False)
+        return texts_of(cells)
     wrapped = cells.alias("v").to_frame().select(pl.struct("v").struct.json_encode().str.head(-1).str.slice(5))
     return pl.select(pl.when(cells.is_not_null()).then(wrapped.to_series())).to_series()
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shared.domain.text_formats import TextFormat
 
 PATTERN_VALUES_SHOWN = 12
+INTEGERS = (-(2**63), 2**63 - 1)  # what a typed column of whole numbers can hold
 
 
 class CellRule(NamedTuple):
@@ -80,7 +81,8 @@ def _rules_of(column: Column, *, needed: bool) -> list[CellRule]:
         allowed = enum_values(column)
         shown = ", ".join(str(value) for value in column.enum[:PATTERN_VALUES_SHOWN])
         more = f" … ({len(column.enum)} values)" if len(column.enum) > PATTERN_VALUES_SHOWN else ""
-        add("enum", f"{name} must be one of {shown}{more}", lambda: cell.is_in(allowed))
+        listed = allowed or pl.lit(pl.Series([], dtype=pl.Int64)).implode()
+        add("enum", f"{name} must be one of {shown}{more}", lambda: cell.is_in(listed))
     if column.pattern and pattern_supported(column.pattern):
         add("pattern", f"{name} must match {column.pattern}", lambda: cell.str.contains(column.pattern))
     elif column.pattern:
@@ -117,8 +119,13 @@ def _within(length: pl.Expr, low: int, high: int | None) -> pl.Expr:
 
 
 def enum_values(column: Column) -> list[Any]:
-    """Allowed values in the type of the typed column."""
-    return [typed_bound(value, column) for value in column.enum]
+    """Allowed values in the type of the typed column; a whole number that it cannot hold stands in no cell."""
+    values = [typed_bound(value, column) for value in column.enum]
+    return [each for each in values if INTEGERS[0] <= each <= INTEGERS[1]] if _is_whole(column) else values
+
+
+def _is_whole(column: Column) -> bool:
+    return column.logical_type == "integer"
 
 
 def typed_bound(bound: Any, column: Column) -> Any:
@@ -131,13 +138,14 @@ def typed_bound(bound: Any, column: Column) -> Any:
         moment = datetime.fromisoformat(str(bound))
         zone = ZoneInfo(column.timezone) if column.timezone else UTC
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
-    return bound
+    # The engine compares a number with no whole number of more than 64 bits.
+    return float(bound) if column.logical_type == "number" else bound
 
 
 def bounds_of(column: Column) -> list[tuple[str, Any]]:
-    """The four bounds with their signs, typed; None where there is none."""
+    """The four bounds with their signs, typed; None where there is none, or none that any cell could break."""
     return [
-        (sign, None if bound is None else typed_bound(bound, column))
+        (sign, None) if bound is None else _held(sign, typed_bound(bound, column), column)
         for sign, bound in (
             (">=", column.minimum),
             (">", column.exclusive_minimum),
@@ -145,6 +153,15 @@ def bounds_of(column: Column) -> list[tuple[str, Any]]:
             ("<", column.exclusive_maximum),
         )
     ]
+
+
+def _held(sign: str, bound: Any, column: Column) -> tuple[str, Any]:
+    """A bound of whole numbers within what a cell can hold: one beyond that is kept by every cell, or by none."""
+    least, greatest = INTEGERS
+    if not _is_whole(column) or least <= bound <= greatest:
+        return sign, bound
+    kept_by_all = bound < least if sign.startswith(">") else bound > greatest
+    return (sign, None) if kept_by_all else (">", greatest) if sign.startswith(">") else ("<", least)
 
 
 def _written_bounds(column: Column) -> list[tuple[str, Bound]]:
@@ -166,8 +183,10 @@ def _bounded(cell: pl.Expr, bounds: list[tuple[str, Any]]) -> pl.Expr:
 
 def is_multiple(cell: pl.Expr, step: float) -> pl.Expr:
     """True where the cell is a whole number of steps, within what a double can tell."""
+    import polars as pl
+
     if isinstance(step, int):
-        return cell % step == 0
+        return cell % step == 0 if step <= INTEGERS[1] else cell.cast(pl.Float64) % float(step) == 0
     ratio = cell / step
     return (ratio - ratio.round()).abs() <= 1e-9 * (ratio.abs() + 1)
 

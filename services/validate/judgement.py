@@ -16,6 +16,7 @@ from services.validate.dependencies import dependency_ledgers
 from services.validate.evidence import Evidence
 from services.validate.findings import Failure, Rule
 from services.validate.keys import KeyLedger, key_rules
+from services.validate.native_casting import texts_of
 from services.validate.nested_cells import NestedCells
 from services.validate.nested_keys import NestedKey, nested_keys
 from services.validate.profile import BatchProfile
@@ -363,7 +364,7 @@ def _texts(renamed: pl.DataFrame, failure: Failure) -> pl.Series | None:
         return None
     delivered = set(renamed.columns)
     cells = [renamed[name].filter(mask) for name in rule.columns if name in delivered]
-    texts = [item.cast(pl.String, strict=False) for item in cells if not item.dtype.is_nested()]
+    texts = [texts_of(item) for item in cells if not item.dtype.is_nested()]
     if len(texts) < 2:
         return texts[0] if texts else None
     return pl.DataFrame(texts).select(pl.concat_str(pl.all(), separator="\x1f", ignore_nulls=True)).to_series()

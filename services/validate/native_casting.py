@@ -47,6 +47,19 @@ def cast_native(cells: pl.Series, column: Column, wanted: pl.DataType) -> pl.Ser
     return frame.select(expression.alias(name)).to_series()
 
 
+def texts_of(cells: pl.Series) -> pl.Series:
+    """Delivered cells as texts; null where a cell has none, as nested values and bytes that are not UTF-8."""
+    import polars as pl
+
+    if cells.dtype == pl.Binary:
+        return cells.to_frame().select(_bytes_text(pl.col(cells.name))).to_series()
+    if isinstance(cells.dtype, pl.Duration):
+        return cells.dt.to_string()
+    if cells.dtype.is_nested() or cells.dtype == pl.Object:
+        return pl.Series(cells.name, [], dtype=pl.String).extend_constant(None, cells.len())
+    return cells.cast(pl.String, strict=False)
+
+
 def _to_json(cell: pl.Expr, have: pl.DataType) -> pl.Expr:
     """JSON text; null where something inside would be lost: bytes that are no text, nan, digits of a decimal."""
     import polars as pl

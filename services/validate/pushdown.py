@@ -10,7 +10,7 @@ import re
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from services.validate.column_checks import bounds_of, cell_rules, enum_values, pattern_supported, type_rule
+from services.validate.column_checks import INTEGERS, bounds_of, cell_rules, enum_values, pattern_supported, type_rule
 from services.validate.dependencies import dependency_rule
 from services.validate.findings import Rule
 from services.validate.keys import key_rules
@@ -163,7 +163,7 @@ def _breaks(rule: Rule, column: Column, place: int) -> str:
     if rule.check == "required":
         return f"{cell} IS NULL AND NOT n{place}"
     if rule.check == "enum":
-        return f"{cell} NOT IN ({', '.join(literal(value) for value in enum_values(column))})"
+        return _is_none_of(cell, enum_values(column))
     if rule.check == "pattern":
         return f"NOT REGEXP_CONTAINS({cell}, {literal(respelled(column.pattern))})"
     if rule.check == "format":
@@ -178,12 +178,19 @@ def _breaks(rule: Rule, column: Column, place: int) -> str:
         return "NOT (" + " AND ".join(f"{cell} {sign} {literal(bound)}" for sign, bound in bounds) + ")"
     if rule.check == "multiple_of":
         if isinstance(column.multiple_of, int) and column.logical_type == "integer":
+            if column.multiple_of > INTEGERS[1]:
+                return f"{cell} != 0"
             return f"MOD({cell}, {column.multiple_of}) != 0"
         if isinstance(column.multiple_of, int):  # exactly, as the other engines; GoogleSQL has no MOD of FLOAT64
             return f"ROUND({cell} / {column.multiple_of}) * {column.multiple_of} != {cell}"
         ratio = f"({cell} / {literal(float(column.multiple_of or 1))})"
         return f"ABS({ratio} - ROUND({ratio})) > 1e-9 * (ABS({ratio}) + 1)"
     raise ValueError(f"the check {rule.check} has no words in SQL")  # unpushable names it first
+
+
+def _is_none_of(cell: str, allowed: Sequence[Any]) -> str:
+    listed = ", ".join(literal(value) for value in allowed)
+    return f"{cell} NOT IN ({listed})" if listed else f"{cell} IS NOT NULL"
 
 
 def whole_sql(contract: Contract, columns: Sequence[str]) -> str:
@@ -253,7 +260,7 @@ def metric_sql(rule: QualityRule, contract: Contract) -> str:
         from dataclasses import replace
 
         allowed = enum_values(replace(column, enum=rule.valid_values))
-        fails.append(f"COALESCE({cell} NOT IN ({', '.join(literal(each) for each in allowed)}), FALSE)")
+        fails.append(f"COALESCE({_is_none_of(cell, allowed)}, FALSE)")
     if rule.pattern:
         fails.append(f"COALESCE(NOT REGEXP_CONTAINS({name}, {literal(respelled(rule.pattern))}), FALSE)")
     return f"COUNTIF(({' OR '.join(fails)}) AND NOT {null})"

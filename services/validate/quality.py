@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from services.validate.column_checks import enum_values, pattern_mask
 from services.validate.findings import DIMENSION_NAMES, DatasetFinding, Dimension, Rule
 from services.validate.keys import KeyLedger
+from services.validate.native_casting import texts_of
 from services.validate.scoring import Measure, kept
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def _delivered(column: Column, texts: pl.DataFrame) -> pl.Series:
 
     if column.name not in texts.columns:
         return pl.repeat(None, texts.height, dtype=pl.String, eager=True)
-    return texts[column.name].cast(pl.String, strict=False)
+    return texts_of(texts[column.name])
 
 
 def _in_type(values: tuple[Any, ...], column: Column) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from services.validate.native_casting import texts_of
 from shared.domain import paths
 from shared.domain.checks import check
 from shared.ports.warehouse import BATCH_COLUMN, SEQ_COLUMN
@@ -217,7 +218,7 @@ def _values(piece: pl.DataFrame, have: Collection[str], names: Sequence[str], pl
     import polars as pl
 
     cells = [piece[name].gather(places) for name in names if name in have]
-    texts = [item.cast(pl.String, strict=False) for item in cells if not item.dtype.is_nested()]
+    texts = [texts_of(item) for item in cells if not item.dtype.is_nested()]
     if not texts:
         return pl.Series([], dtype=pl.String).extend_constant(None, places.len())
     if len(texts) == 1:

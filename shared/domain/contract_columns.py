@@ -16,6 +16,8 @@ from shared.domain.text_formats import ANY_TEXT, TEXT_FORMATS
 
 _MOMENTS = ("date", "timestamp", "time")
 _INTEGER_BITS = {"i8": 8, "i16": 16, "i32": 32, "i64": 64, "u8": 8, "u16": 16, "u32": 32, "u64": 64}
+# Formats of numbers that a column of integers cannot hold here, as in BigQuery: it has 64 bits with the sign.
+_TOO_WIDE = ("u64", "i128", "u128")
 _PHYSICAL = (
     (re.compile(r"(?:big|small|tiny|medium)?int(?:eger)?\d*|(?:big)?serial|u?int\d+|long|short|byteint"), "integer"),
     (re.compile(r"(?:big)?(?:numeric|decimal)|float\d*|double(?: precision)?|real|number|money"), "number"),
@@ -148,6 +150,9 @@ def _format(text: str, kind: str, place: Place, notes: list[UnsupportedRule], na
         except ValueError as error:
             sentence, _, hint = str(error).partition(" | ")
             raise at.error(sentence, hint) from None
+    elif kind == "integer" and text in _TOO_WIDE:
+        what = f'format "{text}": a number of more than 64 bits with its sign cannot be held, and fails as no integer'
+        notes.append(UnsupportedRule(column=name, what=what, line=at.line))
     elif text and kind in ("string", "integer", "number") and not _is_checked(text, kind):
         why = ": every text has it" if kind == "string" and text in ANY_TEXT else ""
         notes.append(UnsupportedRule(column=name, what=f'format "{text}" is not checked{why}', line=at.line))

@@ -17,7 +17,6 @@ def test_an_integer_format_is_a_range() -> None:
 @pytest.mark.parametrize(
     ("kind", "text", "why"),
     [
-        ("integer", "i128", ""),
         ("number", "f32", ""),
         ("string", "phone", ""),
         ("string", "password", ": every text has it"),
@@ -27,6 +26,12 @@ def test_an_integer_format_is_a_range() -> None:
 def test_a_format_that_is_not_checked_is_said(kind: str, text: str, why: str) -> None:
     contract = with_column(f"logicalType: {kind}\nlogicalTypeOptions: {{format: {text}}}")
     assert [rule.what for rule in contract.unsupported] == [f'format "{text}" is not checked{why}']
+
+
+@pytest.mark.parametrize("text", ["u64", "i128", "u128"])
+def test_a_format_of_more_than_64_bits_is_said_to_be_too_wide(text: str) -> None:
+    (rule,) = with_column(f"logicalType: integer\nlogicalTypeOptions: {{format: {text}}}").unsupported
+    assert rule.what.startswith(f'format "{text}": a number of more than 64 bits with its sign cannot be held')
 
 
 @pytest.mark.parametrize("text", ["email", "uuid", "uri", "hostname", "ipv4", "ipv6", "byte"])

@@ -24,6 +24,7 @@ def of(kind: str, **about: Any) -> dict[str, Any]:
 
 OPTIONS = {
     "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern",
+    "format",
 }  # fmt: skip
 
 
@@ -54,6 +55,15 @@ CONTENT: list[tuple[dict[str, Any], list[str | None], Rows]] = [
     (of("timestamp", maximum="2020-01-01T00:00:00Z"), ["2020-01-01T01:00:00+02:00", "2020-01-01T00:00:01Z"],
      {"range": {2}}),
     (of("time", minimum="08:00:00"), ["07:59:59", "08:00"], {"range": {1}}),
+    (of("integer", minimum=0, maximum=10**19), ["-1", "0", str(2**63 - 1), str(2**63)], {"range": {1}, "type": {4}}),
+    (of("integer", minimum=10**19), ["0", str(2**63 - 1)], {"range": {1, 2}}),
+    (of("integer", exclusiveMaximum=-(10**19)), ["0", ""], {"range": {1}}),
+    (of("integer", exclusiveMinimum=-(10**19)), ["0", str(-(2**63))], {}),
+    (of("integer", multipleOf=10**19), ["0", "5"], {"multiple_of": {2}}),
+    (of("integer", enum=values(10**19)), ["1", ""], {"enum": {1}}),
+    (of("integer", enum=values(1, 10**19)), ["1", "2"], {"enum": {2}}),
+    (of("integer", format="u64"), ["-1", "7", str(2**64 - 1)], {"range": {1}, "type": {3}}),
+    (of("number", minimum=10**44, multipleOf=10**19), ["1e45", "5"], {"range": {2}, "multiple_of": {2}}),
     (of("integer", multipleOf=5), ["10", "11", "0", "-5"], {"multiple_of": {2}}),
     (of("number", multipleOf=0.1), ["0.3", "0.35", "0.7"], {"multiple_of": {2}}),
     (of("number", multipleOf=0.25), ["1.25", "1.3", "-0.75"], {"multiple_of": {2}}),
