@@ -12,6 +12,7 @@ from mend.query_trial import no_rows, query_errors
 from services.remediate.registry import usable
 from services.validate.sql_rules import other_tables
 from shared.domain.contract import Contract, parse_contract
+from shared.domain.contract_reading import table_names
 from shared.domain.definition_file import Document, parse_document, suggestion
 from shared.domain.definition_file import Path as Place
 from shared.domain.errors import DefinitionError, DefinitionMissing, ForeignFailure, MendError, TerminalError
@@ -133,19 +134,24 @@ def _check_one(path: str, around: Surroundings, checked: Checked, pipelines: lis
     document = parse_document(text, path)
     keys = set(document.root.entries or {})
     if {"apiVersion", "kind", "schema"} & keys and "pipeline" not in keys:
-        contract = parse_contract(text, path, "")
-        _warn_unchecked(path, contract, checked)
-        for error in query_errors(contract, path, around.sql):
-            checked.error(_problem_of(error, path))
+        contracts = [parse_contract(text, path, table) for table in table_names(text, path) or ("",)]
+        _warn_unchecked(path, contracts, checked)
+        for contract in contracts:
+            for error in query_errors(contract, path, around.sql):
+                checked.error(_problem_of(error, path))
         return
     pipelines.append(_Pipeline(path, document, parse_pipeline(text, path)))
 
 
-def _warn_unchecked(path: str, contract: Contract, checked: Checked) -> None:
-    for rule in contract.unsupported:
+def _warn_unchecked(path: str, contracts: list[Contract], checked: Checked) -> None:
+    """What is checked of none of the tables that the contract describes."""
+    for rule in (rule for contract in contracts for rule in contract.unsupported):
         about = f'column "{rule.column}": ' if rule.column else ""
         checked.warn(Problem(path, rule.line, 0, f"{about}{clean(rule.what)}", "the rule is kept, but not checked"))
-    for promised, why in service_levels(contract)[1]:
+    first, *others = (service_levels(contract)[1] for contract in contracts)
+    for promised, why in first:
+        if any(promised not in dict(each) for each in others):
+            continue
         what = clean(f"slaProperties: {promised.property} {promised.value} {promised.unit}".strip())
         checked.warn(Problem(path, 0, 0, f"{what}: {why}", "it stays in the contract, unchecked"))
 
@@ -192,7 +198,7 @@ def _contract(pipeline: _Pipeline, definitions: Definitions, checked: Checked) -
     except DefinitionError as error:
         checked.error(_problem_of(error, path))
         return None
-    _warn_unchecked(path, contract, checked)
+    _warn_unchecked(path, [contract], checked)
     for check in contract.custom_checks:
         try:
             plugins.load(plugins.CHECKS, check.name, place=(path, check.line))

@@ -259,6 +259,7 @@ def _write(
 
     from mend.beside_tables import judged_alone
     from shared.domain.contract import write_contract
+    from shared.domain.contract_reading import table_names
 
     for each in ("pipelines", "contracts"):
         (folder / each).mkdir()
@@ -271,7 +272,7 @@ def _write(
     (folder / f"pipelines/{NAME}.yaml").write_text(text, encoding="utf-8")
     alone = folder / f"contracts/{NAME}.odcs.yaml"
     kept = contract if table else judged_alone(contract, str(contract_file), beside or {})
-    if kept != contract:
+    if kept != contract or len(table_names(_text_of(contract_file), str(contract_file))) > 1:
         alone.write_text(write_contract(kept), encoding="utf-8")
         return {}
     return {f"contracts/{NAME}.odcs.yaml": contract_file.resolve()}
@@ -360,12 +361,23 @@ def contract_in(file: Path | None) -> Path:
     return here[0]
 
 
-def read_contract_file(file: Path) -> Contract:
-    """The contract in a file; ``DefinitionError`` with its position when something is wrong in it."""
-    from shared.domain.contract import parse_contract
+def read_contract_file(file: Path, table: str = "", *, exactly: bool = False) -> Contract:
+    """The contract in a file; ``DefinitionError`` with its position when something is wrong in it.
 
+    ``table`` chooses one of several that it describes; with ``exactly`` it must be there, even if there is only one.
+    """
+    from shared.domain.contract import parse_contract
+    from shared.domain.definition_file import suggestion
+
+    contract = parse_contract(_text_of(file), str(file), table)
+    names = {contract.table, contract.table.rpartition(".")[2], contract.logical_table} - {""}
+    if exactly and table.casefold() not in {name.casefold() for name in names}:
+        raise DefinitionMissing(f"{file}: it describes no table {table}; {suggestion(table, names)}")
+    return contract
+
+
+def _text_of(file: Path) -> str:
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DefinitionError(str(file), 0, 0, f"cannot be read: {error}", "name an ODCS file (YAML)") from error
-    return parse_contract(text, str(file))

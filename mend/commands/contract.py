@@ -31,6 +31,9 @@ DataOrTable = Annotated[
     str,
     typer.Argument(help="A file, folder, pattern in quotes or web address; or table:DATASET.TABLE of the warehouse."),
 ]
+SchemaName = Annotated[
+    str, typer.Option("--schema-name", help="The table that is meant, of a contract that describes several.")
+]
 
 
 @app.command("test")
@@ -52,6 +55,7 @@ def judge(
         list[str] | None,
         typer.Option("--table", help="A table that the contract names, as a file: orders=orders.csv. May repeat."),
     ] = None,
+    schema_name: SchemaName = "",
     root: Root = None,
     as_json: Json = False,
 ) -> None:
@@ -62,7 +66,8 @@ def judge(
     if engine not in get_args(Engine):
         raise typer.BadParameter(f"is one of {', '.join(get_args(Engine))}", param_hint="--engine")
     file = contract_in(contract)
-    rules = read_contract_file(file)
+    of_warehouse = data.removeprefix(TABLE) if data.startswith(TABLE) else ""
+    rules = read_contract_file(file, schema_name or of_warehouse, exactly=bool(schema_name))
     how = cast("Engine", engine)
     beside = given_tables(tables or [], rules, str(file))
     if data.startswith(TABLE):
@@ -70,13 +75,10 @@ def judge(
 
         if beside:
             raise typer.BadParameter("a table is compared with those of its warehouse", param_hint="--table")
-
         if failing is not None:
-            raise typer.BadParameter(
-                "rows of a table have no numbers; see the query that finds them", param_hint="--failing"
-            )
+            raise typer.BadParameter("rows of a table have no numbers; see the query", param_hint="--failing")
         owner = project.open_process(project.of_root(root))
-        tried = table_trial(file, rules, data.removeprefix(TABLE), owner.warehouse, engine=how)
+        tried = table_trial(file, rules, of_warehouse, owner.warehouse, engine=how)
     else:
         with progress_bar(quiet=as_json) as progress:
             tried = trial(
@@ -84,7 +86,7 @@ def judge(
                 progress=progress,
             )  # fmt: skip
     ok = all(each.state == "passed" for each in tried)
-    unchecked = _unchecked(rules, str(file), None if data.startswith(TABLE) else beside)
+    unchecked = _unchecked(rules, str(file), None if of_warehouse else beside)
     if as_json:
         told = {"ok": ok, "contract": str(file), "id": rules.id, "version": rules.version}
         print_json({**told, "deliveries": [each.document() for each in tried], "not_checked": unchecked})
@@ -184,6 +186,7 @@ def diff_contracts(
     mode: Annotated[str, typer.Option("--mode", help="What must stay true: backward, forward, full or none.")] = "",
     as_plan: Annotated[bool, typer.Option("--plan", help="Say what the destination table needs, in SQL.")] = False,
     table: Annotated[str, typer.Option("--table", help="The destination, dataset.table (default: AFTER's).")] = "",
+    schema_name: SchemaName = "",
     as_json: Json = False,
 ) -> None:
     """What changed between two contracts: breaking, degrading or harmless. Exit code 1 when anything is breaking.
@@ -199,7 +202,7 @@ def diff_contracts(
             raise DefinitionMissing(f"{file}: there is no such contract")
     if mode not in ("", *get_args(Mode)):
         raise typer.BadParameter(f"one of {', '.join(get_args(Mode))}", param_hint="--mode")
-    old, new = read_contract_file(before), read_contract_file(after)
+    old, new = (read_contract_file(file, schema_name, exactly=bool(schema_name)) for file in (before, after))
     found, steps = changes(old, new), plan(old, new, table) if as_plan else None
     broken = incompatible(found, cast("Mode", mode)) if mode else []
     counts: dict[str, Any] = {kind: sum(each.kind == kind for each in found) for kind in KINDS}
@@ -277,6 +280,7 @@ def mutate_data(
     at_least: Annotated[
         float, typer.Option("--at-least", min=0, max=100, help="Exit code 1 below this percentage.")
     ] = 0,
+    schema_name: SchemaName = "",
     as_json: Json = False,
 ) -> None:
     """Corrupt data in every way that means something, and tell what the contract would not notice."""
@@ -286,7 +290,7 @@ def mutate_data(
     from shared.runtime import settings, wiring
 
     _refuse_to_overwrite(out_file, force=force)
-    rules = read_contract_file(contract_in(contract))
+    rules = read_contract_file(contract_in(contract), schema_name, exactly=bool(schema_name))
     with progress_bar(quiet=as_json) as progress:
         score = mutate(rules, data, wiring.source_of(settings.load()), rows=rows, progress=progress)
     if out_file is not None:

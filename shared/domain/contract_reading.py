@@ -34,6 +34,12 @@ def read_contract(text: str, path: str, table: str) -> Contract:
     return _contract(document, value, index, digest)
 
 
+def table_names(text: str, path: str) -> tuple[str, ...]:
+    """The tables that a contract describes, by the names that choose them; what is wrong in it is not said here."""
+    objects = _dicts(parse_document(text, path).root.plain().get("schema"))
+    return tuple(str(item.get("physicalName") or item.get("name") or "") for item in objects)
+
+
 @lru_cache(maxsize=1)
 def _walk() -> SchemaWalk:
     from importlib.resources import files
@@ -95,7 +101,8 @@ def _chosen(document: Document, value: dict[str, Any], table: str) -> int:
         return 0
     names = [str(item.get("physicalName") or item["name"]) for item in objects]
     if not table:
-        raise document.error(("schema",), f"the contract describes {len(objects)} tables", "name the table wanted")
+        hint = "name one with --schema-name: " + ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        raise document.error(("schema",), f"the contract describes {len(objects)} tables", hint)
     raise document.error(("schema",), f'none of the tables is "{table}"', suggestion(table.rpartition(".")[2], names))
 
 

@@ -76,3 +76,60 @@ def test_cells_of_other_types_fail_and_stop_nothing(place: Path, cells: list[Any
         if ("type", "kind") in {(r["check"], r["column"]) for r in row["reasons"]}
     }
     assert (delivery["state"], failing) == ("failed", {2} if cells[0] == b"ok" else {1, 2})
+
+
+SEVERAL = (
+    CONTRACT
+    + """\
+  - name: lines
+    physicalName: order_lines
+    properties:
+      - {name: line, logicalType: integer, required: true}
+    quality:
+      - {type: sql, query: "SELECT COUNTIF(line > 2) FROM ${table}", mustBe: 0}
+"""
+)
+
+
+def test_of_several_tables_one_is_named(place: Path) -> None:
+    (place / "contracts/things.odcs.yaml").write_text(SEVERAL)
+    (place / "lines.csv").write_text("line\n1\n3\n\n")
+    result = mend("test", "lines.csv")
+    assert result.exit_code
+    assert "--schema-name: things, order_lines" in str(result.exception)
+    for name in ("lines", "order_lines"):
+        (delivery,) = told(mend("test", "lines.csv", "--schema-name", name, "--json"))["deliveries"]
+        assert delivery["whole"] == ["the query gives 1 where the contract wants exactly 0"]
+    assert 'none of the tables is "line"' in str(
+        mend("diff", *["contracts/things.odcs.yaml"] * 2, "--schema-name", "line").exception
+    )
+
+
+def test_the_name_of_the_only_table_must_be_right(place: Path) -> None:
+    (place / "good.csv").write_text("id,size,kind\n1,2.5,a\n")
+    assert mend("test", "good.csv", "--schema-name", "THINGS").exit_code == 0
+    assert 'did you mean "things"' in str(mend("test", "good.csv", "--schema-name", "thing").exception)
+
+
+def test_two_of_several_tables_are_compared_and_corrupted(place: Path) -> None:
+    (place / "a.yaml").write_text(SEVERAL)
+    (place / "b.yaml").write_text(
+        SEVERAL.replace("line, logicalType: integer, required: true", "line, logicalType: string")
+    )
+    assert told(mend("diff", "a.yaml", "b.yaml", "--schema-name", "things", "--json"))["changes"] == []
+    changed = told(mend("diff", "a.yaml", "b.yaml", "--schema-name", "lines", "--json"))["changes"]
+    assert {each["column"] for each in changed} == {"line"}
+    (place / "lines.csv").write_text("line\n" + "1\n2\n" * 20)
+    assert told(mend("mutate", "lines.csv", "--contract", "a.yaml", "--schema-name", "lines", "--json"))["outcomes"]
+
+
+def test_every_table_of_a_contract_is_checked(place: Path) -> None:
+    (place / "contracts/things.odcs.yaml").write_text(SEVERAL)
+    level = "slaProperties: [{property: freshness, value: 1, unit: d, element: order_lines.day}]\n"
+    day = SEVERAL.replace("- {name: line,", "- {name: day, logicalType: date}\n      - {name: line,")
+    (place / "contracts/days.odcs.yaml").write_text(day + level)
+    assert "2 files checked: 0 errors, 0 warnings" in CliRunner().invoke(app, ["check"]).stdout
+    (place / "contracts/things.odcs.yaml").write_text(SEVERAL.replace("line > 2", "lime > 2"))
+    result = CliRunner().invoke(app, ["check"])
+    assert "things.odcs.yaml:17" in result.stdout.replace("\n", "")
+    assert result.exit_code == 2
