@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from mend.query_trial import no_rows, query_errors
 from services.remediate.registry import usable
+from services.validate.sql_dialects import with_askable_queries
 from services.validate.sql_rules import other_tables
 from shared.domain.contract import Contract, parse_contract
 from shared.domain.contract_reading import table_names
@@ -134,7 +135,8 @@ def _check_one(path: str, around: Surroundings, checked: Checked, pipelines: lis
     document = parse_document(text, path)
     keys = set(document.root.entries or {})
     if {"apiVersion", "kind", "schema"} & keys and "pipeline" not in keys:
-        contracts = [parse_contract(text, path, table) for table in table_names(text, path) or ("",)]
+        tables = table_names(text, path) or ("",)
+        contracts = [with_askable_queries(parse_contract(text, path, table), path) for table in tables]
         _warn_unchecked(path, contracts, checked)
         for contract in contracts:
             for error in query_errors(contract, path, around.sql):
@@ -194,7 +196,8 @@ def _contract(pipeline: _Pipeline, definitions: Definitions, checked: Checked) -
     if path not in checked.files:
         checked.files.append(path)
     try:
-        contract = parse_contract(text, path, pipeline.definition.destination.table)
+        destination = pipeline.definition.destination
+        contract = with_askable_queries(parse_contract(text, path, destination.table), path, destination.dataset)
     except DefinitionError as error:
         checked.error(_problem_of(error, path))
         return None
@@ -284,10 +287,7 @@ def _check_queries(
 ) -> None:
     """Queries of quality rules are tried on no rows; a table that no pipeline loads must come from elsewhere."""
     path, dataset = pipeline.definition.contract, pipeline.definition.destination.dataset
-    try:
-        beside = other_tables(contract, path, dataset)
-    except DefinitionError:
-        beside = {}  # one of the queries is wrong, as is said below
+    beside = other_tables(contract, path, dataset)
     contracts = _contracts_of({table for read in beside.values() for table in read}, known, around.definitions)
     for error in query_errors(contract, path, around.sql, contracts, dataset):
         checked.error(_problem_of(error, path))

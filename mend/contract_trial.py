@@ -376,6 +376,13 @@ def read_contract_file(file: Path, table: str = "", *, exactly: bool = False) ->
     return contract
 
 
+def judged_contract(file: Path, table: str = "", *, exactly: bool = False) -> Contract:
+    """The same as it is judged: queries that cannot be asked here are among what is not checked."""
+    from services.validate.sql_dialects import with_askable_queries
+
+    return with_askable_queries(read_contract_file(file, table, exactly=exactly), str(file))
+
+
 def _text_of(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")

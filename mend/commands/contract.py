@@ -61,13 +61,13 @@ def judge(
 ) -> None:
     """Judge data by a contract, row by row; nothing is loaded, healed or kept. Exit code 1 when anything fails."""
     from mend.beside_tables import given_tables
-    from mend.contract_trial import TABLE, Engine, contract_in, read_contract_file, table_trial, trial
+    from mend.contract_trial import TABLE, Engine, contract_in, judged_contract, table_trial, trial
 
     if engine not in get_args(Engine):
         raise typer.BadParameter(f"is one of {', '.join(get_args(Engine))}", param_hint="--engine")
     file = contract_in(contract)
     of_warehouse = data.removeprefix(TABLE) if data.startswith(TABLE) else ""
-    rules = read_contract_file(file, schema_name or of_warehouse, exactly=bool(schema_name))
+    rules = judged_contract(file, schema_name or of_warehouse, exactly=bool(schema_name))
     how = cast("Engine", engine)
     beside = given_tables(tables or [], rules, str(file))
     if data.startswith(TABLE):
@@ -285,12 +285,12 @@ def mutate_data(
 ) -> None:
     """Corrupt data in every way that means something, and tell what the contract would not notice."""
     from mend.contract_mutation import mutate
-    from mend.contract_trial import contract_in, read_contract_file
+    from mend.contract_trial import contract_in, judged_contract
     from shared.domain.contract import write_contract
     from shared.runtime import settings, wiring
 
     _refuse_to_overwrite(out_file, force=force)
-    rules = read_contract_file(contract_in(contract), schema_name, exactly=bool(schema_name))
+    rules = judged_contract(contract_in(contract), schema_name, exactly=bool(schema_name))
     with progress_bar(quiet=as_json) as progress:
         score = mutate(rules, data, wiring.source_of(settings.load()), rows=rows, progress=progress)
     if out_file is not None:

@@ -7,7 +7,7 @@ one number. It may call what a transform may, and the aggregates.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from shared.domain.errors import DefinitionError, TerminalError
@@ -98,18 +98,16 @@ def prepare(rule: QualityRule, table: str, path: str, dataset: str = "") -> SqlQ
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
 
-    def refused(message: str, hint: str) -> DefinitionError:
-        return DefinitionError(path, rule.line, 0, message, hint)
-
+    refused = partial(_refused, rule, path)
     if len(rule.query) > SQL_CHARACTERS_MAX:
         raise refused(f"the query is longer than {SQL_CHARACTERS_MAX:,} characters", "shorten it")
     try:
-        statements = sqlglot.parse(_filled(rule, refused), read="bigquery")
+        statements = sqlglot.parse(filled(rule, path), read="bigquery")
     except (SqlglotError, RecursionError) as error:
         place = (getattr(error, "errors", None) or [{}])[0]
-        what = clean(str(place.get("description") or "it cannot be read"), 200)
+        what = str(place.get("description") or "it cannot be read").replace(" / Unexpected token", "")
         within = f" (line {place['line']} of the query)" if place.get("line") else ""
-        raise refused(f"the query is no GoogleSQL: {what}{within}", "correct it") from error
+        raise refused(f"the query is no GoogleSQL: {clean(what, 200)}{within}", "correct it") from error
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise refused("the query must be one SELECT", "write SELECT COUNT(*) FROM ${table} WHERE …")
     tree = statements[0]
@@ -144,8 +142,12 @@ def prepared(rules: list[QualityRule], contract: Contract, path: str, dataset: s
     return [prepare(rule, contract.logical_table or contract.table, path, dataset) for rule in rules]
 
 
-def _filled(rule: QualityRule, refused: Callable[[str, str], DefinitionError]) -> str:
-    """The query with its placeholders replaced by the table and the column."""
+def _refused(rule: QualityRule, path: str, message: str, hint: str) -> DefinitionError:
+    return DefinitionError(path, rule.line, 0, message, hint)
+
+
+def filled(rule: QualityRule, path: str) -> str:
+    """The query with its placeholders replaced by the table and the column; ``DefinitionError`` for an unknown one."""
 
     def put(found: re.Match[str]) -> str:
         word = found[1].lower()
@@ -154,7 +156,7 @@ def _filled(rule: QualityRule, refused: Callable[[str, str], DefinitionError]) -
         if word in _COLUMN_WORDS and len(rule.columns) == 1 and "`" not in rule.column and "\\" not in rule.column:
             return f"`{rule.column}`"
         hint = "write ${table}, and ${column} in a rule that stands at a column"
-        raise refused(f"the query has a placeholder that is not known here: {clean(found[0], 60)}", hint)
+        raise _refused(rule, path, f"the query has a placeholder that is not known here: {clean(found[0], 60)}", hint)
 
     return _PLACE.sub(put, rule.query)
 

@@ -133,3 +133,49 @@ def test_every_table_of_a_contract_is_checked(place: Path) -> None:
     result = CliRunner().invoke(app, ["check"])
     assert "things.odcs.yaml:17" in result.stdout.replace("\n", "")
     assert result.exit_code == 2
+
+
+def with_query(query: str) -> str:
+    rule = f"      - {{type: sql, name: theirs, query: {json.dumps(query)}, mustBe: 0}}\n"
+    ours = '      - {type: sql, name: ours, query: "SELECT COUNTIF(size > 2) FROM ${table}", mustBe: 0}\n'
+    return CONTRACT + f"    quality:\n{rule}{ours}"
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("SELECT count(*) FILTER (WHERE size < 0) FROM ${model}", "Filter is not allowed"),
+        ("SELECT count(*) FROM ${model} WHERE kind !~ '^a'", "not"),
+        ("SELECT count(*) FROM ${model} WHERE id > now()", "now is not allowed"),
+        ("SELECT count(*) FROM ${model} QUALIFY row_number() OVER (PARTITION BY id) > 1", "not allowed"),
+        ("SELECT approx_percentile(size, 0.95) FROM ${model}", "approx_percentile is not allowed"),
+        ("SELECT count(*) FROM `${project}.${dataset}.${model}`", "placeholder"),
+        ("SELECT TOP 1 count(*) FROM ${model}", "no GoogleSQL: Invalid expression (line 1 of the query)"),
+        ("SELECT count(*) FROM ${model} SAMPLE (10 ROWS)", "no GoogleSQL"),
+        (
+            "SELECT count(*) FROM ${model} WHERE \"Kind\" = 'XX'",
+            '"Kind" is a text in GoogleSQL, and a column elsewhere',
+        ),
+    ],
+)
+def test_a_query_of_another_system_is_said_and_the_rest_is_judged(place: Path, query: str, why: str) -> None:
+    (place / "contracts/things.odcs.yaml").write_text(with_query(query))
+    (place / "good.csv").write_text("id,size,kind\n1,2.5,a\n")
+    found = told(mend("test", "good.csv", "--json"))
+    assert found["deliveries"][0]["whole"] == ["the query (ours) gives 1 where the contract wants exactly 0"]
+    (unchecked,) = found["not_checked"]
+    assert unchecked.startswith('quality rule "theirs" (sql) is not checked: ')
+    assert why in unchecked
+    checked = CliRunner().invoke(app, ["check"])
+    assert checked.exit_code == 0
+    assert "things.odcs.yaml:12: warning" in checked.stdout.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    "query", ['SELECT COUNTIF(kind = "XX") FROM ${table}', "SELECT COUNTIF(`kind` = 'kind') FROM ${table}"]
+)
+def test_a_text_in_double_quotes_that_names_no_column_is_a_text(place: Path, query: str) -> None:
+    (place / "contracts/things.odcs.yaml").write_text(with_query(query))
+    (place / "good.csv").write_text("id,size,kind\n1,1,a\n")
+    assert (found := told(mend("test", "good.csv", "--json")))["ok"]
+    assert found["not_checked"] == []
