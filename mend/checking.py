@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from mend.query_trial import no_rows, query_errors
 from services.remediate.registry import usable
-from services.validate.sql_dialects import with_askable_queries
+from services.validate.checkable import checkable
 from services.validate.sql_rules import other_tables
 from shared.domain.contract import Contract, parse_contract
 from shared.domain.contract_reading import table_names
@@ -136,7 +136,7 @@ def _check_one(path: str, around: Surroundings, checked: Checked, pipelines: lis
     keys = set(document.root.entries or {})
     if {"apiVersion", "kind", "schema"} & keys and "pipeline" not in keys:
         tables = table_names(text, path) or ("",)
-        contracts = [with_askable_queries(parse_contract(text, path, table), path) for table in tables]
+        contracts = [checkable(parse_contract(text, path, table), path) for table in tables]
         _warn_unchecked(path, contracts, checked)
         for contract in contracts:
             for error in query_errors(contract, path, around.sql):
@@ -197,7 +197,7 @@ def _contract(pipeline: _Pipeline, definitions: Definitions, checked: Checked) -
         checked.files.append(path)
     try:
         destination = pipeline.definition.destination
-        contract = with_askable_queries(parse_contract(text, path, destination.table), path, destination.dataset)
+        contract = checkable(parse_contract(text, path, destination.table), path, destination.dataset)
     except DefinitionError as error:
         checked.error(_problem_of(error, path))
         return None

@@ -377,10 +377,10 @@ def read_contract_file(file: Path, table: str = "", *, exactly: bool = False) ->
 
 
 def judged_contract(file: Path, table: str = "", *, exactly: bool = False) -> Contract:
-    """The same as it is judged: queries that cannot be asked here are among what is not checked."""
-    from services.validate.sql_dialects import with_askable_queries
+    """The same as it is judged: what cannot be checked here is among what is said of it."""
+    from services.validate.checkable import checkable
 
-    return with_askable_queries(read_contract_file(file, table, exactly=exactly), str(file))
+    return checkable(read_contract_file(file, table, exactly=exactly), str(file))
 
 
 def _text_of(file: Path) -> str:

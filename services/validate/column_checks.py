@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import warnings
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -203,6 +205,24 @@ def pattern_supported(pattern: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=1_024)
+def pattern_readable(pattern: str) -> bool:
+    """Whether a pattern is a regular expression of the engine's, or of Python's, which does what the engine cannot."""
+    if pattern_supported(pattern):
+        return True
+    try:
+        _compiled(pattern)
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return True
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what may mean something else in a later Python
+        return re.compile(pattern)
+
+
 def has_format(cell: pl.Expr, wanted: TextFormat) -> pl.Expr:
     """True where a text has the format; null where there is none."""
     import polars as pl
@@ -212,11 +232,9 @@ def has_format(cell: pl.Expr, wanted: TextFormat) -> pl.Expr:
 
 
 def _python_pattern(cell: pl.Expr, pattern: str) -> pl.Expr:
-    import re
-
     import polars as pl
 
-    compiled = re.compile(pattern)
+    compiled = _compiled(pattern)
 
     def search(cells: pl.Series) -> pl.Series:
         # Distinct values only: such patterns are rare, and repeated values are the rule.

@@ -28,7 +28,7 @@ _PUSHED = ("required", "enum", "pattern", "format", "length", "range", "multiple
 # GoogleSQL neither groups nor partitions by these.
 _NO_KEYS = ("number", "object", "array")
 # RE2 means ASCII by its classes where the engine of the other checks means Unicode; these cannot be respelled.
-_UNLIKE = re.compile(r"\\[bBWSwDpP]")
+_UNLIKE = re.compile(r"\\[bBWSwDpP]|&&|--|~~")
 _DIGIT, _SPACE = r"\p{Nd}", r"\t\n\v\f\r\x{85}\p{Z}"
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from services.validate.baseline import BASELINE_MAX, Baseline, baseline_of
 from services.validate.casting import TextRules
+from services.validate.checkable import checkable
 from services.validate.keys import upsert_columns
-from services.validate.sql_dialects import with_askable_queries
 from services.validate.staged_rows import row_numbers
 from shared.domain.contract import parse_contract
 from shared.domain.pipeline import parse_pipeline
@@ -114,7 +114,7 @@ def gather_terms(event: BatchStaged, ports: Ports) -> Terms:
     pipeline = parse_pipeline(found.text, found.path)
     text = ports.definitions.read(pipeline.contract)
     stated = parse_contract(text.text, text.path, pipeline.destination.table)
-    stated = with_askable_queries(stated, text.path, pipeline.destination.dataset)
+    stated = checkable(stated, text.path, pipeline.destination.dataset)
     document = learned_of(ports, event.pipeline)
     known = document["columns"]
     columns = with_accepted(known, list(event.accept_columns), {"seq": event.seq, "batch_id": event.batch_id})

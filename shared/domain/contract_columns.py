@@ -74,7 +74,7 @@ def read_column(
         required=item.get("required", False) or rules.required,
         unique=item.get("unique", False) or rules.unique,
         enum=_enum(enum, kind, enum_place),
-        pattern=_regex(options.get("pattern", "") or rules.pattern, place.below("logicalTypeOptions", "pattern")),
+        pattern=options.get("pattern", "") or rules.pattern,
         timezone=_zone(options.get("defaultTimezone", ""), place),
         has_timezone=options.get("timezone"),
         format=_format(options.get("format", ""), kind, place, notes, name),
@@ -91,9 +91,8 @@ def read_column(
 
 
 def _typed_threshold(rule: QualityRule, kind: str, place: Place) -> QualityRule:
-    """With its values in the column's own type, and a pattern that is one."""
-    valid = _enum(list(rule.valid_values), kind, place)
-    return replace(rule, valid_values=valid, pattern=_regex(rule.pattern, place))
+    """With its values in the column's own type."""
+    return replace(rule, valid_values=_enum(list(rule.valid_values), kind, place))
 
 
 def _from_physical(physical: str) -> str:
@@ -120,14 +119,6 @@ def _enum(values: list[Any], kind: str, place: Place) -> tuple[Scalar, ...]:
             _moment(value, kind, at)
         typed.append(int(value) if kind == "integer" else float(value) if kind == "number" else value)
     return tuple(dict.fromkeys(typed))
-
-
-def _regex(pattern: str, place: Place) -> str:
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise place.error(f"not a regular expression: {error}", "quote it in '…' and check the brackets") from None
-    return pattern
 
 
 def _zone(name: str, place: Place) -> str:

@@ -168,7 +168,7 @@ def test_a_query_of_another_system_is_said_and_the_rest_is_judged(place: Path, q
     assert why in unchecked
     checked = CliRunner().invoke(app, ["check"])
     assert checked.exit_code == 0
-    assert "things.odcs.yaml:12: warning" in checked.stdout.replace("\n", "")
+    assert "things.odcs.yaml:13: warning" in checked.stdout.replace("\n", "")
 
 
 @pytest.mark.parametrize(
