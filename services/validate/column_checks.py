@@ -135,7 +135,8 @@ def typed_bound(bound: Any, column: Column) -> Any:
     if column.logical_type == "date":
         return date.fromisoformat(str(bound))
     if column.logical_type == "time":
-        return time.fromisoformat(str(bound))
+        at = time.fromisoformat(str(bound))
+        return at if at.tzinfo is None else datetime.combine(date(2000, 1, 2), at).astimezone(UTC).time()
     if column.logical_type == "timestamp":
         moment = datetime.fromisoformat(str(bound))
         zone = ZoneInfo(column.timezone) if column.timezone else UTC

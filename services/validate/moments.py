@@ -22,6 +22,9 @@ _SECOND = ":[0-5][0-9]"
 _OFFSET = "[+-](?:[01][0-9]|2[0-3]):[0-5][0-9]"
 # Beyond microseconds only zeros, since more would be lost.
 _FRACTION = r"\.[0-9]{1,6}"
+_ZONE = "(Z|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)$"
+_ZONE_MARKS = ("%:z", "%#z", "%z")
+_DAY_NANOSECONDS = 86_400_000_000_000
 _TOO_FINE = r"\.[0-9]{6}[0-9]*[1-9]"
 
 
@@ -41,12 +44,34 @@ def time_cast(text: pl.Expr, column: Column, *, thorough: bool = False) -> pl.Ex
     import polars as pl
 
     declared = column.strptime_format
+    if declared.endswith(_ZONE_MARKS) or column.has_timezone:
+        return _zoned_time(text, declared)
     if declared and not thorough:
         return text.str.to_time(declared, strict=False)
     if not thorough:
         return pl.when(text.str.contains(f"^{_CLOCK}{_SECOND}$")).then(text.str.to_time("%H:%M:%S", strict=False))
+    return _iso_time(text)
+
+
+def _iso_time(text: pl.Expr) -> pl.Expr:
     groups = text.str.extract_groups(f"^(?<clock>{_CLOCK})(?:(?<second>{_SECOND})(?:(?<fraction>{_FRACTION})0*)?)?$")
     return _joined(groups, with_date=False).str.to_time("%H:%M:%S%.f", strict=False)
+
+
+def _zoned_time(text: pl.Expr, declared: str) -> pl.Expr:
+    """A time of day that brings its distance from UTC, as the clock shows it in UTC; one that brings none as it is."""
+    import polars as pl
+
+    mark = next((mark for mark in _ZONE_MARKS if declared.endswith(mark)), "")
+    layout = declared.removesuffix(mark)
+    zone, clock = text.str.extract(_ZONE), text.str.replace(_ZONE, "")
+    at = clock.str.to_time(layout, strict=False) if layout else _iso_time(clock)
+    digits = zone.str.replace("Z", "+0000", literal=True).str.replace(":", "", literal=True)
+    minutes = digits.str.slice(1, 2).cast(pl.Int64, strict=False) * 60
+    minutes += digits.str.slice(3, 2).cast(pl.Int64, strict=False).fill_null(0)
+    east = pl.when(digits.str.starts_with("-")).then(-minutes).otherwise(minutes).fill_null(0) * 60_000_000_000
+    utc = ((at.cast(pl.Int64) - east + _DAY_NANOSECONDS) % _DAY_NANOSECONDS).cast(pl.Time)
+    return pl.when(zone.is_not_null()).then(utc) if mark else utc
 
 
 def timestamp_cast(text: pl.Expr, column: Column, sample: str = "", *, thorough: bool = False) -> pl.Expr:
@@ -57,6 +82,9 @@ def timestamp_cast(text: pl.Expr, column: Column, sample: str = "", *, thorough:
     import polars as pl
 
     declared = column.strptime_format
+    if "X" in column.format and declared.endswith(_ZONE_MARKS):
+        # What the letter X writes for UTC is Z, and the engine does not read it there.
+        text = text.str.replace("Z$", "+0000" if declared.endswith("%z") and "%:z" not in declared else "+00:00")
     if declared and not thorough:
         return parse_timestamp(text, declared, column.timezone)
     if declared and not _iso_too(declared):

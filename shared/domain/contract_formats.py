@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import date, datetime, time
 from functools import lru_cache
 
@@ -37,6 +38,7 @@ _LETTERS = {
     "Z": "%z",
     "ZZZZZ": "%:z",
 }
+_ISO_NAMES = ("date", "datetime", "time", "timestamp", "iso", "iso8601", "rfc3339")
 _FRACTIONS = {"SSS": "3f", "SSSSSS": "6f", "SSSSSSSSS": "9f"}
 _TOKEN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|([^A-Za-z']+)", re.ASCII)
 _STRPTIME = re.compile(r"%(?:[YymdHIMSpjBbAaTFDRez%s]|\.?[369]?f|:z|#z|-[mdHIMSe])")
@@ -59,6 +61,8 @@ def strptime_pattern(text: str) -> str:
 
     A format that contains ``%`` is taken as strptime already.
     """
+    if "[" in text or "]" in text:
+        raise ValueError(f'"{text}" has parts that may be absent | write one format, without brackets')
     if "%" in text:
         if "%" in _STRPTIME.sub("", text):
             raise ValueError(f'"{text}" is no strptime pattern | write it like %Y-%m-%d %H:%M:%S')
@@ -94,11 +98,31 @@ def _translated(token: re.Match[str], text: str, before: list[str]) -> str:
     return _LETTERS[letters]
 
 
-def check_moment(text: str, logical_type: str) -> None:
-    """Raise ``ValueError`` unless a bound of a date, timestamp or time column is ISO 8601."""
+def is_iso(text: str) -> bool:
+    """True for a format that is a name of ISO 8601, which is read without a format."""
+    return re.sub(r"[-_ :]", "", text).casefold() in _ISO_NAMES
+
+
+def iso_moment(text: str, logical_type: str, layout: str = "") -> str:
+    """A bound or an allowed value of a date, timestamp or time column as ISO 8601.
+
+    It may be written in the column's own format (``layout``, a strptime pattern), and that of a date as a timestamp at
+    midnight. ``ValueError`` when it is none.
+    """
     readers = {"date": date.fromisoformat, "timestamp": datetime.fromisoformat, "time": time.fromisoformat}
     examples = {"date": "2020-12-31", "timestamp": "2020-12-31T23:59:59Z", "time": "23:59:59"}
-    try:
+    with suppress(ValueError):
+        if re.match(r"[0-9]+\.", text):
+            raise ValueError("Python takes 08.30 for a time of ISO 8601, which has its first point behind the seconds")
         readers[logical_type](text)
-    except ValueError:
-        raise ValueError(f'"{text}" is no {logical_type} | write it like {examples[logical_type]}') from None
+        return text
+    with suppress(ValueError):
+        # Without a zone it stays so: the column says how it is read.
+        moment = datetime.strptime(text, layout) if layout else datetime.fromisoformat(text)  # noqa: DTZ007
+        if logical_type == "timestamp":
+            return moment.isoformat()
+        if logical_type == "time":
+            return moment.timetz().isoformat()
+        if moment.time() == time(0):
+            return moment.date().isoformat()
+    raise ValueError(f'"{text}" is no {logical_type} | write it like {examples[logical_type]}')

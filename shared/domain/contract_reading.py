@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from shared.domain.contract import Column, Contract, SlaProperty, UnsupportedRule
+from shared.domain.contract import COMPARISONS, Column, Contract, SlaProperty, UnsupportedRule
 from shared.domain.contract_columns import read_column
 from shared.domain.contract_quality import TableRules, table_quality
 from shared.domain.contract_rules import Place, names_by_logical, references, severity_of, table_customs
 from shared.domain.definition_file import Document, parse_document, suggestion
-from shared.domain.definition_schema import SchemaWalk
+from shared.domain.definition_schema import Finding, SchemaWalk
 
 COLUMNS_MAX = 20_000
+_OLDER_RULES = {"duplicateCount": "duplicateValues", "uniqueCheck": "duplicateValues", "nullCheck": "nullValues"}
+_ALLOW_NONE = ("nullCheck", "uniqueCheck")
 
 
 def read_contract(text: str, path: str, table: str) -> Contract:
     """Parse, judge by the standard's schema, choose the schema object, and read it."""
     document = parse_document(text, path)
     value = _modern(document, document.root.plain())
-    findings = _walk().findings(value)
+    findings = [each for each in _walk().findings(value) if not _was_allowed(each, str(value.get("apiVersion")))]
     if findings:
         # A slip of the pen explains the complaints that follow from it, so it comes first.
         slips = [finding for finding in findings if finding.hint.startswith("did you mean")] or findings
@@ -59,23 +62,43 @@ def _modern(document: Document, value: dict[str, Any]) -> dict[str, Any]:
     if isinstance(api, str) and api.startswith("v2"):
         raise document.error(("apiVersion",), f"version {api} of the standard is too old", "write it as v3.1.0")
     # v3.1 still allows "rule" as an older word for "metric".
-    for schema in _dicts(value.get("schema")):
-        for holder in (schema, *_dicts(schema.get("properties"))):
-            for rule in _dicts(holder.get("quality")):
-                if "rule" in rule and "metric" not in rule:
-                    older = rule.pop("rule")
-                    rule["metric"] = {"duplicateCount": "duplicateValues"}.get(older, older)
-                    _collect_arguments(rule)
+    for holder in _described(_dicts(value.get("schema"))):
+        for rule in _dicts(holder.get("quality")):
+            if "rule" in rule and "metric" not in rule:
+                older = rule.pop("rule")
+                rule["metric"] = _OLDER_RULES.get(older, older)
+                _collect_arguments(rule, older)
     return value
 
 
-def _collect_arguments(rule: dict[str, Any]) -> None:
+def _was_allowed(finding: Finding, api: str) -> bool:
+    """True for what version 3.0 of the standard allows and today's does not, and that no check needs."""
+    if not api.startswith("v3.0"):
+        return False
+    if finding.path[:1] in (("servers",), ("team",)):
+        return finding.message.startswith("unknown key")
+    of_rule = finding.path[-1:] == ("metric",) or finding.message.startswith("one of the keys of its kind")
+    return "quality" in finding.path and of_rule
+
+
+def _described(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Tables and properties, with all that is inside them."""
+    for item in items:
+        yield item
+        mapped = item.get("map")
+        inner = [item.get("items"), *(mapped.values() if isinstance(mapped, dict) else ())]
+        yield from _described([*_dicts(item.get("properties")), *_dicts(inner)])
+
+
+def _collect_arguments(rule: dict[str, Any], older: Any) -> None:
     for name in ("validValues", "missingValues", "properties"):
         if name in rule:
             rule.setdefault("arguments", {})[name] = rule.pop(name)
     if rule["metric"] == "validValues":
         rule["metric"] = "invalidValues"
         rule.setdefault("mustBe", 0)
+    if older in _ALLOW_NONE and not any(each in rule for each in COMPARISONS):
+        rule["mustBe"] = 0
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:

@@ -138,3 +138,46 @@ def test_typed_deliveries_lose_nothing_either(kind: Any, cells: pl.Series, expec
     assert cast.frame["x"].to_list() == expected
     failing = [value is None and cell is not None for cell, value in zip(cells, expected, strict=True)]
     assert (cast.failed["x"].to_list() if "x" in cast.failed else [False] * len(failing)) == failing
+
+
+ISO_Z = "yyyy-MM-dd'T'HH:mm:ss"
+
+
+@pytest.mark.parametrize(
+    ("form", "cell", "wanted"),
+    [
+        (ISO_Z + "XXX", "2020-01-01T10:00:00Z", "10:00"),
+        (ISO_Z + "XXX", "2020-01-01T10:00:00+02:00", "08:00"),
+        (ISO_Z + "XXX", "2020-01-01T10:00:00", ""),
+        (ISO_Z + ".SSSXXX", "2020-01-01T10:00:00.000Z", "10:00"),
+        (ISO_Z + "XX", "2020-01-01T10:00:00Z", "10:00"),
+        (ISO_Z + "X", "2020-01-01T10:00:00Z", "10:00"),
+        (ISO_Z + "xxx", "2020-01-01T10:00:00Z", ""),  # the small letter writes +00:00
+    ],
+)
+def test_the_letter_x_reads_z_for_utc(form: str, cell: str, wanted: str) -> None:
+    column = Column(name="a", logical_type="timestamp", format=form)
+    (found,) = cast_frame(pl.DataFrame({"a": [cell]}), [column], TextRules()).frame["a"]
+    assert (found.strftime("%H:%M") if found else "") == wanted
+
+
+@pytest.mark.parametrize(
+    ("form", "zoned", "cell", "wanted"),
+    [
+        ("", True, "08:00:00Z", "08:00"),
+        ("", True, "08:00+02:00", "06:00"),
+        ("", True, "01:00:00.5+02", "23:00"),
+        ("", True, "23:30-0130", "01:00"),
+        ("", True, "08:00", "08:00"),
+        ("", True, "25:00Z", ""),
+        ("", True, "08:00 Z", ""),
+        ("", None, "08:00Z", ""),
+        ("HH:mm:ssXXX", None, "08:00:00Z", "08:00"),
+        ("HH:mm:ssXXX", None, "08:00:00+02:00", "06:00"),
+        ("HH:mm:ssXXX", None, "08:00:00", ""),
+    ],
+)
+def test_a_time_of_day_with_its_distance_from_utc(form: str, zoned: bool | None, cell: str, wanted: str) -> None:
+    column = Column(name="a", logical_type="time", format=form, has_timezone=zoned)
+    (found,) = cast_frame(pl.DataFrame({"a": [cell]}), [column], TextRules()).frame["a"]
+    assert (found.strftime("%H:%M") if found else "") == wanted

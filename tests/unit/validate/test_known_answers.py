@@ -54,6 +54,7 @@ CONTENT: list[tuple[dict[str, Any], list[str | None], Rows]] = [
     (of("timestamp", minimum="2020-01-01T00:00:00Z"), ["2019-12-31T23:59:59Z", "2020-01-01T00:00:00Z"], {"range": {1}}),
     (of("timestamp", maximum="2020-01-01T00:00:00Z"), ["2020-01-01T01:00:00+02:00", "2020-01-01T00:00:01Z"],
      {"range": {2}}),
+    (of("time", minimum="09:00:00+01:00"), ["07:59:59", "08:00"], {"range": {1}}),
     (of("time", minimum="08:00:00"), ["07:59:59", "08:00"], {"range": {1}}),
     (of("integer", minimum=0, maximum=10**19), ["-1", "0", str(2**63 - 1), str(2**63)], {"range": {1}, "type": {4}}),
     (of("integer", minimum=10**19), ["0", str(2**63 - 1)], {"range": {1, 2}}),
