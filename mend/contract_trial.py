@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from mend.failing_file import FailingFile
+from mend.trial_files import NAME, TrialFiles, text_of
 from services.validate.failing_rows import FailingRows
 from services.validate.release import VIOLATIONS
 from shared.domain.checks import check
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from shared.ports.warehouse import Warehouse
     from shared.runtime.wiring import Process
 
-NAME = "trial"
 ROWS_SHOWN = 20
 ROWS_IN_MEMORY = 1 << 31
 RETRIES_SECONDS = 4.0  # longer than what nobody foresaw waits before it is tried again; after the third time it is said
@@ -36,15 +36,6 @@ PARQUET_ENDINGS = (".parquet", ".pq")
 Engine = Literal["auto", "memory", "streamed", "staged", "warehouse"]
 SAME_CONTENT = "the same content as "
 _SERVICES = ("ingest", "validate", "classify")  # the last keeps what an error said
-_PIPELINE = """\
-pipeline: {name}
-source: {{kind: files, uri: {uri}, order: name{reading}}}
-contract: contracts/{name}.odcs.yaml
-destination: {{table: {table}, mode: append}}
-on_violation: {{rows: quarantine, score_below: 0}}
-healing: {{mode: observe}}
-alerts: {{channels: [jsonl]}}
-"""
 
 
 @dataclass(slots=True)
@@ -91,9 +82,6 @@ def trial(
     """
     from mend.beside_tables import load_tables
     from mend.initialise import source_uri
-    from mend.query_trial import query_errors
-    from mend.runner import due
-    from mend.services import every_service
     from shared.runtime import settings, wiring
     from shared.runtime.logs import EventLog
 
@@ -101,31 +89,55 @@ def trial(
     uri = uri if "://" in uri or uri.startswith("/") else f"/{uri}"
     with TemporaryDirectory(prefix="mend-contract-") as name:
         folder = Path(name)
-        files = _write(folder, contract_file, contract, uri, reading, beside=tables or {})
+        files = TrialFiles(folder, contract_file, contract)
+        files.write(uri, reading, beside=tables or {})
         # Here nothing is mended: a delivery that cannot be read would keep the later ones waiting.
         given = settings.load(
             root=str(folder / "store"), project=name, backend="local", wait_seconds=0.0, settle_seconds=0.0
         )
         there = _look(wiring.source_of(given), uri, data)
-        process = wiring.build(given, log=EventLog(), definition_files=files, progress=progress)
+        process = wiring.build(given, log=EventLog(), definition_files=files.given, progress=progress)
         try:
-            for error in query_errors(contract, str(contract_file), process.sql):
-                raise error
+            _refuse_wrong(contract, str(contract_file), process)
             load_tables(process, NAME, tables or {}, contract)
             personal = PersonalColumns(contract)
             look = _Look(process, personal, rows_shown, values)
             with FailingFile(failing) as file:
                 if not reading and (told := _in_place(look, there, engine, file)):
                     return told
-            worker = process.worker([each for each in every_service() if each.name in _SERVICES])
-            process.bus.publish(_messages(due(process, NAME, "", "mend contract test")))
-            worker.run_until_idle(0.0)
-            if _unexplained(process):
-                worker.run_until_idle(RETRIES_SECONDS)
+            _run(process)
             with FailingFile(failing) as file:
-                return _tried(look, file)
+                told = _tried(look, file)
+            for each in told:
+                each.whole = [files.placed(message) for message in each.whole]
+            return told
+        except DefinitionError as error:
+            raise files.own(error) from error
         finally:
             process.close()
+
+
+def _refuse_wrong(contract: Contract, path: str, process: Process) -> None:
+    """Raise what is wrong with queries and checks before any row is looked at."""
+    from mend.query_trial import query_errors
+    from shared.runtime import plugins
+
+    for error in query_errors(contract, path, process.sql):
+        raise error
+    for rule in contract.custom_checks:
+        plugins.load(plugins.CHECKS, rule.name, place=(path, rule.line))
+
+
+def _run(process: Process) -> None:
+    """Have the services read and judge what is there."""
+    from mend.runner import due
+    from mend.services import every_service
+
+    worker = process.worker([each for each in every_service() if each.name in _SERVICES])
+    process.bus.publish(_messages(due(process, NAME, "", "mend contract test")))
+    worker.run_until_idle(0.0)
+    if _unexplained(process):
+        worker.run_until_idle(RETRIES_SECONDS)
 
 
 def _look(source: Source, uri: str, data: str) -> list[Found]:
@@ -195,9 +207,10 @@ def table_trial(
         raise DefinitionMissing(f"{table}: there is no such table in the warehouse; mend status names the pipelines")
     with TemporaryDirectory(prefix="mend-contract-") as name:
         folder = Path(name)
-        files = _write(folder, contract_file, contract, "nothing/*", "", table)
+        files = TrialFiles(folder, contract_file, contract)
+        files.write("nothing/*", "", table)
         given = settings.load(root=str(folder / "store"), project=name, backend="local")
-        process = wiring.build(given, log=EventLog(), definition_files=files)
+        process = wiring.build(given, log=EventLog(), definition_files=files.given)
         found = Found(f"{folder / 'table.parquet'}", table, "", 0, 0)
         try:
             terms, _ = terms_of(process, NAME, found, described.rows, warehouse)
@@ -213,6 +226,8 @@ def table_trial(
             sink = FailingRows(0)
             verdict = judged(process, NAME, (deliveries or [])[0], sink, warehouse)
             return [_of_judgement(_Look(process, PersonalColumns(contract)), table, verdict, sink)]
+        except DefinitionError as error:
+            raise files.own(error) from error
         finally:
             process.close()
 
@@ -243,39 +258,6 @@ def _messages(event: Any) -> Any:
     from shared.runtime.handling import messages_of
 
     return messages_of("mend", [event])
-
-
-def _write(
-    folder: Path,
-    contract_file: Path,
-    contract: Contract,
-    uri: str,
-    reading: str,
-    table: str = "",
-    beside: Mapping[str, Path] | None = None,
-) -> Mapping[str, Path]:
-    """A pipeline for the trial; without a ``table`` there is no warehouse but the tables ``beside`` it."""
-    import json
-
-    from mend.beside_tables import judged_alone
-    from shared.domain.contract import write_contract
-    from shared.domain.contract_reading import table_names
-
-    for each in ("pipelines", "contracts"):
-        (folder / each).mkdir()
-    text = _PIPELINE.format(
-        name=NAME,
-        uri=json.dumps(uri),
-        table=table or f"{NAME}.{NAME}",
-        reading=f", format: {reading}" if reading else "",
-    )
-    (folder / f"pipelines/{NAME}.yaml").write_text(text, encoding="utf-8")
-    alone = folder / f"contracts/{NAME}.odcs.yaml"
-    kept = contract if table else judged_alone(contract, str(contract_file), beside or {})
-    if kept != contract or len(table_names(_text_of(contract_file), str(contract_file))) > 1:
-        alone.write_text(write_contract(kept), encoding="utf-8")
-        return {}
-    return {f"contracts/{NAME}.odcs.yaml": contract_file.resolve()}
 
 
 def _tried(look: _Look, file: FailingFile) -> list[Tried]:
@@ -369,7 +351,7 @@ def read_contract_file(file: Path, table: str = "", *, exactly: bool = False) ->
     from shared.domain.contract import parse_contract
     from shared.domain.definition_file import suggestion
 
-    contract = parse_contract(_text_of(file), str(file), table)
+    contract = parse_contract(text_of(file), str(file), table)
     names = {contract.table, contract.table.rpartition(".")[2], contract.logical_table} - {""}
     if exactly and table.casefold() not in {name.casefold() for name in names}:
         raise DefinitionMissing(f"{file}: it describes no table {table}; {suggestion(table, names)}")
@@ -381,10 +363,3 @@ def judged_contract(file: Path, table: str = "", *, exactly: bool = False) -> Co
     from services.validate.checkable import checkable
 
     return checkable(read_contract_file(file, table, exactly=exactly), str(file))
-
-
-def _text_of(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DefinitionError(str(file), 0, 0, f"cannot be read: {error}", "name an ODCS file (YAML)") from error

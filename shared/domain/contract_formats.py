@@ -111,11 +111,10 @@ def iso_moment(text: str, logical_type: str, layout: str = "") -> str:
     """
     readers = {"date": date.fromisoformat, "timestamp": datetime.fromisoformat, "time": time.fromisoformat}
     examples = {"date": "2020-12-31", "timestamp": "2020-12-31T23:59:59Z", "time": "23:59:59"}
-    with suppress(ValueError):
-        if re.match(r"[0-9]+\.", text):
-            raise ValueError("Python takes 08.30 for a time of ISO 8601, which has its first point behind the seconds")
-        readers[logical_type](text)
-        return text
+    if not re.match(r"[0-9]+\.", text):  # Python takes 08.30 for a time of ISO 8601, which knows no point there
+        with suppress(ValueError):
+            readers[logical_type](text)
+            return text
     with suppress(ValueError):
         # Without a zone it stays so: the column says how it is read.
         moment = datetime.strptime(text, layout) if layout else datetime.fromisoformat(text)  # noqa: DTZ007

@@ -179,3 +179,28 @@ def test_a_text_in_double_quotes_that_names_no_column_is_a_text(place: Path, que
     (place / "good.csv").write_text("id,size,kind\n1,1,a\n")
     assert (found := told(mend("test", "good.csv", "--json")))["ok"]
     assert found["not_checked"] == []
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_query_that_fails_on_the_data_is_placed_in_the_user_s_own_file(place: Path, several: bool) -> None:
+    text = with_query("SELECT MAX(kind) FROM ${table}")
+    text += '      - {type: sql, query: "SELECT TOP 1 x FROM ${table}", mustBe: 0}\n'
+    other = "  - {name: other, properties: [{name: x, logicalType: string}]}\n"
+    text = text.replace("schema:\n", f"schema:\n{other}") if several else text
+    (place / "contracts/things.odcs.yaml").write_text(text)
+    (place / "good.csv").write_text("id,size,kind\n1,2.5,a\n")
+    named = ["--schema-name", "things"] if several else []
+    (delivery,) = told(mend("test", "good.csv", "--json", *named))["deliveries"]
+    (message,) = delivery["whole"]
+    assert message.startswith(f"contracts/things.odcs.yaml:{14 if several else 13}: the query gives no number")
+    pl.DataFrame({"id": [1], "size": [2.5], "kind": ["a"]}).write_parquet(place / "good.parquet")
+    error = str(mend("test", "good.parquet", *named).exception)
+    assert error.startswith(f"contracts/things.odcs.yaml:{14 if several else 13}: the query gives no number")
+
+
+def test_a_check_that_no_package_brings_is_a_wrong_contract(place: Path) -> None:
+    rule = "    quality: [{type: custom, engine: mendline, implementation: theirs}]\n"
+    (place / "contracts/things.odcs.yaml").write_text(CONTRACT + rule)
+    (place / "good.csv").write_text("id,size,kind\n1,2.5,a\n")
+    error = str(mend("test", "good.csv").exception)
+    assert error.startswith("contracts/things.odcs.yaml:12: there is no check “theirs”")
