@@ -114,7 +114,7 @@ def refuse_wrong(pipeline: PipelineDefinition, path: str, definitions: Definitio
         known = definitions.list("contracts")
         near = suggestion(pipeline.contract, known) if known else "mend init DATA writes one"
         raise DefinitionMissing(f"{error}, but {path} names it as its contract ({near})") from error
-    parse_contract(text, pipeline.contract, pipeline.destination.table)
+    checkable(parse_contract(text, pipeline.contract, pipeline.destination.table), pipeline.contract)
     if pipeline.transform_path:
         definitions.read(pipeline.transform_path)
     try:
@@ -136,7 +136,11 @@ def _check_one(path: str, around: Surroundings, checked: Checked, pipelines: lis
     keys = set(document.root.entries or {})
     if {"apiVersion", "kind", "schema"} & keys and "pipeline" not in keys:
         tables = table_names(text, path) or ("",)
-        contracts = [checkable(parse_contract(text, path, table), path) for table in tables]
+        read = [parse_contract(text, path, table) for table in tables]
+        contracts = [checkable(each, path) for each in read if each.columns]
+        for each in read:
+            if not each.columns:
+                checked.warn(Problem(path, 0, 0, f"{each.table} has no columns: nothing of it can be checked"))
         _warn_unchecked(path, contracts, checked)
         for contract in contracts:
             for error in query_errors(contract, path, around.sql):
@@ -150,7 +154,7 @@ def _warn_unchecked(path: str, contracts: list[Contract], checked: Checked) -> N
     for rule in (rule for contract in contracts for rule in contract.unsupported):
         about = f'column "{rule.column}": ' if rule.column else ""
         checked.warn(Problem(path, rule.line, 0, f"{about}{clean(rule.what)}", "the rule is kept, but not checked"))
-    first, *others = (service_levels(contract)[1] for contract in contracts)
+    first, *others = [service_levels(contract)[1] for contract in contracts] or [[]]
     for promised, why in first:
         if any(promised not in dict(each) for each in others):
             continue

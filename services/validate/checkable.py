@@ -24,7 +24,10 @@ def checkable(contract: Contract, path: str, dataset: str = "") -> Contract:
     """The contract, with what cannot be checked here among what is said of it.
 
     A query that can be asked and names what is not there is left: that is a mistake, and no other dialect.
+    ``DefinitionError`` for a contract without columns.
     """
+    if not contract.columns:
+        raise DefinitionError(path, 0, 0, "the table has no columns", "list them under properties: of the schema")
     unsaid: list[UnsupportedRule] = []
     columns = tuple(_with_readable_patterns(each, each.name, unsaid) for each in contract.columns)
     names = {name.casefold() for each in columns for name in (each.name, each.logical_name) if name}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
 
 from shared.domain.contract import Column, LogicalType, UnsupportedRule
 from shared.domain.contract_nested import KEPT_AS, InsideReader, kept
 from shared.domain.contract_quality import ColumnRules, column_quality
-from shared.domain.contract_rules import Place, column_customs
+from shared.domain.contract_rules import Place, column_customs, others_named_alike
 from shared.domain.contract_values import ColumnValues
 
 _PHYSICAL = (
@@ -22,6 +23,11 @@ _PHYSICAL = (
     (re.compile(r"json\w*|struct.*|record|object|variant|map.*"), "object"),
     (re.compile(r"array.*|list.*"), "array"),
 )
+_TEXT_TYPES = re.compile(
+    r"(?:n?var)?n?char2?|character(?: varying)?|(?:tiny|medium|long)?text|n?text|string|utf-?8|n?clob|citext|bpchar"
+    r"|enum|uuid|uniqueidentifier|keyword"
+)
+_SIZED = re.compile(r"[^()]+\(\s*[0-9]+\s*(?:,\s*-?[0-9]+\s*)?\)")
 
 
 def read_column(
@@ -77,7 +83,30 @@ def read_column(
         **custom,
     )
     _type_thresholds(rules, values, place.below("quality"))
-    return column, inner.notes + values.notes + rules.unsupported, rules
+    said = [UnsupportedRule(column=name, what=what, line=at.line) for what, at in _unsaid(item, declared, place)]
+    return column, inner.notes + values.notes + said + rules.unsupported, rules
+
+
+def _unsaid(item: dict[str, Any], declared: str, place: Place) -> Iterator[tuple[str, Place]]:
+    """What a property says besides, and no check follows from."""
+    physical = item.get("physicalType", "").strip()
+    at = place.below("physicalType")
+    if _SIZED.fullmatch(physical) and declared in ("string", "number"):
+        yield f"the size in physicalType {physical} is not checked", at
+    elif physical and "logicalType" not in item and declared == "string" and not _is_text(physical):
+        yield f'physicalType "{physical}" is not known here: the cells are taken as texts', at
+    if declared == "boolean":
+        for option in item.get("logicalTypeOptions") or {}:
+            yield f"{option} of a boolean is not checked", place.below("logicalTypeOptions", option)
+    for index, custom in enumerate(item.get("customProperties") or []):
+        if custom["property"] == "severity" and custom["value"] not in ("error", "warning"):
+            what = f"the severity {custom['value']} is not known here: it counts as error (write error or warning)"
+            yield what, place.below("customProperties", index)
+    yield from others_named_alike(item.get("customProperties") or [], place)
+
+
+def _is_text(physical: str) -> bool:
+    return _TEXT_TYPES.fullmatch(physical.lower().partition("(")[0].strip()) is not None
 
 
 def _type_thresholds(rules: ColumnRules, values: ColumnValues, place: Place) -> None:

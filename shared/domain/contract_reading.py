@@ -12,12 +12,21 @@ from typing import Any
 from shared.domain.contract import COMPARISONS, Column, Contract, SlaProperty, UnsupportedRule
 from shared.domain.contract_columns import read_column
 from shared.domain.contract_quality import TableRules, table_quality
-from shared.domain.contract_rules import Place, names_by_logical, references, severity_of, table_customs
+from shared.domain.contract_rules import (
+    Place,
+    names_by_logical,
+    others_named_alike,
+    references,
+    severity_of,
+    table_customs,
+)
 from shared.domain.definition_file import Document, parse_document, suggestion
 from shared.domain.definition_schema import Finding, SchemaWalk
 
 COLUMNS_MAX = 20_000
 _OLDER_RULES = {"duplicateCount": "duplicateValues", "uniqueCheck": "duplicateValues", "nullCheck": "nullValues"}
+_SWITCHES = ("required", "unique", "primaryKey", "partitioned", "criticalDataElement")
+_OLDER_BOOLEANS = {"yes": True, "on": True, "no": False, "off": False}
 _ALLOW_NONE = ("nullCheck", "uniqueCheck")
 
 
@@ -63,6 +72,10 @@ def _modern(document: Document, value: dict[str, Any]) -> dict[str, Any]:
         raise document.error(("apiVersion",), f"version {api} of the standard is too old", "write it as v3.1.0")
     # v3.1 still allows "rule" as an older word for "metric".
     for holder in _described(_dicts(value.get("schema"))):
+        for name in _SWITCHES:
+            if isinstance(holder.get(name), str):
+                # YAML 1.1, which other tools read, has these words for true and false.
+                holder[name] = _OLDER_BOOLEANS.get(holder[name].lower(), holder[name])
         for rule in _dicts(holder.get("quality")):
             if "rule" in rule and "metric" not in rule:
                 older = rule.pop("rule")
@@ -72,7 +85,9 @@ def _modern(document: Document, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _was_allowed(finding: Finding, api: str) -> bool:
-    """True for what version 3.0 of the standard allows and today's does not, and that no check needs."""
+    """True for what another edition of the standard allows, and no check needs."""
+    if finding.path[:1] == ("schema",) and len(finding.path) == 3 and finding.path[2] == "logicalType":
+        return True  # of a table, where the editions of the standard differ
     if not api.startswith("v3.0"):
         return False
     if finding.path[:1] in (("servers",), ("team",)):
@@ -109,7 +124,8 @@ def _chosen(document: Document, value: dict[str, Any], table: str) -> int:
     """Index of the schema object that describes ``table``, or of the only one."""
     objects = value.get("schema") or []
     if not objects:
-        raise document.error(("schema",), "the contract has no schema", "describe one table under schema:")
+        # A contract may be about people and servers alone; what needs its columns says that there are none.
+        value["schema"] = objects = [{"name": str(value.get("name") or value["id"])}]
     wanted = table.lower()
     for whole in (True, False):
         matching = [
@@ -136,13 +152,14 @@ def _last(name: str) -> str:
 def _contract(document: Document, value: dict[str, Any], index: int, digest: str) -> Contract:
     schema, place = value["schema"][index], Place(document, ("schema", index))
     properties = schema.get("properties") or []
-    if not properties:
-        raise place.error("the table has no columns", "list them under properties:")
     if len(properties) > COLUMNS_MAX:
         raise place.below("properties").error(f"more than {COLUMNS_MAX} columns")
     names = names_by_logical(schema)
     columns: list[Column] = []
     unsupported: list[UnsupportedRule] = []
+    if schema.get("logicalType", "object") != "object":
+        what = f"what a {schema['logicalType']} holds is not checked, but for the columns that stand here"
+        unsupported.append(UnsupportedRule(column="", what=what, line=place.below("logicalType").line))
     quality = TableRules(names=names)
     seen: dict[str, str] = {}
     for number, item in enumerate(properties):
@@ -158,6 +175,13 @@ def _contract(document: Document, value: dict[str, Any], index: int, digest: str
     ordered = _with_key_positions(columns, properties, place)
     table_quality(schema.get("quality") or [], place, quality)
     unsupported += quality.unsupported
+    foreign_keys = references(value, index, document, names, unsupported)
+    levels = tuple(
+        _sla(item, Place(document, ("slaProperties", number)), unsupported)
+        for number, item in enumerate(value.get("slaProperties") or [])
+    )
+    others = others_named_alike(schema.get("customProperties") or [], place)
+    unsupported += [UnsupportedRule(column="", what=what, line=at.line) for what, at in others]
     customs = table_customs(schema.get("customProperties") or [], place, names)
     table = schema.get("physicalName") or schema["name"]
     return Contract(
@@ -170,22 +194,19 @@ def _contract(document: Document, value: dict[str, Any], index: int, digest: str
         status=value.get("status", "active"),
         description=(value.get("description") or {}).get("purpose", ""),
         unique_groups=tuple(quality.unique_groups),
-        references=references(value, index, document, names),
+        references=foreign_keys,
         row_counts=tuple(quality.row_counts),
         custom_checks=tuple(quality.custom_checks),
         quality=tuple(quality.thresholds),
         unsupported=tuple(unsupported),
-        sla=tuple(
-            _sla(item, Place(document, ("slaProperties", number)))
-            for number, item in enumerate(value.get("slaProperties") or [])
-        ),
+        sla=levels,
         tags=tuple(value.get("tags") or ()),
         digest=digest,
         **customs,
     )
 
 
-def _sla(item: dict[str, Any], place: Place) -> SlaProperty:
+def _sla(item: dict[str, Any], place: Place, unsaid: list[UnsupportedRule]) -> SlaProperty:
     value = item["value"]
     customs = [each for each in item.get("customProperties") or [] if each["property"] != "severity"]
     more = {key: item[key] for key in item if key not in ("property", "value", "unit", "element", "customProperties")}
@@ -195,7 +216,7 @@ def _sla(item: dict[str, Any], place: Place) -> SlaProperty:
         value="" if value is None else str(value).lower() if isinstance(value, bool) else str(value),
         unit=item.get("unit", ""),
         element=item.get("element", ""),
-        severity=severity_of(item, place, "warning"),
+        severity=severity_of(item, place, "warning", unsaid),
         more=json.dumps(more, sort_keys=True, ensure_ascii=False) if more else "",
     )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from shared.domain.contract import DriftLimits, FunctionalDependency, Reference
+from shared.domain.contract import DriftLimits, FunctionalDependency, Reference, UnsupportedRule
 from shared.domain.definition_file import Document, Path, shape_of, suggestion
 from shared.domain.errors import DefinitionError
 
@@ -30,6 +30,8 @@ DRIFT_KEYS = {
 TABLE_DRIFT_KEYS = {"enabled": "enabled", "rowCountChangeMax": "row_count_change_max"}
 _OLDER_DRIFT_KEYS = {each: f"{each}Max" for each in ("meanShift", "spreadRatio", "nullShareChange")}
 _DRIFT_SWITCHES = ("enabled", "newCategories", "vanishedCategories")
+# Names that other tools use as well: what is of another kind is theirs.
+_OURS_ARE: dict[str, type] = {"unit": str, "nullValues": list, "functionalDependencies": list}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +64,37 @@ def names_by_logical(schema: Mapping[str, Any]) -> dict[str, str]:
 
 
 def references(
-    value: dict[str, Any], index: int, document: Document, names: Mapping[str, str]
+    value: dict[str, Any], index: int, document: Document, names: Mapping[str, str], unsaid: list[UnsupportedRule]
 ) -> tuple[Reference, ...]:
     """Foreign keys of the table: columns' own relationships first, then those of the table."""
     schema = value["schema"][index]
+    own = {"", schema["name"], schema.get("id"), *_with_last(schema.get("physicalName") or "")}
     found: list[Reference] = []
     for number, item in enumerate(schema.get("properties") or []):
         for order, relation in enumerate(item.get("relationships") or []):
             at = Place(document, ("schema", index, "properties", number, "relationships", order))
             column = item.get("physicalName") or item["name"]
-            found.append(_reference([column], relation, value, at))
+            found.append(_reference([column], relation, value, at, unsaid))
     for order, relation in enumerate(schema.get("relationships") or []):
         at = Place(document, ("schema", index, "relationships", order))
+        other = next((each for each in map(_table_of, _texts(relation["from"])) if each not in own), "")
+        if other:
+            what = f"a relationship from {other} is not checked: that is another table"
+            unsaid.append(UnsupportedRule(column="", what=what, line=at.line))
+            continue
         columns = []
         for text in _texts(relation["from"]):
             name = text.rpartition("/" if "/" in text else ".")[2]
             if name not in names:
                 raise at.below("from").error(f'no column "{name}"', suggestion(name, names))
             columns.append(names[name])
-        found.append(_reference(columns, relation, value, at))
+        found.append(_reference(columns, relation, value, at, unsaid))
     return tuple(dict.fromkeys(found))
 
 
-def _reference(columns: list[str], relation: dict[str, Any], value: dict[str, Any], place: Place) -> Reference:
+def _reference(
+    columns: list[str], relation: dict[str, Any], value: dict[str, Any], place: Place, unsaid: list[UnsupportedRule]
+) -> Reference:
     targets = [_target(text, value) for text in _texts(relation["to"])]
     tables = sorted({table for table, _ in targets})
     if len(tables) > 1:
@@ -92,19 +102,31 @@ def _reference(columns: list[str], relation: dict[str, Any], value: dict[str, An
     if len(targets) != len(columns):
         raise place.below("to").error(f"{len(columns)} columns refer to {len(targets)}", "name as many on both sides")
     parent_columns = tuple(name for _, name in targets)
-    return Reference(tuple(columns), tables[0], parent_columns, severity_of(relation, place, "error"))
+    return Reference(tuple(columns), tables[0], parent_columns, severity_of(relation, place, "error", unsaid))
+
+
+def _table_of(text: str) -> str:
+    """The table that one end of a relationship names; "" for none."""
+    if "/" in text:
+        steps = text.rpartition("#")[2].strip("/").split("/")
+        return steps[1] if len(steps) >= 4 else ""
+    return text.rpartition(".")[0]
+
+
+def _with_last(name: str) -> tuple[str, str]:
+    return name, name.rpartition(".")[2]
 
 
 def severity_of(
-    item_of: dict[str, Any], place: Place, usual: Literal["error", "warning"]
+    item_of: dict[str, Any], place: Place, usual: Literal["error", "warning"], unsaid: list[UnsupportedRule]
 ) -> Literal["error", "warning"]:
     """What the customProperty ``severity`` of a relationship or a service level says."""
     for index, item in enumerate(item_of.get("customProperties") or []):
         if item.get("property") == "severity":
-            if item.get("value") not in ("error", "warning"):
-                at = place.below("customProperties", index, "value")
-                raise at.error("a severity is error or warning", "write error or warning")
-            return "warning" if item["value"] == "warning" else "error"
+            if item.get("value") in ("error", "warning"):
+                return "warning" if item["value"] == "warning" else "error"
+            what = f"the severity {item.get('value')} is not known here: it counts as {usual} (write error or warning)"
+            unsaid.append(UnsupportedRule(column="", what=what, line=place.below("customProperties", index).line))
     return usual
 
 
@@ -166,6 +188,18 @@ def table_customs(items: list[dict[str, Any]], place: Place, names: Mapping[str,
     return found | {"functional_dependencies": tuple(dependencies)}
 
 
+def others_named_alike(items: list[dict[str, Any]], place: Place) -> Iterator[tuple[str, Place]]:
+    """What is said of other tools' custom properties that have the name of one of ours, and where they stand."""
+    for index, item in enumerate(items):
+        wanted = _OURS_ARE.get(item["property"])
+        if wanted is not None and not isinstance(item["value"], wanted):
+            kind = "text" if wanted is str else "list"
+            yield (
+                f"the custom property {item['property']} is not read: it is no {kind}",
+                place.below("customProperties", index),
+            )
+
+
 def _columns(value: Any, place: Place, names: Mapping[str, str]) -> tuple[str, ...]:
     found = _text_list([value] if isinstance(value, str) else value, place)
     for name in found:
@@ -181,23 +215,23 @@ def _split(
 ) -> tuple[dict[str, tuple[Any, Place]], tuple[tuple[str, str], ...]]:
     """Split customProperties into ours and other tools'; a near miss of ours is refused, since it would drop a rule."""
     ours: dict[str, tuple[Any, Place]] = {}
-    others: dict[str, str] = {}
+    others: list[tuple[str, str]] = []
     folded = {name.lower(): name for name in (*COLUMN_CUSTOMS, *TABLE_CUSTOMS)}
     for index, item in enumerate(items):
         at = place.below("customProperties", index)
         name = item["property"]
-        if name in ours or name in others:
+        if name in ours:
             raise at.below("property").error(f'custom property "{name}" stands here twice', "keep one of them")
-        if name in known:
+        if name in known and isinstance(item["value"], _OURS_ARE.get(name, object)):
             ours[name] = (item["value"], at.below("value"))
             continue
         near = difflib.get_close_matches(name.lower().replace("_", ""), folded, n=1, cutoff=0.85)
-        if near and folded[near[0]] == name:
+        if near and folded[near[0]] == name and name not in known:
             raise at.below("property").error(f'"{name}" does not belong here', f"known here: {', '.join(known)}")
-        if near:
+        if near and name not in known:
             raise at.below("property").error(f'unknown property "{name}"', f'did you mean "{folded[near[0]]}"?')
-        others[name] = json.dumps(item["value"], sort_keys=True, ensure_ascii=False)
-    return ours, tuple(others.items())
+        others.append((name, json.dumps(item["value"], sort_keys=True, ensure_ascii=False)))
+    return ours, tuple(others)
 
 
 def _text(value: Any, place: Place) -> str:

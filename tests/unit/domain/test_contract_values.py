@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared.domain.contract import parse_contract, write_contract
+from shared.domain.errors import DefinitionError
 from tests.unit.domain.test_contract import with_column
 
 
@@ -129,3 +130,86 @@ def test_what_the_timezone_of_a_time_means_is_said_as_it_is_read() -> None:
     assert "is moved by it" in said("logicalType: time\nlogicalTypeOptions: {timezone: true}")[0]
     assert "is no time" in said("logicalType: time\nlogicalTypeOptions: {timezone: false}")[0]
     assert "is read by that" in said("logicalType: timestamp\nlogicalTypeOptions: {timezone: true}")[0]
+
+
+@pytest.mark.parametrize(
+    ("lines", "what"),
+    [
+        ("physicalType: NUMBER(38,0)", "the size in physicalType NUMBER(38,0) is not checked"),
+        ("logicalType: string\nphysicalType: VARCHAR(2)", "the size in physicalType VARCHAR(2) is not checked"),
+        ("physicalType: weird thing", 'physicalType "weird thing" is not known here: the cells are taken as texts'),
+        ("logicalType: boolean\nlogicalTypeOptions: {foo: 3}", "foo of a boolean is not checked"),
+        (
+            "customProperties: [{property: severity, value: critical}]",
+            "the severity critical is not known here: it counts as error (write error or warning)",
+        ),
+        ("customProperties: [{property: unit, value: 5}]", "the custom property unit is not read: it is no text"),
+        (
+            "customProperties: [{property: nullValues, value: NA}]",
+            "the custom property nullValues is not read: it is no list",
+        ),
+        (
+            "relationships: [{to: b.id, customProperties: [{property: severity, value: critical}]}]",
+            "the severity critical is not known here: it counts as error (write error or warning)",
+        ),
+    ],
+)
+def test_what_is_not_checked_is_said(lines: str, what: str) -> None:
+    assert said(lines) == [what]
+
+
+@pytest.mark.parametrize(
+    "physical", ["VARCHAR", "text", "character varying", "INT(11)", "TIMESTAMP(6)", "VARCHAR(MAX)", "uuid"]
+)
+def test_a_physical_type_that_says_nothing_more_is_not_mentioned(physical: str) -> None:
+    assert said(f"physicalType: {physical}") == []
+
+
+HEAD = "apiVersion: {}\nkind: DataContract\nid: x\nversion: '1'\n"
+TABLE = "schema:\n  - name: t\n    properties: [{name: a, logicalType: string}]\n"
+
+
+def test_a_relationship_of_another_table_is_not_taken_for_this_one_s() -> None:
+    relations = "    relationships: [{from: other.a, to: b.id}, {from: t.a, to: c.id}, {from: [t.a], to: [d.id]}]\n"
+    contract = parse_contract(HEAD.format("v3.1.0") + TABLE + relations, "c.yaml")
+    assert [each.table for each in contract.references] == ["c", "d"]
+    assert [each.what for each in contract.unsupported] == [
+        "a relationship from other is not checked: that is another table"
+    ]
+
+
+def test_functional_dependencies_of_another_tool_are_said() -> None:
+    theirs = "{property: functionalDependencies, value: a -> b}, {property: p, value: 1}, {property: p, value: 2}"
+    customs = f"    customProperties: [{theirs}]\n"
+    contract = parse_contract(HEAD.format("v3.1.0") + TABLE + customs, "c.yaml")
+    assert [each.what for each in contract.unsupported] == [
+        "the custom property functionalDependencies is not read: it is no list"
+    ]
+    assert contract.custom == (("functionalDependencies", '"a -> b"'), ("p", "1"), ("p", "2"))
+    assert parse_contract(write_contract(contract), "d.yaml") == contract
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "servers: [{server: s, type: api, location: http://x, format: json}]\n",
+        "servers: [{server: s, type: kafka, host: h, topic: t}]\n",
+        "team: [{username: u, comment: c}]\n",
+    ],
+)
+def test_what_version_3_0_allows_beside_the_data_is_allowed(more: str) -> None:
+    assert parse_contract(HEAD.format("v3.0.2") + TABLE + more, "c.yaml").columns
+    with pytest.raises(DefinitionError, match="unknown key"):
+        parse_contract(HEAD.format("v3.1.0") + TABLE + more, "c.yaml")
+
+
+@pytest.mark.parametrize(("word", "required"), [("yes", True), ("No", False), ("on", True)])
+def test_older_words_for_true_and_false(word: str, required: bool) -> None:
+    assert with_column(f"logicalType: string\nrequired: {word}").columns[0].required is required
+
+
+def test_a_table_of_another_kind_is_said() -> None:
+    contract = parse_contract(
+        HEAD.format("v3.2.0") + TABLE.replace("name: t\n", "name: t\n    logicalType: blob\n"), "c"
+    )
+    assert ["what a blob holds" in each.what for each in contract.unsupported] == [True]

@@ -204,3 +204,14 @@ def test_a_check_that_no_package_brings_is_a_wrong_contract(place: Path) -> None
     (place / "good.csv").write_text("id,size,kind\n1,2.5,a\n")
     error = str(mend("test", "good.csv").exception)
     assert error.startswith("contracts/things.odcs.yaml:12: there is no check “theirs”")
+
+
+def test_a_contract_without_columns_judges_nothing_and_can_be_compared(place: Path) -> None:
+    (place / "contracts/things.odcs.yaml").write_text(HEAD + "  - {name: things}\n")
+    (place / "full.yaml").write_text(CONTRACT)
+    (place / "good.csv").write_text("id,size,kind\n1,2.5,a\n")
+    assert "no columns" in str(mend("test", "good.csv").exception)
+    checked = CliRunner().invoke(app, ["check"])
+    assert checked.exit_code == 0
+    assert "things has no columns: nothing of it can be checked" in checked.stdout.replace("\n", " ")
+    assert told(mend("diff", "contracts/things.odcs.yaml", "full.yaml", "--json"))["changes"]
