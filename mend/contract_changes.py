@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple
 
-from shared.domain.contract import Column, Contract, Inside, QualityRule, SlaProperty, is_wider
+from shared.domain.contract import Column, Contract, CustomCheck, Inside, QualityRule, SlaProperty
 from shared.domain.text_formats import TEXT_FORMATS
 
 Kind = Literal["breaking", "degrading", "harmless"]
@@ -25,6 +25,13 @@ Mode = Literal["backward", "forward", "full", "none"]
 _TIGHTER: Final[tuple[Way, ...]] = ("backward",)
 _LOOSER: Final[tuple[Way, ...]] = ("forward",)
 _OTHER: Final[tuple[Way, ...]] = ("backward", "forward")
+
+
+# Types of which every cell passes as another one, in every format: a date as text is no timestamp, and of Parquet's
+# numbers only whole ones are text. (Whole numbers beyond 2^53 that no double holds are no numbers; that is not told.)
+_STILL_PASS: Final = {("integer", "number"), *((old, "string") for old in ("integer", "boolean", "date"))}
+# Inside a cell the kinds are JSON's, and dates and times are texts there.
+_STILL_PASS_WITHIN: Final = {("integer", "number"), *((old, "string") for old in ("date", "timestamp", "time"))}
 
 
 class Change(NamedTuple):
@@ -55,29 +62,36 @@ def _columns(before: Contract, after: Contract) -> Iterator[Change]:
     renamed = {name: column.name for column in after.columns for name in column.synonyms if name in gone}
     for name in gone:
         if name in renamed:
-            yield Change(
-                "breaking", name, f"is called {renamed[name]} now; deliveries with the old name still pass", _LOOSER
-            )
+            told = f"is called {renamed[name]} now: a delivery with the old name is held, and a pipeline mends that"
+            yield Change("breaking", name, f"{told} by the synonym", _OTHER)
         else:
-            yield Change("breaking", name, "is gone", _LOOSER)
+            yield Change("breaking", name, "is gone: a delivery that has it is held", _OTHER)
     for name, column in new.items():
         if name in old:
             yield from _column(old[name], column)
         elif name in renamed.values():
             continue
         elif column.nullable:
-            yield Change("harmless", name, f"is new ({column.logical_type}), and may be empty")
+            what = f"is new ({column.logical_type}), and may be empty: without it a delivery is held, unless it is JSON"
+            yield Change("degrading", name, what, _OTHER)
         else:
             what = f"is new ({column.logical_type}) and required: without it a delivery is held"
-            yield Change("breaking", name, what, _TIGHTER)
+            yield Change("breaking", name, what, _OTHER)
 
 
-def _column(old: Column, new: Column) -> Iterator[Change]:
+def _column(old: Column, new: Column, *, within: bool = False) -> Iterator[Change]:
+    """``within``: a place inside a cell."""
     name = new.name
     if old.logical_type != new.logical_type:
-        widened = is_wider(new.logical_type, old.logical_type) and new.logical_type != "string"
-        kind: Kind = "degrading" if widened else "breaking"
-        yield Change(kind, name, f"was {old.logical_type}, is {new.logical_type}", _LOOSER if widened else _OTHER)
+        kind: Kind = "degrading" if new.logical_type == "number" and old.logical_type == "integer" else "breaking"
+        passing = _STILL_PASS_WITHIN if within else _STILL_PASS
+        ways = _LOOSER if (old.logical_type, new.logical_type) in passing else _OTHER
+        ways = _TIGHTER if (new.logical_type, old.logical_type) in passing else ways
+        yield Change(kind, name, f"was {old.logical_type}, is {new.logical_type}", ways)
+        if ways != _OTHER:
+            yield from _flags(old, new)
+            yield from _limits(old, new)
+            yield from _words(old, new)
         return
     for what, one, other in (
         ("unit", old.unit, new.unit),
@@ -85,6 +99,7 @@ def _column(old: Column, new: Column) -> Iterator[Change]:
     ):
         if one != other:
             yield Change("breaking", name, f"{what} was {one or 'not said'}, is {other or 'not said'}", _OTHER)
+    yield from _severity(old, new)
     yield from _format(old, new)
     yield from _flags(old, new)
     yield from _limits(old, new)
@@ -105,7 +120,7 @@ def _inside(old: Column, new: Column) -> Iterator[Change]:
         if path not in after:
             yield Change("breaking", path, "is gone", _LOOSER)
         else:
-            yield from _column(column, after[path])
+            yield from _column(column, after[path], within=True)
     for path, column in after.items():
         if path not in before and not column.nullable:
             yield Change("breaking", path, f"is new ({column.logical_type}) and required", _TIGHTER)
@@ -127,6 +142,14 @@ def _places(inside: Inside, path: str) -> dict[str, Column]:
     others = {f"{path}[]": inside.items, f"{path}.* (key)": inside.keys, f"{path}.*": inside.values}
     found |= {name: column for name, column in others.items() if column is not None}
     return {name: replace(column, name=name) for name, column in found.items()}
+
+
+def _severity(old: Column, new: Column) -> Iterator[Change]:
+    before, after = (dict(column.custom).get("severity") == '"warning"' for column in (old, new))
+    if after and not before:
+        yield Change("degrading", new.name, "breaking its rules is a warning now: readers are promised less", _LOOSER)
+    elif before and not after:
+        yield Change("degrading", new.name, "breaking its rules is an error now: rows may be set aside", _TIGHTER)
 
 
 def _format(old: Column, new: Column) -> Iterator[Change]:
@@ -198,9 +221,19 @@ def _words(old: Column, new: Column) -> Iterator[Change]:
     names = ("description", "classification", "tags", "synonyms", "allowed_repairs", "null_values", "drift_limits")
     for name in names:
         if getattr(old, name) != getattr(new, name):
-            # A name or a mark of emptiness that is no longer known is one that deliveries may still use.
-            fewer = name in ("synonyms", "null_values") and set(getattr(old, name)) - set(getattr(new, name))
-            yield Change("harmless", new.name, f"{name.replace('_', ' ')} changed", _TIGHTER if fewer else ())
+            ways = _null_words(old, new) if name == "null_values" else ()
+            # A name that is no longer known is one that deliveries may still use.
+            ways = _TIGHTER if name == "synonyms" and set(old.synonyms) - set(new.synonyms) else ways
+            yield Change("degrading" if ways else "harmless", new.name, f"{name.replace('_', ' ')} changed", ways)
+
+
+def _null_words(old: Column, new: Column) -> tuple[Way, ...]:
+    """A text that is null on one side is a value on the other, which may not be of the type, or must not be null."""
+    if old.null_values is None or new.null_values is None:
+        return _OTHER  # the pipeline's words, which no contract tells
+    fewer, more = set(old.null_values) - set(new.null_values), set(new.null_values) - set(old.null_values)
+    backward = fewer or (more and not new.nullable)
+    return (*_TIGHTER * bool(backward), *_LOOSER * bool(more or (fewer and not old.nullable)))
 
 
 def _table(before: Contract, after: Contract) -> Iterator[Change]:
@@ -214,6 +247,7 @@ def _table(before: Contract, after: Contract) -> Iterator[Change]:
         ("reference", set(before.references), set(after.references)),
         ("rule on the number of rows", set(before.row_counts), set(after.row_counts)),
         ("quality rule with a threshold", _thresholds(before), _thresholds(after)),
+        ("check of a package", _custom_checks(before), _custom_checks(after)),
         ("dependency between columns", set(before.functional_dependencies), set(after.functional_dependencies)),
     )
     for what, had, has in pairs:
@@ -238,6 +272,10 @@ def _table(before: Contract, after: Contract) -> Iterator[Change]:
 
 def _promise(promised: SlaProperty) -> str:
     return f"{promised.property} {promised.value} {promised.unit}".strip()
+
+
+def _custom_checks(contract: Contract) -> set[CustomCheck]:
+    return {replace(rule, raw="", explanation="", dimension="") for rule in contract.custom_checks}
 
 
 def _thresholds(contract: Contract) -> set[QualityRule]:

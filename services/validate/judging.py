@@ -41,7 +41,7 @@ class Verdict:
     weekday: int  # that the batch is of
     snapshots: list[str]
     renamed: dict[str, str] = field(default_factory=dict)  # delivered name: contract name, as the rows were judged
-    absent: list[str] = field(default_factory=list)  # accepted new columns that the delivery lacks: null there
+    absent: list[str] = field(default_factory=list)  # columns that the delivery lacks and may lack: null there
 
 
 def judge(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink, *, sketched: bool = True) -> Verdict:
@@ -59,12 +59,14 @@ def judge(terms: Terms, ports: Ports, rows: DeliveredRows, sink: RowSink, *, ske
         terms = replace(terms, renamed=renamed)
         names = [renamed.get(name, name) for name in delivered]
         mismatch = compare_columns(names, terms.contract, terms.optional)
-        if mismatch.unexpected and not mismatch.missing:
+        lacking = [column for column in mismatch.missing if not terms.may_be_absent(column)]
+        if mismatch.unexpected and not lacking:
             # A column without any value has no type yet, and nothing is lost without it.
             mismatch = mismatch._replace(unexpected=columns_with_values(rows.chunks(), mismatch, terms.rules))
-        if mismatch.missing or mismatch.unexpected:
+        # Beside a strange column one that may be absent counts as missing: it may be that one under another name.
+        if lacking or mismatch.unexpected:
             return replace(_mismatched(terms, ports, rows, sink, mismatch, len(delivered)), renamed=renamed)
-        absent = sorted(terms.optional - set(names))
+        absent = sorted((terms.optional - set(names)) | {column.name for column in mismatch.missing})
         judged = _judged_rows(terms, ports, rows, sink, sketched=sketched)
         return replace(judged, renamed=renamed, absent=absent)
     return _judged_rows(replace(terms, renamed=renamed), ports, rows, sink, sketched=sketched)

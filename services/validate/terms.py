@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from shared.domain.contract import Contract
+    from shared.domain.contract import Column, Contract
     from shared.domain.pipeline import PipelineDefinition
+    from shared.domain.reading import ReadingOptions
     from shared.events.types import BatchStaged
     from shared.ports.ports import Ports
     from shared.ports.state_store import Document
@@ -51,6 +52,12 @@ class Terms:
     def never_null(self) -> tuple[str, ...]:
         """Columns in which no null can be placed."""
         return upsert_columns(self.contract, self.pipeline)
+
+    def may_be_absent(self, column: Column) -> bool:
+        """True when a delivery may lack it: objects of JSON lack a key where other files have an empty cell."""
+        options = _options(self.event)
+        named = options is not None and options.format == "jsonl"
+        return named and column.nullable and column.name not in self.never_null
 
     @property
     def whole(self) -> bool:
@@ -139,11 +146,17 @@ def gather_terms(event: BatchStaged, ports: Ports) -> Terms:
 
 
 def _decimal(event: BatchStaged) -> str:
+    options = _options(event)
+    return options.decimal if options else "."
+
+
+def _options(event: BatchStaged) -> ReadingOptions | None:
+    """How the delivery was read; None when rows were staged otherwise."""
     if not event.reading_options_json:
-        return "."
+        return None
     from shared.domain.reading import ReadingOptions
 
-    return ReadingOptions.from_json(event.reading_options_json).decimal
+    return ReadingOptions.from_json(event.reading_options_json)
 
 
 def baseline_before(event: BatchStaged, ports: Ports) -> Baseline:

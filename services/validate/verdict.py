@@ -69,6 +69,8 @@ def mismatched_columns(terms: Terms, mismatch: Mismatch, trial: ColumnTrial, del
     }
     message = f"{len(mismatch.missing)} of the contract's columns are missing: {_listed(names)}"
     message += f"; {new}" if strangers or no_header else ""
+    known = [f"{each['delivered']} for {each['missing']}" for each in evidence["candidates"] if each["synonym"]]
+    message += f"; by synonyms of the contract: {_listed(known)}" if known else ""
     return DatasetFinding(check="missing_columns", message=message, evidence=evidence)
 
 
