@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mend.broken_rules import broken_rules, finding_told, held_for
 from services.validate import pushdown, scoring, verdict
 from services.validate.baseline import Baseline
 from services.validate.column_matching import ColumnTrial, compare_columns
@@ -207,6 +208,15 @@ class InTheWarehouse:
         return row
 
 
+def in_words_of(backend: str, query: str) -> str:
+    """The query as its warehouse takes it: GoogleSQL, or what that is for DuckDB."""
+    if backend == "gcp" or not query:
+        return query
+    import sqlglot
+
+    return sqlglot.parse_one(query, read="bigquery").sql(dialect="duckdb")
+
+
 def _counts(conditions: Sequence[Condition]) -> str:
     return ", ".join(f"COUNTIF(f{place}) AS f{place}" for place in range(len(conditions)))
 
@@ -218,7 +228,7 @@ def told(place: InTheWarehouse, name: str, arrived: int) -> dict[str, Any]:
     if mismatched is not None:
         rows = place.table.rows
         reasons = [_reason(mismatched.check, mismatched.column, rows, mismatched.message)]
-        return _document(name, "held", rows, rows, 0.0, {}, mismatched.check, [mismatched.message], reasons, "")
+        return _document(name, "held", rows, rows, 0.0, {}, mismatched.check, [mismatched], reasons, "")
     counted = place.counted()
     tally = scoring.Tally()
     tally.note(0, counted.rows, counted.failed, counted.by_dimension)
@@ -243,11 +253,9 @@ def told(place: InTheWarehouse, name: str, arrived: int) -> dict[str, Any]:
         (each for each in reasons if each["rows"]), key=lambda each: (-each["rows"], each["check"], each["column"])
     )
     state = "held" if held else "failed" if aside else "passed"
-    messages = [each.message for each in findings]
+    because = held_for(held.check, [finding_told(each) for each in findings]) if held else ""
     query = place.finding_query(each for each, many in counted.aside.items() if many)
-    return _document(
-        name, state, counted.rows, aside, score, dimensions, held.check if held else "", messages, reasons, query
-    )
+    return _document(name, state, counted.rows, aside, score, dimensions, because, findings, reasons, query)
 
 
 def _reason(check: str, column: str, rows: int, explanation: str) -> dict[str, Any]:
@@ -255,12 +263,14 @@ def _reason(check: str, column: str, rows: int, explanation: str) -> dict[str, A
 
 
 def _document(
-    name: str, state: str, rows: int, failed: int, score: float, dimensions: dict[str, float], held_for: str,
-    whole: list[str], checks: list[dict[str, Any]], query: str,
+    name: str, state: str, rows: int, failed: int, score: float, dimensions: dict[str, float], because: str,
+    whole: list[DatasetFinding], checks: list[dict[str, Any]], query: str,
 ) -> dict[str, Any]:  # fmt: skip
+    broken = broken_rules((each.check, each.column, each.evidence) for each in whole)
     return {
         "input": name, "state": state, "rows_read": rows, "rows_failed": failed, "score": score,
-        "dimensions": dimensions, "held_for": held_for, "whole": whole, "checks": checks, "query": query,
+        "dimensions": dimensions, "held_for": because, "whole": [each.message for each in whole],
+        "broken": sorted(broken, key=lambda each: (each["check"], each["column"])), "checks": checks, "query": query,
     }  # fmt: skip
 
 

@@ -5,12 +5,13 @@ The same ingest and validate services do it that do it in a pipeline, so that bo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
+from mend.broken_rules import broken_of, broken_rules, finding_told, held_for
 from mend.failing_file import FailingFile
 from mend.trial_files import NAME, TrialFiles, text_of
 from services.validate.failing_rows import FailingRows
@@ -22,6 +23,8 @@ from shared.domain.personal_data import PersonalColumns
 from shared.domain.reading import ROW
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from mend.project import Progress
     from services.validate.judging import Verdict
     from shared.ports.source import Found, Source
@@ -50,6 +53,7 @@ class Tried:
     dimensions: dict[str, float] = field(default_factory=dict)
     held_for: str = ""
     whole: list[str] = field(default_factory=list)  # what is wrong with the delivery as a whole, held for it or not
+    broken: list[dict[str, Any]] = field(default_factory=list)  # every broken rule on the whole batch, with its rows
     checks: list[dict[str, Any]] = field(default_factory=list)  # check, column, rows, explanation
     rows: list[dict[str, Any]] = field(default_factory=list)
     query: str = ""  # of a table: GoogleSQL that finds the failing rows
@@ -162,7 +166,10 @@ class _Look:
 
 def _in_place(look: _Look, there: list[Found], engine: Engine, file: FailingFile) -> list[Tried] | None:
     """The verdicts on files that can be judged where they lie; None when one of them cannot."""
-    if engine == "staged" or not all(each.name.lower().endswith(PARQUET_ENDINGS) for each in there):
+    other = next((each.name for each in there if not each.name.lower().endswith(PARQUET_ENDINGS)), "")
+    if engine in ("memory", "streamed") and other:
+        raise DefinitionMissing(f"{other} is no Parquet file, which is judged {engine}; leave --engine out")
+    if engine == "staged" or other:
         return None
     import polars as pl
 
@@ -247,11 +254,12 @@ def _of_judgement(look: _Look, name: str, verdict: Verdict, sink: FailingRows) -
         "score": verdict.score,
         "dimensions": verdict.dimensions,
         "reason": reason.check if reason else "",
-        "findings": [{"message": finding.message} for finding in verdict.dataset],
+        "findings": [finding_told(finding) for finding in verdict.dataset],
     }
+    broken = broken_rules((finding.check, finding.column, finding.evidence) for finding in verdict.dataset)
     frames = ((1, frame) for frame in sink.shown())
     shown = rows_in(frames, look.rows_shown, values=look.values, personal=look.personal)
-    return _of_verdict(name, document, sink.rows, reasons_told(sink.reasons), shown)
+    return _of_verdict(name, document, sink.rows, reasons_told(sink.reasons), shown, broken)
 
 
 def _messages(event: Any) -> Any:
@@ -265,7 +273,7 @@ def _tried(look: _Look, file: FailingFile) -> list[Tried]:
     import polars as pl
 
     from mend.places import quarantine_frames
-    from mend.quarantine import reasons_of, rows_of, violations_in
+    from mend.quarantine import reasons_of, rows_in, violations_in
 
     process = look.process
     deliveries = process.store.query("deliveries", order_by="name", limit=100_000)
@@ -282,8 +290,10 @@ def _tried(look: _Look, file: FailingFile) -> list[Tried]:
             continue
         name = str(stored.data["name"])
         rows, reasons = reasons_of(process.objects, stored.key, None)
-        shown = rows_of(process.objects, stored.key, None, look.rows_shown, values=look.values, personal=look.personal)
-        found.append(_of_verdict(name, verdict.data, rows, reasons, shown))
+        held = str(verdict.data["reason"])
+        frames = _failing_themselves(quarantine_frames(process.objects, stored.key, None), held)
+        shown = rows_in(frames, look.rows_shown, values=look.values, personal=look.personal)
+        found.append(_of_verdict(name, verdict.data, rows, reasons, shown, broken_of(process, stored.key)))
         if file.path:
             frames = quarantine_frames(process.objects, stored.key, None, [VIOLATIONS])
             file.add(
@@ -292,8 +302,21 @@ def _tried(look: _Look, file: FailingFile) -> list[Tried]:
     return found
 
 
+def _failing_themselves(frames: Iterable[tuple[int, pl.DataFrame]], held: str) -> Iterator[tuple[int, pl.DataFrame]]:
+    """The rows that break a rule, without those that only wait because the whole is held."""
+    import polars as pl
+
+    own = pl.col(VIOLATIONS).list.eval(pl.element().struct.field("check") != held).list.any()
+    return ((attempt, frame.filter(own) if held else frame) for attempt, frame in frames)
+
+
 def _of_verdict(
-    name: str, document: Mapping[str, Any], rows: int, reasons: list[dict[str, Any]], shown: list[dict[str, Any]]
+    name: str,
+    document: Mapping[str, Any],
+    rows: int,
+    reasons: list[dict[str, Any]],
+    shown: list[dict[str, Any]],
+    broken: list[dict[str, Any]],
 ) -> Tried:
     held = document["state"] in ("held", "rejected")
     return Tried(
@@ -303,8 +326,9 @@ def _of_verdict(
         rows_failed=rows,
         score=float(document["score"]),
         dimensions=dict(document["dimensions"]),
-        held_for=str(document["reason"]) if held else "",
+        held_for=held_for(str(document["reason"]), document["findings"]) if held else "",
         whole=[str(each["message"]) for each in document["findings"] if each.get("message")],
+        broken=sorted(broken, key=lambda each: (each["check"], each["column"])),
         checks=reasons,
         rows=shown,
     )

@@ -87,7 +87,7 @@ def _report(incident: Mapping[str, Any], evidence: Evidence) -> list[str]:
     technical = [f"{title} {incident[name]}" for name, title in _TECHNICAL if incident.get(name)]
     if technical:
         found.append(", ".join(technical))
-    if evidence.get("row_first"):
+    if evidence.get("row_first") and "metric" not in evidence:  # a rule on the whole batch names its own rows
         first, last = int(evidence["row_first"]), int(evidence.get("row_last", 0))
         rows = f"row {first:,}" if first == last else f"rows {first:,} to {last:,}"
         found.append(f"the failing cells stand in {rows}, {int(evidence.get('distinct_failed', 0)):,} different texts")
@@ -98,6 +98,23 @@ def _report(incident: Mapping[str, Any], evidence: Evidence) -> list[str]:
     if evidence.get("severity") == "warning":
         found.append("the contract calls it a warning: no row is held back")
     return found
+
+
+def _rules(place: Evidence) -> list[str]:
+    """Which rows each of the broken rules concerns."""
+    return [f"{rule_named(each)}: {rows_named(each)}" for each in place["rules"] if each.get("rows")]
+
+
+def rule_named(rule: Evidence) -> str:
+    """A broken rule on the whole batch, by its name if it has one."""
+    return f"the rule {rule['name']}" if rule.get("name") else f"the rule of {rule.get('expected', '')}"
+
+
+def rows_named(rule: Evidence) -> str:
+    """The rows that a broken rule concerns, as far as they are known."""
+    rows, many = [f"{int(each):,}" for each in rule["rows"]], int(rule.get("rows_concerned", 0))
+    more = f" and {many - len(rows):,} more" if many > len(rows) else ""
+    return f"{'row' if len(rows) == 1 else 'rows'} {', '.join(rows)}{more}"
 
 
 def _plainly(evidence: Evidence) -> list[str]:
@@ -272,4 +289,5 @@ _TOLD: Final[dict[str, Callable[[Evidence], list[str]]]] = {
     ],
     "problem": lambda place: [f"the delivery as a whole is {place['problem']}"],
     "rule": _rule,
+    "rules": _rules,
 }

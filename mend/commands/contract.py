@@ -10,16 +10,14 @@ import typer
 from mend.commands.options import Json, Root
 from mend.output import Exit, console, counted, print_json, print_table, progress_bar
 from shared.domain.errors import DefinitionError, DefinitionMissing, ForeignFailure
-from shared.domain.masking import clean, one_line
+from shared.domain.masking import clean, one_line, visible
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from mend.contract_plan import Step
-    from mend.contract_trial import Tried
+    from mend.contract_trial import Engine, Tried
     from shared.domain.contract import Contract
-
-QUERY_CHARACTERS_MAX = 20_000
 
 app = typer.Typer(
     name="contract",
@@ -61,7 +59,7 @@ def judge(
 ) -> None:
     """Judge data by a contract, row by row; nothing is loaded, healed or kept. Exit code 1 when anything fails."""
     from mend.beside_tables import given_tables
-    from mend.contract_trial import TABLE, Engine, contract_in, judged_contract, table_trial, trial
+    from mend.contract_trial import TABLE, Engine, contract_in, judged_contract, trial
 
     if engine not in get_args(Engine):
         raise typer.BadParameter(f"is one of {', '.join(get_args(Engine))}", param_hint="--engine")
@@ -69,16 +67,16 @@ def judge(
     of_warehouse = data.removeprefix(TABLE) if data.startswith(TABLE) else ""
     rules = judged_contract(file, schema_name or of_warehouse, exactly=bool(schema_name))
     how = cast("Engine", engine)
+    _refuse_engine(data, engine)
     beside = given_tables(tables or [], rules, str(file))
     if data.startswith(TABLE):
-        from mend import project
-
         if beside:
             raise typer.BadParameter("a table is compared with those of its warehouse", param_hint="--table")
         if failing is not None:
-            raise typer.BadParameter("rows of a table have no numbers; see the query", param_hint="--failing")
-        owner = project.open_process(project.of_root(root))
-        tried = table_trial(file, rules, of_warehouse, owner.warehouse, engine=how)
+            raise typer.BadParameter(
+                "rows of a table have no numbers; see the query that finds them", param_hint="--failing"
+            )
+        tried = _of_table(root, file, rules, of_warehouse, how)
     else:
         with progress_bar(quiet=as_json) as progress:
             tried = trial(
@@ -92,10 +90,36 @@ def judge(
         print_json({**told, "deliveries": [each.document() for each in tried], "not_checked": unchecked})
     else:
         for each in tried:
-            _show(each)
+            show(each)
         for sentence in unchecked:
             console().print(f"not checked: {sentence}")
     raise typer.Exit(Exit.DONE if ok else Exit.FAILED)
+
+
+def _refuse_engine(data: str, engine: str) -> None:
+    """An engine that does not judge such data would be left out in silence."""
+    from mend.contract_trial import PARQUET_ENDINGS, TABLE
+
+    ending = Path(data.partition("?")[0]).suffix.lower()
+    if data.startswith(TABLE):
+        fits = engine != "staged"
+    else:
+        # Of a folder or a pattern it shows later, and what is not Parquet is staged.
+        fits = engine in ("auto", "staged") or (engine != "warehouse" and ending in ("", *PARQUET_ENDINGS))
+    if not fits:
+        raise typer.BadParameter("does not judge such data; see mend contract test --help", param_hint="--engine")
+
+
+def _of_table(root: Path | None, file: Path, rules: Contract, table: str, engine: Engine) -> list[Tried]:
+    from mend import project
+    from mend.contract_table import in_words_of
+    from mend.contract_trial import table_trial
+
+    owner = project.open_process(project.of_root(root))
+    tried = table_trial(file, rules, table, owner.warehouse, engine=engine)
+    for each in tried:
+        each.query = in_words_of(owner.settings.backend, each.query)
+    return tried
 
 
 def _unchecked(rules: Contract, path: str, beside: Collection[str] | None) -> list[str]:
@@ -113,7 +137,8 @@ def _unchecked(rules: Contract, path: str, beside: Collection[str] | None) -> li
     return told
 
 
-def _show(each: Tried) -> None:
+def show(each: Tried) -> None:
+    """The verdict on a delivery, for a person."""
     out = console()
     name = one_line(each.input)
     if each.state == "passed":
@@ -129,14 +154,21 @@ def _show(each: Tried) -> None:
     print_table("rows", ("row", "reasons"), rows, personal=True)
     if each.query:
         out.print("the rows that fail, in the warehouse:")
-        out.print(clean(each.query, QUERY_CHARACTERS_MAX), soft_wrap=True, markup=False, highlight=False)
+        # Made of the contract, whose patterns no masking may damage; no cell stands in it.
+        out.print(visible(each.query), soft_wrap=True, markup=False, highlight=False)
     elif each.rows_failed > len(each.rows) and each.rows:
         out.print(f"… and {each.rows_failed - len(each.rows):,} rows more: --limit N, or --json")
 
 
 def _show_whole(each: Tried) -> None:
+    from mend.evidence_words import rows_named, rule_named
+
     for message in each.whole:
-        console().print(f"  {clean(message)}")
+        console().print(f"  {clean(message, 2_000)}")
+    for rule in each.broken:
+        if rule.get("rows"):
+            told = f"{rule['check']} {rule['column']}, {rule_named(rule)}: {rows_named(rule)}"
+            console().print(f"  {clean(told)}", soft_wrap=True)
 
 
 def _reason(reason: dict[str, str]) -> str:

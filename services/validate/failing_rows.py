@@ -56,8 +56,8 @@ class FailingRows:
         aside = failing if held is None else ~failing | failing
         counts = {key: int((mask & aside).sum()) for key, mask in masks.items()}
         shown = None
-        if self._shown and aside.any():
-            places = aside.arg_true().head(self._shown)
+        if self._shown and failing.any():  # what waits only because the whole is held is counted, not shown
+            places = failing.arg_true().head(self._shown)
             few = [failure._replace(mask=failure.mask.gather(places)) for failure in failures]
             shown = next(with_reasons(chunk.rows[places], few, None, held, delivered))
         self._chunks[chunk.number] = _OfChunk(int(aside.sum()), counts, shown)

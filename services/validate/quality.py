@@ -5,7 +5,7 @@ They never set a row aside: the batch is held, or passes with an incident, by th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from services.validate.column_checks import enum_values, pattern_mask
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     Reread = Callable[[Sequence[int]], Iterable[tuple[int, pl.DataFrame]]]
 
 CHECK = "quality"
+ROWS_NAMED = 20  # of those that a rule concerns
+RULES_TOLD = 20  # of one metric on one column
 # Where a rule names no dimension; a query may be about anything.
 _DIMENSION_OF_METRIC: dict[str, Dimension] = {
     "nullValues": "completeness",
@@ -45,6 +47,7 @@ class Concerned:
     rows: int = 0
     first: int = 0
     last: int = 0
+    named: list[int] = field(default_factory=list)  # the first of them
 
     def add(self, numbers: pl.Series) -> None:
         """Take in the row numbers of a chunk."""
@@ -52,6 +55,7 @@ class Concerned:
             return
         low, high = int(numbers.min()), int(numbers.max())  # type: ignore[arg-type]
         self.rows += numbers.len()
+        self.named += numbers.head(ROWS_NAMED - len(self.named)).to_list()
         self.first, self.last = (min(self.first, low) if self.first else low), max(self.last, high)
 
 
@@ -210,7 +214,8 @@ def _finding(broken: list[_Broken]) -> DatasetFinding:
     """All broken rules of one metric on one column are one finding, the ones that hold first."""
     broken.sort(key=lambda each: each[0].severity)
     rule, concerned, observed, answer = broken[0]
-    more = f" (and {len(broken) - 1} more rules)" if len(broken) > 1 else ""
+    told = [_told(each.rule, each.observed, each.answer) for each in broken[:RULES_TOLD]]
+    more = f" (and {len(broken) - RULES_TOLD} more rules)" if len(broken) > RULES_TOLD else ""
     evidence: dict[str, Any] = {
         "metric": rule.metric,
         "observed": observed,
@@ -218,7 +223,7 @@ def _finding(broken: list[_Broken]) -> DatasetFinding:
         "unit": "percent" if rule.percent else "rows",
         "severity": rule.severity,
         "dimension": rule.dimension,
-        "rules": [{"name": each.name, "observed": seen, "expected": each.expected} for each, _, seen, _ in broken[:20]],
+        "rules": [_rule_told(each) for each in broken[:RULES_TOLD]],
     }
     if answer is not None and answer.tables:
         evidence |= {"tables": list(answer.tables), "unanswered": answer.why}
@@ -227,10 +232,18 @@ def _finding(broken: list[_Broken]) -> DatasetFinding:
     return DatasetFinding(
         check=f"{CHECK}:{rule.metric}",
         column=rule.column,
-        message=_told(rule, observed, answer) + more,
+        message="; ".join(told) + more,
         holds=rule.severity == "error",
         evidence=evidence,
     )
+
+
+def _rule_told(broken: _Broken) -> dict[str, Any]:
+    rule, concerned, observed, _ = broken
+    told = {"name": rule.name, "observed": observed, "expected": rule.expected, "severity": rule.severity}
+    if rule.metric in ("sql", "rowCount"):
+        return told
+    return told | {"rows_concerned": concerned.rows, "rows": sorted(concerned.named)}
 
 
 def _told(rule: QualityRule, observed: float | None, answer: Answer | None) -> str:

@@ -235,7 +235,10 @@ class TestABrokenRule:
         result = world(columns).judge(ROWS)
         assert result.held is not None
         told = result.incidents["quality:nullValues", "x"].message
-        assert told == "x: 2 rows are null where the contract wants exactly 1 rows (and 1 more rules)"
+        assert told == (
+            "x: 2 rows are null where the contract wants exactly 1 rows; "
+            "x: 50 % are null where the contract wants less than 20 % (few)"
+        )
         assert [each["name"] for each in result.evidence("quality:nullValues", "x")["rules"]] == ["", "few"]
 
     def test_counts_no_record_that_did_not_fit(self, world: Make) -> None:
