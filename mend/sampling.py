@@ -133,7 +133,9 @@ def _frame(fetched: _Fetched, rows_max: int) -> pl.DataFrame:
         parts.append(folder / f"part-{number:05d}.parquet")
         return parts[-1].open("wb")
 
-    stage(lambda: fetched.file.open("rb"), fetched.dialect, open_part)
+    staged = stage(lambda: fetched.file.open("rb"), fetched.dialect, open_part)
+    if staged.problem == "unreadable":
+        raise DefinitionError(fetched.found.uri, 0, 0, f"cannot be read: {staged.reason}", "deliver another format")
     frames = [pl.read_parquet(part, n_rows=rows_max, memory_map=False) for part in parts]
     frame = pl.concat(frames, how="diagonal_relaxed").sort(ROW).head(rows_max)
     return frame if fetched.whole else frame.head(frame.height - 1)

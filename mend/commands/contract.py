@@ -100,7 +100,7 @@ def _refuse_engine(data: str, engine: str) -> None:
     """An engine that does not judge such data would be left out in silence."""
     from mend.contract_trial import PARQUET_ENDINGS, TABLE
 
-    ending = Path(data.partition("?")[0]).suffix.lower()
+    ending = "" if any(mark in data for mark in "*?[") else Path(data).suffix.lower()
     if data.startswith(TABLE):
         fits = engine != "staged"
     else:

@@ -36,6 +36,9 @@ _MARKS: Final = (
 _HIGH_RUN = re.compile(rb"[\x80-\xff]{4,}")
 _HIGH = re.compile(rb"[\x80-\xff]")
 
+_FOREIGN: Final = ((b"Obj\x01", "Avro"), (b"PK\x03\x04", "a ZIP archive"))
+_JSON_ARRAY = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{\s*(?:\"|\})")
+
 Compression = Literal["none", "gzip"]
 
 
@@ -60,6 +63,9 @@ def sniff(head: bytes, file_name: str) -> list[ReadingOptions]:
         name = name.removesuffix(".gz")
     if head.startswith(b"PAR1") or (name.endswith((".parquet", ".pq")) and b"\0" in head):
         return [ReadingOptions(format="parquet", compression=compression)]
+    if foreign_format(head):
+        # As text its cells would be taken for names of columns; read as Parquet it is said what it is.
+        return [ReadingOptions(format="parquet", compression=compression)]
     encodings = _encodings(head)
     text = head.decode(encodings[0], "replace").removeprefix("\ufeff")[:_SAMPLE_CHARACTERS]
     if not whole or len(text) == _SAMPLE_CHARACTERS:
@@ -70,6 +76,14 @@ def sniff(head: bytes, file_name: str) -> list[ReadingOptions]:
     else:
         found = _csv_readings(text, encodings, compression)
     return list(dict.fromkeys(found))[:SUGGESTIONS_MAX]
+
+
+def foreign_format(head: bytes) -> str:
+    """What the bytes are, if that is a format that is not read; else ""."""
+    for mark, name in _FOREIGN:
+        if head.startswith(mark):
+            return name
+    return "a JSON array" if _JSON_ARRAY.match(head) else ""
 
 
 def _gunzipped(head: bytes) -> bytes:

@@ -6,6 +6,7 @@ import gzip
 import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
+from services.ingest.dialect import foreign_format
 from services.ingest.staged_rows import RawRecord, StagedRows, interleaved
 from shared.domain.reading import UNREADABLE, Problem, ReadingOptions, staged_names
 
@@ -17,6 +18,19 @@ if TYPE_CHECKING:
     from services.ingest.delivered_bytes import DeliveredBytes
 
 BATCH_ROWS: Final = 32_768
+READ_FORMATS: Final = "CSV, JSON Lines or Parquet"
+_HEAD_BYTES: Final = 4_096
+
+
+def _head_of(delivered: Any, *, gzipped: bool) -> bytes:
+    """The first bytes of the content."""
+    head: bytes = delivered.read(_HEAD_BYTES)
+    if not gzipped:
+        return head
+    try:
+        return zlib.decompressobj(31).decompress(head, _HEAD_BYTES)
+    except zlib.error:
+        return b""
 
 
 class ParquetReading:
@@ -38,6 +52,10 @@ class ParquetReading:
 
         with self._delivery.open() as delivered:
             if not delivered.read(1):
+                return
+            delivered.seek(0)
+            if foreign := foreign_format(_head_of(delivered, gzipped=self._gzip)):
+                self.problem, self.reason = "unreadable", f"{foreign}, which is not read: deliver {READ_FORMATS}"
                 return
             delivered.seek(0)
             source = gzip.GzipFile(fileobj=cast("BinaryIO", delivered)) if self._gzip else delivered

@@ -47,6 +47,7 @@ class Terms:
     arrived: int  # microseconds since 1970, 0 when that is not on record
     empty_before: bool  # the attempt has no row, and neither had an earlier batch
     earlier: tuple[Document, ...]  # verdicts of earlier attempts of this reading, oldest first
+    unreadable: str = ""  # what ingest says the bytes are, when it cannot read them
 
     @property
     def never_null(self) -> tuple[str, ...]:
@@ -142,6 +143,7 @@ def gather_terms(event: BatchStaged, ports: Ports) -> Terms:
         arrived=_arrived(event, ports),
         empty_before=_empty_before(event, ports),
         earlier=_earlier(event, ports),
+        unreadable=_unreadable(event, ports),
     )
 
 
@@ -170,6 +172,13 @@ def baseline_before(event: BatchStaged, ports: Ports) -> Baseline:
 def _arrived(event: BatchStaged, ports: Ports) -> int:
     delivery = ports.state.get("deliveries", event.batch_id) or {}
     return int(delivery.get("registered_at") or 0)
+
+
+def _unreadable(event: BatchStaged, ports: Ports) -> str:
+    if event.problem != "unreadable":
+        return ""
+    readings = (ports.state.get("deliveries", event.batch_id) or {}).get("readings") or [{}]
+    return str(readings[-1].get("reason", ""))
 
 
 def _empty_before(event: BatchStaged, ports: Ports) -> bool:

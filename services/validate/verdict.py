@@ -37,6 +37,8 @@ def incomplete_delivery(terms: Terms) -> DatasetFinding | None:
     message = f"the delivery is not complete: {clean(problem, 200)}"
     if problem == "encoding":
         message = "the delivery is not in the encoding that it was read in"
+    if terms.unreadable:
+        message = f"the delivery cannot be read: {clean(terms.unreadable, 200)}"
     return DatasetFinding(check="delivery_complete", message=message, evidence=evidence)
 
 
