@@ -13,6 +13,7 @@ from services.classify.diagnosis import Diagnosis, Evidence, diagnosed
 EXPLAINS = 0.95  # share of failing cells from which on a hypothesis is taken as the cause
 MOST = 0.5  # share from which on it is the best guess for a mixture
 PLAIN = 0.8  # for checks whose name is the cause
+_CODES_MIN = 3  # different codes of one column that lost their zeros
 GUESS = 0.5  # for what is left when no hypothesis fits
 
 Profile = Mapping[str, Any]
@@ -143,9 +144,20 @@ def _required(where: str, profile: Profile) -> Diagnosis:
     return diagnosed("null_burst", 0.9, told, evidence)
 
 
+def _zeros_lost(where: str, profile: Profile) -> Diagnosis | None:
+    """Codes that spreadsheets took for numbers. One that is mistyped may look so, several do not."""
+    share, different = number(mapping(profile, "hypotheses"), "leading_zeros_share"), number(profile, "distinct_failed")
+    if share < EXPLAINS or different < _CODES_MIN:
+        return None
+    told = f"{_percent(share)} of the failing values{where} are allowed ones that lost the zeros in front of them."
+    return diagnosed("leading_zeros_lost", explained(share), told, [seen("leading_zeros_share", share, share)])
+
+
 def _allowed(where: str, profile: Profile) -> Diagnosis:
     guesses = mapping(profile, "hypotheses")
     normal, near = number(mapping(guesses, "normalised"), "any"), number(guesses, "near_match_share")
+    if found := _zeros_lost(where, profile):
+        return found
     if normal >= MOST and normal >= near:
         told = f"{_percent(normal)} of the values{where} are allowed ones but for case, spaces or Unicode form."
         return diagnosed("value_not_normalised", explained(normal), told, [seen("normalised", normal, normal)])
@@ -164,6 +176,8 @@ def _relationship(where: str, profile: Profile) -> Diagnosis:
     if guesses.get("parent_missing") is True:
         told = f"{table}, which rows refer to{where}, does not exist yet."
         return diagnosed("parent_missing", 0.95, told, [seen("parent_missing", table, 0.95)])
+    if found := _zeros_lost(where, profile):
+        return found
     normal, near = number(mapping(guesses, "normalised"), "any"), number(guesses, "near_match_share")
     if normal >= MOST:
         told = f"{_percent(normal)} of the keys{where} are keys of {table} but for case, spaces or Unicode form."

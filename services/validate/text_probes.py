@@ -64,7 +64,19 @@ def membership_probes(allowed: pl.Series) -> dict[str, pl.Expr]:
         forms = allowed.to_frame("value").select(normal(pl.col("value")).alias("form"))
         single = forms.group_by("form").agg(pl.len().alias("n")).filter(pl.col("n") == 1)["form"]
         probes[f"normalised.{name}"] = normal(pl.col("value")).is_in(single.implode())
+    probes["leading_zeros_share"] = _zeros_lost(allowed)
     return probes
+
+
+def _zeros_lost(allowed: pl.Series) -> pl.Expr:
+    """True for digits that are exactly one allowed code once zeros are put in front of them."""
+    import polars as pl
+
+    codes = allowed.to_frame("value").filter(pl.col("value").str.contains(r"^[0-9]+$"))
+    bare = codes.with_columns(bare=pl.col("value").str.strip_chars_start("0"))
+    single = bare.group_by("bare").agg(pl.len().alias("n"), pl.col("value").first())
+    lost = single.filter((pl.col("n") == 1) & pl.col("value").str.starts_with("0"))["bare"]
+    return pl.col("value").str.contains(r"^[1-9][0-9]*$") & pl.col("value").is_in(lost.implode())
 
 
 def pattern_probes(fits: Callable[[pl.Expr], pl.Expr]) -> dict[str, pl.Expr]:

@@ -74,6 +74,11 @@ VIOLATIONS = [
     ("functional_dependency", cell({}), "rule_broken"),
     ("multiple_of", cell({}), "out_of_range"),
     ("something_new", cell({}), "rule_broken"),
+    ("enum", cell({"leading_zeros_share": 1.0, "near_match_share": 1.0}, distinct_failed=3), "leading_zeros_lost"),
+    ("enum", cell({"leading_zeros_share": 1.0, "near_match_share": 1.0}, distinct_failed=2), "value_misspelled"),
+    ("enum", cell({"leading_zeros_share": 0.9, "near_match_share": 1.0}, distinct_failed=9), "value_misspelled"),
+    ("relationship", cell({"leading_zeros_share": 0.99}, distinct_failed=40), "leading_zeros_lost"),
+    ("relationship", cell({"leading_zeros_share": 0.5}, distinct_failed=40), "orphan_rows"),
 ]  # fmt: skip
 DATASET = [
     ("delivery_complete", {"problem": "truncated", "alternatives": []}, "truncated_delivery"),

@@ -100,6 +100,21 @@ def test_spellings_of_allowed_values_are_recognised(world: Make) -> None:
     assert found["allowed"] == 2
 
 
+@pytest.mark.parametrize(
+    ("cells", "share"),
+    [
+        (["123", "7", "45600"], 1.0),
+        (["99", "007", "0123"], 0.0),  # no code has them; zeros were not lost but miscounted
+        (["1", "12"], 0.0),  # two codes could be meant; a code that has no zero in front
+        (["123", "AB"], 0.5),
+    ],
+)
+def test_codes_that_lost_their_zeros_are_recognised(world: Make, cells: list[str], share: float) -> None:
+    codes = ("00123", "00007", "045600", "01", "001", "12345", "AB1")
+    column = {"logicalType": "string", "enum": [{"value": code} for code in codes]}
+    assert hypotheses(world, column, cells, "enum").get("leading_zeros_share", 0.0) == share
+
+
 def test_sides_of_a_range_are_told(world: Make) -> None:
     column = {"logicalType": "integer", "logicalTypeOptions": {"minimum": 0, "maximum": 9}}
     found = hypotheses(world, column, ["-1", "10", "11", "12", "5"], "range")
