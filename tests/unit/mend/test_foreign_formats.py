@@ -43,6 +43,7 @@ def avro() -> bytes:
         ("a.json", json.dumps(ROWS).encode(), "a JSON array, which is not read"),
         ("a.json", json.dumps(ROWS, indent=2).encode(), "a JSON array, which is not read"),
     ],
+    ids=["avro", "avro in gzip", "array", "array of lines"],
 )
 def test_what_is_not_read_is_said_to_be_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, told: str
