@@ -209,7 +209,7 @@ def pattern_supported(pattern: str) -> bool:
 @lru_cache(maxsize=1_024)
 def pattern_readable(pattern: str) -> bool:
     """Whether a pattern is a regular expression of the engine's, or of Python's, which does what the engine cannot."""
-    if pattern_supported(pattern):
+    if not pattern or pattern_supported(pattern):
         return True
     try:
         _compiled(pattern)
