@@ -32,34 +32,36 @@ def versions(state: StateStore, definitions: Definitions, pipeline: str) -> list
     found: dict[str, Version] = {}
     for batch, data in sorted(last.items(), key=lambda each: (arrived.get(each[0], 0), each[0])):
         name = str(data["contract"])
-        version = found.setdefault(name, _fresh(name, arrived.get(batch, 0)))
+        stated = str(data.get("contract_version", ""))
+        version = found.setdefault(name, _fresh(name, stated, arrived.get(batch, 0)))
         version["until"] = max(version["until"], arrived.get(batch, 0))
         version["batches"] += 1
         version["rows"] += int(data["rows"])
         version["rows_passed"] += int(data["rows_passed"])
         version["score"] += float(data["score"]) * int(data["rows"])
         version["accepted_columns"] = sorted({*version["accepted_columns"], *data.get("accepted_columns", [])})
-    current = _current(definitions, pipeline)
+    current, stated = _current(definitions, pipeline)
     if current and current not in found:
-        found[current] = _fresh(current, 0)
+        found[current] = _fresh(current, stated, 0)
     for version in found.values():
         version["score"] = round(version["score"] / version["rows"], 3) if version["rows"] else None
         version["current"] = version["contract"] == current
     return list(found.values())
 
 
-def _fresh(name: str, since: int) -> Version:
+def _fresh(name: str, stated: str, since: int) -> Version:
+    """``stated`` is the version as the contract's author numbers it, "" where that was not noted."""
     counts = {"batches": 0, "rows": 0, "rows_passed": 0, "score": 0.0}
-    return {"contract": name, "since": since, "until": since, **counts, "accepted_columns": []}
+    return {"contract": name, "version": stated, "since": since, "until": since, **counts, "accepted_columns": []}
 
 
-def _current(definitions: Definitions, pipeline: str) -> str:
-    """The contract file as it stands, named as verdicts name it; "" when it cannot be read."""
+def _current(definitions: Definitions, pipeline: str) -> tuple[str, str]:
+    """The contract file as it stands, named as verdicts name it, and its version; "" when it cannot be read."""
     path = f"pipelines/{pipeline}.yaml"
     try:
         definition = parse_pipeline(definitions.read(path).text, path)
         text = definitions.read(definition.contract)
         contract = parse_contract(text.text, text.path, definition.destination.table)
-        return f"{definition.contract}@{contract.digest[:16]}"
+        return f"{definition.contract}@{contract.digest[:16]}", contract.version
     except (DefinitionError, DefinitionMissing):
-        return ""
+        return "", ""

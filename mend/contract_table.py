@@ -141,9 +141,9 @@ class InTheWarehouse:
         if not names:
             return []
         ends = [f"MIN({cell}) AS a{place}, MAX({cell}) AS z{place}" for place, cell in enumerate(self._cells(names))]
-        found = self._row(self._with(f"SELECT {', '.join(ends)} FROM cells"))
+        found = self._row(self._with(f"SELECT COUNT(*) AS n, {', '.join(ends)} FROM cells"))
         ends_of = {name: [found[f"a{place}"], found[f"z{place}"]] for place, name in enumerate(names)}
-        ledger.add(pl.DataFrame(ends_of, strict=False), None)
+        ledger.add(pl.DataFrame(ends_of, strict=False).head(int(found["n"])), None)
         found_late = ledger.findings(self.terms, arrived)
         self.measures += ledger.measures
         return found_late

@@ -192,7 +192,16 @@ def _in_place(look: _Look, there: list[Found], engine: Engine, file: FailingFile
         named[each.found.name] = sink
     for name, sink in named.items():
         file.add(name, sink.named())
-    return told or None
+    return _like_the_first(told) or None
+
+
+def _like_the_first(tried: list[Tried]) -> list[Tried]:
+    """A delivery of the same bytes as an earlier one has its state, and is told to be that."""
+    states = {each.input: each.state for each in tried}
+    for each in tried:
+        if each.held_for.startswith(SAME_CONTENT):
+            each.state = states.get(each.held_for.removeprefix(SAME_CONTENT), each.state)
+    return tried
 
 
 def table_trial(
@@ -277,11 +286,13 @@ def _tried(look: _Look, file: FailingFile) -> list[Tried]:
 
     process = look.process
     deliveries = process.store.query("deliveries", order_by="name", limit=100_000)
+    names = {stored.key: str(stored.data["name"]) for stored in deliveries}
     found: list[Tried] = []
     for stored in deliveries:
         verdict = process.store.get("verdicts", f"{stored.key}:1")
         if verdict is None:
-            told = Tried(str(stored.data["name"]), "unreadable", held_for=str(stored.data.get("duplicate_of") or ""))
+            first = str(stored.data.get("duplicate_of") or "")
+            told = Tried(str(stored.data["name"]), "unreadable", held_for=names.get(first, first))
             if told.held_for:
                 told.state, told.held_for = "passed", f"{SAME_CONTENT}{told.held_for}"
             else:
@@ -299,7 +310,7 @@ def _tried(look: _Look, file: FailingFile) -> list[Tried]:
             file.add(
                 name, (violations_in(frame).select(pl.col(ROW).alias("row"), "check", "column") for _, frame in frames)
             )
-    return found
+    return _like_the_first(found)
 
 
 def _failing_themselves(frames: Iterable[tuple[int, pl.DataFrame]], held: str) -> Iterator[tuple[int, pl.DataFrame]]:

@@ -151,10 +151,14 @@ def _waits(store: Store, story: Story, healing: dict[str, Any]) -> list[Story]:
         waits.append({"what": "something is tried again later", "at": healing["wake_at"], "commands": []})
     batch = story["batch_id"]
     if story["state"] == IncidentState.ESCALATED:
-        of_rows = story["seen"]["origin"] in (Origin.VIOLATION, Origin.DATASET) and batch
+        held = bool(batch) and is_held(store.state, batch, healing_of(store.state, batch))
+        # Of a batch that passed with a finding on the whole of it no row waits.
+        of_rows = batch and story["seen"]["origin"] in (
+            (Origin.VIOLATION, Origin.DATASET) if held else (Origin.VIOLATION,)
+        )
         commands = [store.command(f"quarantine show {batch}")] if of_rows else []
         acceptable = of_rows and story["seen"]["check"] not in NOT_ACCEPTABLE
-        if acceptable and is_held(store.state, batch, healing_of(store.state, batch)):
+        if acceptable and held:
             commands.append(store.command(f"quarantine release {batch}"))
         waits.append({"what": "a person looks into it: nothing more can be done by itself", "commands": commands})
     return waits

@@ -139,8 +139,13 @@ def _unchecked(rules: Contract, path: str, beside: Collection[str] | None) -> li
 
 def show(each: Tried) -> None:
     """The verdict on a delivery, for a person."""
+    from mend.contract_trial import SAME_CONTENT
+
     out = console()
     name = one_line(each.input)
+    if each.held_for.startswith(SAME_CONTENT):
+        out.print(f"{name}: {each.state}, {one_line(each.held_for)}")
+        return
     if each.state == "passed":
         out.print(f"{name}: passed, {counted(each.rows_read, 'row')}, score {each.score:g}")
         _show_whole(each)
@@ -281,9 +286,10 @@ def contract_history(
     if as_json:
         print_json({"pipeline": pipeline, "versions": found})
         return
-    columns = ("contract", "since", "until", "batches", "rows", "passed", "score", "accepted beside it", "")
+    columns = ("version", "contract", "since", "until", "batches", "rows", "passed", "score", "accepted beside it", "")
     rows = [
         [
+            each["version"],
             each["contract"],
             *(moment(each[name]) for name in ("since", "until")),
             *(each[name] for name in ("batches", "rows", "rows_passed")),

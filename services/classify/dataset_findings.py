@@ -217,6 +217,8 @@ def _quality(column: str, profile: Profile) -> Diagnosis:
     if metric in ("freshness", "latency"):
         end = "newest" if metric == "freshness" else "oldest"
         told = f"The {end} row by {column} was older than the contract promises ({profile.get('expected', '')})."
+        if profile.get("observed") is None:
+            told = f"No row has a time in {column}: whether it is {profile.get('expected', '')} old nobody can tell."
         return diagnosed("late_delivery", 0.9, told, [seen(metric, observed, 0.9)])
     unit = " %" if profile.get("unit") == "percent" else " rows"
     where = f" of {column}" if column else ""

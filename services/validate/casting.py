@@ -75,6 +75,9 @@ def cast_frame(staged: pl.DataFrame, columns: Sequence[Column], rules: TextRules
             )
         elif schema[column.name] == pl.String:
             texts.append(column)
+        elif isinstance(schema[column.name], (pl.Categorical, pl.Enum)):  # text that is stored as a number
+            staged = staged.with_columns(pl.col(column.name).cast(pl.String))
+            texts.append(column)
         else:
             typed = cast_native(staged[column.name], column, polars_type(column.logical_type))
             made[column.name] = typed

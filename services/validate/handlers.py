@@ -231,6 +231,7 @@ def _keep(terms: Terms, verdict: Verdict, validated: BatchValidated, ports: Port
         "score": validated.score,
         "dimensions": verdict.dimensions,
         "contract": validated.contract,
+        "contract_version": terms.contract.version,  # as its author numbers it
         "pipeline_file": terms.pipeline_version,
         "accepted_columns": list(terms.accepted),
         "snapshots": verdict.snapshots,

@@ -25,10 +25,6 @@ def cast_native(cells: pl.Series, column: Column, wanted: pl.DataType) -> pl.Ser
     expression: pl.Expr | None = None
     if have == pl.Null:
         expression = cell.cast(wanted)
-    elif isinstance(have, (pl.Categorical, pl.Enum)):
-        from services.validate.casting import TextRules, cast_texts
-
-        return cast_texts(cells.cast(pl.String), column, TextRules(null_values=()))
     elif wanted == pl.Int64:
         expression = _to_integer(cell, have)
     elif wanted == pl.Float64:
@@ -36,7 +32,7 @@ def cast_native(cells: pl.Series, column: Column, wanted: pl.DataType) -> pl.Ser
     elif column.logical_type in ("date", "timestamp", "time"):
         expression = _to_moment(cell, have, column)
     elif wanted == pl.Boolean:
-        expression = cell if have == pl.Boolean else None
+        expression = cell if have == pl.Boolean else _one_or_zero(cell) if have.is_integer() else None
     elif column.logical_type == "string":
         whole = have.is_integer() or have in (pl.Boolean, pl.Date)
         expression = _bytes_text(cell) if have == pl.Binary else cell.cast(pl.String, strict=False) if whole else None
@@ -153,6 +149,13 @@ def _to_number(cell: pl.Expr, have: pl.DataType) -> pl.Expr | None:
     if have.is_integer():
         return pl.when(number.cast(pl.Int128, strict=False) == cell.cast(pl.Int128, strict=False)).then(number)
     return number if have.is_decimal() else None
+
+
+def _one_or_zero(cell: pl.Expr) -> pl.Expr:
+    """As the texts 1 and 0 are read; another number is no truth value."""
+    import polars as pl
+
+    return pl.when(cell.is_in([0, 1])).then(cell == 1)
 
 
 def _to_moment(cell: pl.Expr, have: pl.DataType, column: Column) -> pl.Expr | None:

@@ -216,7 +216,7 @@ def reference_conditions(terms: Terms, parents: Mapping[str, TableInfo | None]) 
             for of, cell in zip(reference.parent_columns, cells_of(terms.contract, reference.columns), strict=True)
         )
         orphan = f"{whole} AND NOT EXISTS (SELECT 1 FROM {table_sql(table)} AS parent WHERE {same})"
-        found.append(Condition(parent_rule(reference, table, known=known), orphan if known else whole))
+        found.append(Condition(parent_rule(reference, known=known), orphan if known else whole))
     return found
 
 

@@ -252,6 +252,7 @@ def _told(rule: QualityRule, observed: float | None, answer: Answer | None) -> s
         return f"the query{name} cannot be asked: {answer.why}"
     if rule.metric == "sql" or observed is None:
         seen = f"gives {observed:.6g} where" if observed is not None else "does not give what it should:"
+        seen = "gives null where" if answer is not None and answer.observed is None else seen
         return f"the query{name} {seen} the contract wants {rule.expected}"
     what = {
         "rowCount": "rows",

@@ -44,13 +44,17 @@ def load_parents(
         if table == pipeline.destination.table:
             keys = _with_own(keys, own_keys(reference.parent_columns), reference)
         snapshot = "" if keys is None else _write_snapshot(keys, table, reference, ports)
-        rule = parent_rule(reference, table, known=keys is not None)
+        rule = parent_rule(reference, known=keys is not None)
         parents.append(Parent(rule, table, reference.parent_columns, keys, snapshot))
     return parents
 
 
-def parent_rule(reference: Reference, table: str, *, known: bool) -> Rule:
-    """The rule that a foreign key refers to a row of ``table``, which is ``known`` or does not exist yet."""
+def parent_rule(reference: Reference, *, known: bool) -> Rule:
+    """The rule that a foreign key refers to a row of a table, which is ``known`` or does not exist yet.
+
+    It is named as the contract names it.
+    """
+    table = reference.table
     written = f"{table} ({', '.join(reference.parent_columns)})"
     what = f"there is no row in {written} with this key" if known else f"the table {table} does not exist yet"
     return Rule("relationship", reference.columns, what, reference.severity)

@@ -29,10 +29,12 @@ class ServiceLedger:
     def __init__(self, contract: Contract) -> None:
         self.levels, _ = service_levels(contract)
         self._ends: dict[str, tuple[Any, Any]] = {}
+        self._rows = 0
         self.measures: list[Measure] = []
 
     def add(self, typed: pl.DataFrame, raw: pl.Series | None) -> None:
         """Take in a chunk's typed cells; records that did not fit have none."""
+        self._rows += typed.height
         for name in {level.column for level in self.levels}:
             cells = typed[name] if raw is None else typed[name].filter(~raw)
             low, high = cells.min(), cells.max()
@@ -48,7 +50,12 @@ class ServiceLedger:
         found = []
         for level in self.levels:
             ends = self._ends.get(level.column)
-            if ends is None or terms.waives(f"{CHECK}:{level.kind}", level.column):
+            if terms.waives(f"{CHECK}:{level.kind}", level.column):
+                continue
+            if ends is None:
+                if self._rows and level.holds:  # an age that nobody can tell keeps no promise
+                    self.measures.append(Measure("timeliness", 0.0))
+                    found.append(_finding(level, None))
                 continue
             moment = _end_of(ends[1] if level.kind == "freshness" else ends[0])
             age = arrived / 1_000_000 - moment.timestamp()
@@ -72,14 +79,17 @@ def _kept(level: ServiceLevel, age: float) -> float:
     return level.seconds / level.unit_seconds / (int(age // level.unit_seconds) + 1)
 
 
-def _finding(level: ServiceLevel, age: float) -> DatasetFinding:
+def _finding(level: ServiceLevel, age: float | None) -> DatasetFinding:
+    """``age`` None: no row has a time."""
     # As coarse as the promise is: the exact age would tell a cell.
-    observed = int(age // level.unit_seconds)
+    observed = None if age is None else int(age // level.unit_seconds)
     end = "newest" if level.kind == "freshness" else "oldest"
     return DatasetFinding(
         check=f"{CHECK}:{level.kind}",
         column=level.column,
-        message=f"{level.column}: the {end} row was more than {level.said} old when the delivery was taken in",
+        message=f"{level.column}: the {end} row was more than {level.said} old when the delivery was taken in"
+        if age is not None
+        else f"{level.column}: no row has a time, where the contract wants the {end} at most {level.said} old",
         holds=level.holds,
         evidence={
             "metric": level.kind,

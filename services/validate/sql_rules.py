@@ -87,8 +87,8 @@ class Answer(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def prepare(rule: QualityRule, table: str, path: str, dataset: str = "") -> SqlQuery:
-    """The rule's query over ``batch``; ``table`` is the name that it may use for it.
+def prepare(rule: QualityRule, table: str | tuple[str, ...], path: str, dataset: str = "") -> SqlQuery:
+    """The rule's query over ``batch``; ``table`` is the name that it may use for it, or several of them.
 
     Every other name is a table of the warehouse, in ``dataset`` unless the query says in which.
 
@@ -112,7 +112,7 @@ def prepare(rule: QualityRule, table: str, path: str, dataset: str = "") -> SqlQ
         raise refused("the query must be one SELECT", "write SELECT COUNT(*) FROM ${table} WHERE …")
     tree = statements[0]
     _check_nodes(tree, refused)
-    others = _name_tables(tree, table, dataset, refused)
+    others = _name_tables(tree, (table,) if isinstance(table, str) else table, dataset, refused)
     stars = [each for each in tree.find_all(exp.Star) if not isinstance(each.parent, exp.Count)]
     columns = None if stars else _columns(tree)
     read = tuple(OtherTable(name, other, columns) for other, name in others.items())
@@ -139,7 +139,8 @@ def other_tables(contract: Contract, path: str, dataset: str = "") -> dict[Quali
 
 def prepared(rules: list[QualityRule], contract: Contract, path: str, dataset: str = "") -> list[SqlQuery]:
     """The rules' queries; see ``prepare``."""
-    return [prepare(rule, contract.logical_table or contract.table, path, dataset) for rule in rules]
+    names = (contract.logical_table or contract.table, contract.table)
+    return [prepare(rule, names, path, dataset) for rule in rules]
 
 
 def _refused(rule: QualityRule, path: str, message: str, hint: str) -> DefinitionError:
@@ -191,7 +192,7 @@ def _called(node: exp.Func) -> str:
 
 
 def _name_tables(
-    tree: exp.Query, table: str, dataset: str, refused: Callable[[str, str], DefinitionError]
+    tree: exp.Query, names: tuple[str, ...], dataset: str, refused: Callable[[str, str], DefinitionError]
 ) -> dict[str, str]:
     """The other tables, each with the name that it gets; those that the query makes itself keep theirs."""
     from sqlglot import exp
@@ -199,17 +200,16 @@ def _name_tables(
     local = {each.alias.casefold() for each in tree.find_all(exp.CTE)}
     if local & {BATCH, *(f"{OTHER}{number}" for number in range(OTHERS_MAX))}:
         raise refused("a name in WITH is one that is used here", "give it another name")
-    own = {BATCH, table.rpartition(".")[2].casefold()}
+    own = {BATCH, *(name.rpartition(".")[2].casefold() for name in names)}
+    qualified = {name.casefold() for name in names if "." in name}
     others: dict[str, str] = {}
     for node in tree.find_all(exp.Table):
         if not node.db and node.name.casefold() in local:
             continue
         known = isinstance(node.this, exp.Identifier) and not node.catalog
-        if (
-            known
-            and node.name.casefold() in own
-            and node.db.casefold() in ("", dataset.casefold() or node.db.casefold())
-        ):
+        here = node.db.casefold() in ("", dataset.casefold() or node.db.casefold())
+        here = here or f"{node.db}.{node.name}".casefold() in qualified
+        if known and node.name.casefold() in own and here:
             name = BATCH
         elif known and _TABLE_NAME.fullmatch(node.name) and (not node.db or _is_dataset(node.db)):
             within = node.db or dataset

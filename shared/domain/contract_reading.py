@@ -177,7 +177,7 @@ def _contract(document: Document, value: dict[str, Any], index: int, digest: str
     unsupported += quality.unsupported
     foreign_keys = references(value, index, document, names, unsupported)
     levels = tuple(
-        _sla(item, Place(document, ("slaProperties", number)), unsupported)
+        _sla(item, Place(document, ("slaProperties", number)), value.get("slaDefaultElement") or "", unsupported)
         for number, item in enumerate(value.get("slaProperties") or [])
     )
     others = others_named_alike(schema.get("customProperties") or [], place)
@@ -206,7 +206,8 @@ def _contract(document: Document, value: dict[str, Any], index: int, digest: str
     )
 
 
-def _sla(item: dict[str, Any], place: Place, unsaid: list[UnsupportedRule]) -> SlaProperty:
+def _sla(item: dict[str, Any], place: Place, element: str, unsaid: list[UnsupportedRule]) -> SlaProperty:
+    """``element``: what it is about where it does not say so itself."""
     value = item["value"]
     customs = [each for each in item.get("customProperties") or [] if each["property"] != "severity"]
     more = {key: item[key] for key in item if key not in ("property", "value", "unit", "element", "customProperties")}
@@ -215,7 +216,7 @@ def _sla(item: dict[str, Any], place: Place, unsaid: list[UnsupportedRule]) -> S
         property=item["property"],
         value="" if value is None else str(value).lower() if isinstance(value, bool) else str(value),
         unit=item.get("unit", ""),
-        element=item.get("element", ""),
+        element=item.get("element") or element,
         severity=severity_of(item, place, "warning", unsaid),
         more=json.dumps(more, sort_keys=True, ensure_ascii=False) if more else "",
     )

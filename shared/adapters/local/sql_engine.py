@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.adapters.local.duckdb_sql import duckdb_sql
 from shared.domain.checks import check
 from shared.domain.errors import TerminalError
-from shared.domain.masking import mask
+from shared.domain.masking import clean, mask
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,6 +26,7 @@ _SHUT_IN: Final = {
     "threads": "1",
 }
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+_UNKNOWN_COLUMN: Final = re.compile(r'Referenced column "([^"\n]{1,300})" not found')
 # Functions that sqlglot passes on unread, and that look at nothing but their arguments.
 _PLAIN_FUNCTIONS: Final = frozenset(
     "abs ceiling char_length exp greatest ifnull is_inf is_nan json_value ltrim mod repeat reverse rtrim sign".split()  # noqa: SIM905
@@ -74,6 +75,9 @@ class DuckDbSqlEngine:
             connection.execute("SET lock_configuration = true")
             yield connection
         except duckdb.Error as error:
+            unknown = _UNKNOWN_COLUMN.search(str(error)) if isinstance(error, duckdb.BinderException) else None
+            if unknown:  # names are looked up before any cell is read
+                raise TerminalError(f"{what} failed: there is no column {clean(unknown[1], 60)}") from None
             raise TerminalError(f"{what} failed: {mask(str(error).splitlines()[0])}") from None
         finally:
             connection.close()

@@ -71,6 +71,16 @@ def test_the_evidence_says_the_rows_of_each() -> None:
     ]
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_copy_is_told_to_be_one(place: Path, ending: str) -> None:
+    (place / f"u.{ending}").write_bytes((place / f"t.{ending}").read_bytes())
+    result = CliRunner().invoke(app, ["contract", "test", f"?.{ending}", "--json"])
+    states = [each["state"] for each in json.loads(result.stdout)["deliveries"]]
+    assert states == ["held", "held"]
+    shown = CliRunner().invoke(app, ["contract", "test", f"?.{ending}"])
+    assert f"u.{ending}: held, the same content as t.{ending}" in shown.stdout
+
+
 @pytest.mark.parametrize(
     ("data", "engine", "code"),
     [

@@ -34,6 +34,7 @@ def test_each_version_with_what_it_judged(tmp_path: Path) -> None:
     code, (first, second) = history(project, name)
     assert (first["current"], second["current"]) == (False, True)
     assert (second["batches"], second["rows"], second["score"]) == (0, 0, None)
+    assert (first["version"], second["version"]) == ("1.0.0", "2.0.0")
     project.clock.sleep(3_600)
     project.deliver("c.csv", HEADER + lines(31, 40) + "41,too,few\n")
     project.run()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from mend.evidence_words import sentences, share
+from mend.explain import _waits
 from mend.main import app
 from shared.domain.causes import CAUSES
 from shared.ports.state_store import Put
@@ -287,3 +289,19 @@ def test_every_kind_of_drift_has_its_words() -> None:
     assert sentences({"origin": "dataset"}, {"reasons": ["mean"], "baseline_batches": 7, "effects": 3}) == [
         "compared with 7 earlier batches its mean moved"
     ]
+
+
+@pytest.mark.parametrize(("origin", "state", "shown"), [
+    ("dataset", "released", False), ("dataset", "held", True), ("violation", "released", True),
+])  # fmt: skip
+def test_rows_are_looked_for_only_where_some_wait(origin: str, state: str, shown: bool) -> None:
+    """A batch that moved and was loaded has no row in quarantine for that."""
+    documents = {"b:1": {"state": state}}
+    found = SimpleNamespace(get=lambda _, key: SimpleNamespace(data=documents[key]) if key in documents else None)
+    store: Any = SimpleNamespace(state=found, command=lambda text: f"mend {text}")
+    story = {
+        "done": [], "done_for_others": [], "state": "escalated", "batch_id": "b",
+        "seen": {"origin": origin, "check": "shift"},
+    }  # fmt: skip
+    commands = _waits(store, story, {})[-1]["commands"]
+    assert ("mend quarantine show b" in commands) == shown

@@ -127,7 +127,8 @@ def test_a_declared_format_is_read_besides_iso_unless_they_could_be_confused() -
         ("number", pl.Series([1.5, float("inf")]), [1.5, None]),
         ("string", pl.Series([1, None]), ["1", None]),
         ("string", pl.Series([1.5]), [None]),
-        ("boolean", pl.Series([1]), [None]),
+        ("boolean", pl.Series([1, 0, 2, None]), [True, False, None, None]),
+        ("boolean", pl.Series([1.0]), [None]),
         ("date", pl.Series([datetime(2013, 1, 2), datetime(2013, 1, 2, 3)]), [date(2013, 1, 2), None]),
         ("array", pl.Series([[1, 2], None]), ["[1,2]", None]),
         ("object", pl.Series([{"a": 1}]), ['{"a":1}']),
@@ -181,3 +182,10 @@ def test_a_time_of_day_with_its_distance_from_utc(form: str, zoned: bool | None,
     column = Column(name="a", logical_type="time", format=form, has_timezone=zoned)
     (found,) = cast_frame(pl.DataFrame({"a": [cell]}), [column], TextRules()).frame["a"]
     assert (found.strftime("%H:%M") if found else "") == wanted
+
+
+@pytest.mark.parametrize("kind", [pl.Categorical(), pl.Enum(["NA", "x"])])
+def test_a_null_word_is_null_however_text_is_stored(kind: Any) -> None:
+    column = Column(name="x", logical_type="string", null_values=("NA",))
+    cast = cast_frame(pl.DataFrame({"x": pl.Series(["NA", "x", None], dtype=kind)}), [column], TextRules())
+    assert (cast.frame["x"].to_list(), cast.failed) == ([None, "x", None], {})

@@ -73,7 +73,7 @@ NATIVE: list[tuple[str, pl.Series, set[int]]] = [
     ("number", pl.Series([2**53, 2**53 + 1]), {2}),
     ("string", pl.Series([1, None]), set()),
     ("string", pl.Series([1.5, None]), {1}),
-    ("boolean", pl.Series([1, 0]), {1, 2}),
+    ("boolean", pl.Series([1, 0, 2]), {3}),
     ("date", pl.Series(["2020-01-01 00:00", "2020-01-01 00:01"]).str.to_datetime("%Y-%m-%d %H:%M"), {2}),
     ("timestamp", pl.Series(["2020-01-01"]).str.to_date(), set()),
     ("timestamp", pl.Series([1, 1_000], dtype=pl.Int64).cast(pl.Datetime("ns")), {1}),

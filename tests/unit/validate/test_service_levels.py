@@ -150,3 +150,34 @@ def test_what_cannot_be_checked_is_said(world: Make, levels: dict[str, Any], why
     checked, ((_, told),) = service_levels(parse_contract(yaml.safe_dump(made.contract), "c"))
     assert checked == []
     assert why in told
+
+
+@pytest.mark.parametrize(("more", "held"), [(HOLDS, True), ({}, False)])
+def test_a_level_that_holds_is_not_kept_by_rows_without_a_time(world: Make, more: dict[str, Any], held: bool) -> None:
+    cells = {"at": [None, None], "day": ["2026-03-09"] * 2}
+    result = delivered(world, [level("freshness", 12, "h", "things.at") | more], cells)
+    assert (result.held is not None) == held
+    if held:
+        incident = result.incidents["quality:freshness", "at"]
+        assert "no row has a time" in incident.message
+        assert (
+            "nobody can tell"
+            in diagnosis("quality:freshness", "at", result.evidence("quality:freshness", "at")).explanation
+        )
+    empty = delivered(world, [level("freshness", 12, "h", "things.at") | more], {"at": [], "day": []})
+    assert ("quality:freshness", "at") not in empty.incidents
+
+
+def test_levels_are_about_the_element_that_is_said_for_all() -> None:
+    text = """
+apiVersion: v3.0.2
+kind: DataContract
+id: t
+version: 1.0.0
+status: active
+schema: [{name: t, properties: [{name: at, logicalType: timestamp}, {name: day, logicalType: date}]}]
+slaDefaultElement: t.at
+slaProperties: [{property: freshness, value: 1, unit: d}, {property: latency, value: 1, unit: d, element: t.day}]
+"""
+    levels, unchecked = service_levels(parse_contract(text, "t.yaml"))
+    assert ([each.column for each in levels], unchecked) == (["at", "day"], [])
