@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 EXACT_IN_DOUBLE = 2**53
 TRUE_WORDS = ("true", "t", "yes", "y", "1")
 WORDS_COMPARED = 4  # comparing with a few words is faster than looking them up
-_EARLY_YEAR = r"(?:^|[^0-9])0[0-9]{3}"
+_EARLY_YEAR = r"(?:^|[^0-9])(?:0[0-9]{3}|1000)"  # in UTC the first hours of the year 1000 may be of 999
 FALSE_WORDS = ("false", "f", "no", "n", "0")
 _DAY_MICROSECONDS = 86_400_000_000
 _FOUR_DIGIT_YEARS = (-354_285, 2_932_897)  # from 1000-01-01 until before 10000-01-01, in days since 1970

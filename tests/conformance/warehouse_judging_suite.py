@@ -65,6 +65,12 @@ ROWS = [
 ]
 
 
+def comparable(told: Tried) -> dict[str, Any]:
+    """Without the query, and the numbers of rows, which a table has none of: those of a copy are its own."""
+    found = told.document()
+    return {**found, "query": "", "broken": [{**each, "rows": []} for each in found["broken"]]}
+
+
 class WarehouseJudgingSuite:
     """Subclasses supply ``warehouse`` and ``put``, which writes a Parquet file into its object store."""
 
@@ -90,7 +96,7 @@ class WarehouseJudgingSuite:
 
         asked, here = judged("warehouse"), judged("memory")
         assert asked.query
-        assert {**asked.document(), "query": ""} == here.document()
+        assert comparable(asked) == comparable(here)
         assert (here.state, here.rows_read, here.rows_failed) == ("failed", 7, 6)
         assert len(here.checks) >= 10
         assert len(here.whole) == 4

@@ -73,6 +73,6 @@ def test_a_history_in_any_order(seed: int, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_it_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the waiting the other unit is loaded unseen in most of these worlds."""
-    monkeypatch.setattr(waiting, "wait", lambda terms, ports: False)
+    monkeypatch.setattr(waiting, "waited_for", lambda terms, ports: terms)
     seen = [sees_the_unit(first_verdicts(lived(seed, monkeypatch, at_once=True))) for seed in range(SEEDS // 2)]
     assert sum(seen) <= len(seen) // 2

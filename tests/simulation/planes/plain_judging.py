@@ -15,6 +15,7 @@ from services.validate.findings import DatasetFinding, Dimension, Rule
 from services.validate.judging import Verdict
 from services.validate.keys import key_rules
 from services.validate.profile import BatchProfile, ColumnProfile
+from services.validate.relationships import parent_rule
 from services.validate.terms import Terms
 from shared.domain import paths
 from shared.domain.batch import VerdictState
@@ -327,16 +328,13 @@ def _parent(reference: Any, terms: Terms, ports: Ports) -> PlainParent:
     check(len(reference.columns) == 1, "simulated references have one column")
     table = reference.qualified(terms.pipeline.destination.dataset)
     found = ports.warehouse.keys(table, reference.parent_columns)
-    written = f"{table} ({', '.join(reference.parent_columns)})"
+    rule = parent_rule(reference, known=found is not None)
     if found is None:
-        rule = Rule("relationship", reference.columns, f"the table {table} does not exist yet", reference.severity)
         return PlainParent(rule, table, reference.parent_columns, None, "")
     check(isinstance(found, Rows), "the plain plane's warehouse")
     digest = hashlib.sha256(repr(found).encode()).hexdigest()[:32]
     path = paths.snapshot(table, digest)
     if ports.objects.stat(path) is None:
         rows_file.write(ports.objects, path, found)
-    what = f"there is no row in {written} with this key"
-    rule = Rule("relationship", reference.columns, what, reference.severity)
     keys = frozenset(row[0] for row in found.rows)
     return PlainParent(rule, table, reference.parent_columns, keys, path)

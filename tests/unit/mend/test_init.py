@@ -148,7 +148,7 @@ def test_nothing_is_overwritten_unless_forced(tmp_path: Path, landing: Path) -> 
         ({"a.csv": b""}, "no rows"),
         ({"a.csv": b"only,a,header\n"}, "no rows"),
         ({"a.csv": bytes(range(256)) * 20}, "no text of rows"),
-        ({"a.zip": b"PK\x03\x04" + bytes(range(255, 0, -1)) * 40}, "no text of rows"),
+        ({"a.zip": b"PK\x03\x04" + bytes(range(255, 0, -1)) * 40}, "a ZIP archive, which is not read"),
         ({"a.csv": b"a,b\n1,2\n", "b.csv": b"x,y\n1,2\n", "c.csv": b"q,r\n1,2\n"}, "different columns"),
     ],
 )

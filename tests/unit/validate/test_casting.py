@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.validate.casting import TextRules, cast_frame
@@ -86,6 +86,7 @@ def test_every_cell_is_its_value_or_a_failure(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(STAMPS, max_size=10))
+@example(["1000-01-01T00:00"])
 def test_local_times_that_are_ambiguous_are_not_guessed(cells: list[str]) -> None:
     column = Column(name="x", logical_type="timestamp", timezone="Europe/Rome")
     cast = cast_frame(pl.DataFrame({"x": pl.Series(cells, dtype=pl.String)}), [column], TextRules())
