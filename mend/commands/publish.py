@@ -72,7 +72,8 @@ def _report(process: Process, data: bytes, kind: str, as_json: bool) -> Exit:
     store, heard = report.Store(process.store, process.objects), reported.heard()
     alone = report.incident_alone(store, heard) if heard else None
     found = [] if alone is None else [alone]
-    stopped = report.incident_alone(store, reported.stopped_by(message_id)) if not found else None
+    stopping = "" if found else reported.stopped_by(message_id)
+    stopped = report.incident_alone(store, stopping) if stopping else None
     if as_json:
         told = {"incidents": found, "deployments": [], "stopped_by": stopped and stopped["id"]}
         print_json({"message_id": message_id, "topic": SIGNALS_TOPIC, **told})
