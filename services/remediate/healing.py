@@ -111,9 +111,11 @@ def _round(work: Work, healing: Healing, findings: list[Finding]) -> None:
     if not carried_out:
         _last_resort(work, cases, told, findings)
     still = [each for each in findings if not each.closed]
+    for finding in still:
+        if _asks_nobody(work, finding):
+            finding.proposal = finding.asks = ""
+            healing.wake_at = work.now  # who had asked for both was closed: it asks for itself
     _save(work, still)
-    if any(_asks_nobody(work, each) for each in still):
-        healing.wake_at = work.now  # who had asked for both was closed in this round: they ask for themselves
 
 
 def _asks_nobody(work: Work, finding: Finding) -> bool:

@@ -227,6 +227,25 @@ def test_who_waited_for_the_answer_to_anothers_question_asks_when_that_is_closed
     assert states == {asked.incident_id: "expired", other.incident_id: "proposed"}
 
 
+def test_a_dead_question_is_dropped_once_also_by_one_whose_turn_has_not_come(tmp_path: Path) -> None:
+    """Rows are not looked at while the delivery cannot be read; what was asked about them is not asked any more."""
+    world = World(tmp_path, [fails_city()], mode="propose")
+    world.deliver(trips(city=["Newrak"] * 20))
+    (asked,) = world.remedies()
+    document = world.process.store.get("remedies", asked.remedy_id)
+    assert document is not None
+    dead = {**document.data, "state": "expired", "wake_at": 0}
+    world.process.store.commit([Put("remedies", asked.remedy_id, dead)])
+    evidence = {"alternatives": [{"format": "csv", "header": False}]}
+    told = world.report(staged_again(world), "well_formed", "", "wrong_dialect", 20, 20, evidence)
+    world.queue.append(told.model_copy(update={"origin": "violation"}))
+    world.run()
+    assert world.finding("well_formed").state == "waiting"
+    assert world.finding("enum", "city").proposal == ""
+    wake_at = world.healing().wake_at
+    assert wake_at == 0 or wake_at > world.clock.now() + 60_000_000
+
+
 def test_rows_that_waited_for_parents_and_for_a_person_are_loaded_when_both_came(tmp_path: Path) -> None:
     world = World(tmp_path, [fails_day(), ("relationship", "city", "orphan_rows", pl.col("city") == "Boston")])
     plain = world.report
