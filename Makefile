@@ -50,7 +50,7 @@ demo: setup ## See it heal twelve months of real flights (about a minute; its st
 	$(BIN)/mend demo
 
 .PHONY: test
-test: setup lint types imports ## Check everything: lint, types, import rules, all tests, each service alone (some ten minutes).
+test: setup lint types imports ## Check everything: lint, types, import rules, all tests, each service alone (some thirteen minutes).
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: test-fast
