@@ -17,7 +17,10 @@ from shared.domain.contract import Column
 from shared.domain.personal_data import is_personal
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from mend.column_sample import ColumnSample
+    from shared.domain.contract import LogicalType
 
 REQUIRED_ROWS_MIN = 100  # no null in so many rows: nulls are no ordinary thing here
 CLOCK_ROWS_MIN = 5  # times in order by chance: once in 5! = 120
@@ -27,8 +30,18 @@ ENUM_VALUES_MAX = 20
 UNSEEN_TIMES_MIN = 4  # how often the first unseen thing should have been seen; by chance it is missed once in e^4 = 55
 POSITIVE_ROWS_MIN = 30  # with fewer, that none is below zero may be chance
 
+ISO_MOMENTS: tuple[tuple[LogicalType, str], ...] = (
+    ("date", r"^\d{4}-\d{2}-\d{2}$"),
+    ("timestamp", r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?$"),
+    ("time", r"^\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?$"),
+)
 _ZERO = r"^0(?:[.,]0*)?$"
 _MOMENT = re.compile(r"\d[/:.-]\d")
+
+
+def is_real_date(known: pl.Series) -> bool:
+    """Whether the texts, which begin with year, month and day, are of days that there are."""
+    return bool(known.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).is_not_null().all())
 
 
 def claimed(sample: ColumnSample, key: tuple[str, ...], nulls: set[str]) -> Column:

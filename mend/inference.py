@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mend.column_claims import REQUIRED_ROWS_MIN, claimed
+from mend.column_claims import ISO_MOMENTS, REQUIRED_ROWS_MIN, claimed, is_real_date
 from mend.column_sample import ColumnSample
 from mend.key_inference import primary_key
 from mend.nested_claims import nested
@@ -28,9 +28,6 @@ MAYBE_NULLS = ("-", "--", "?", ".", "None", "none", "nil", "missing", "n.a.", "n
 _INTEGER = r"^[+-]?(?:0|[1-9]\d{0,17})$"
 _NUMBER = r"^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?$"
 _BOOLEAN = r"^(?:true|false|True|False|TRUE|FALSE)$"
-_ISO_DATE = r"^\d{4}-\d{2}-\d{2}$"
-_ISO_TIMESTAMP = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?$"
-_TIME = r"^\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?$"
 _CODE = r"^[A-Z]{2,3}$"
 # Numbers of which some have marks between thousands: 1.234,56 and 7,00, or 1,234.56 and 7.00.
 _GROUPED = {
@@ -190,24 +187,18 @@ def _type_of(known: pl.Series, decimal: str, name: str, notes: list[str]) -> tup
         ("integer", _INTEGER),
         ("number", number),
         ("boolean", _BOOLEAN),
-        ("date", _ISO_DATE),
-        ("timestamp", _ISO_TIMESTAMP),
-        ("time", _TIME),
+        *ISO_MOMENTS,
         ("object", r"(?s)^\{.*\}$"),
         ("array", r"(?s)^\[.*\]$"),
     )
     for kind, shape in shapes:
         if bool(known.str.contains(shape).all()):
-            if kind in ("date", "timestamp") and not _is_real_date(known):
+            if kind in ("date", "timestamp") and not is_real_date(known):
                 continue
             return kind, ""
     if known.str.contains(_GROUPED[decimal]).all() and known.str.contains(_MARK).any():
         notes.append(f'column "{name}" holds numbers with marks between thousands: kept as text, no cast reads those')
     return _written_format(known, name, notes)
-
-
-def _is_real_date(known: pl.Series) -> bool:
-    return bool(known.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).is_not_null().all())
 
 
 def _written_format(known: pl.Series, name: str, notes: list[str]) -> tuple[LogicalType, str]:

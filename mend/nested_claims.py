@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from mend.column_claims import REQUIRED_ROWS_MIN, claimed
+from mend.column_claims import ISO_MOMENTS, REQUIRED_ROWS_MIN, claimed, is_real_date
 from mend.column_sample import ColumnSample
 from shared.domain.contract_nested import KEPT_AS, LEVELS_MAX
 from shared.domain.contract_writing import property_of
@@ -29,11 +29,6 @@ NAMES_MAX: Final = 50
 SHARE_MIN: Final = 0.05
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_ -]{0,62}")
 _WHOLE: Final = re.compile(r"-?(?:0|[1-9]\d{0,17})")
-_MOMENTS: Final[tuple[tuple[LogicalType, str], ...]] = (
-    ("date", r"^\d{4}-\d{2}-\d{2}$"),
-    ("timestamp", r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?$"),
-    ("time", r"^\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?$"),
-)
 
 
 class _Number(str):
@@ -102,7 +97,7 @@ def _sample(name: str, kind: LogicalType, present: list[Any], rows: int) -> Colu
     texts = [str(value) for value in present]
     known = pl.Series(name, texts, dtype=pl.String)
     if kind == "string":
-        kind = next((moment for moment, shape in _MOMENTS if _all_are(known, moment, shape)), kind)
+        kind = next((moment for moment, shape in ISO_MOMENTS if _all_are(known, moment, shape)), kind)
     values = known.extend_constant(None, rows - len(known))
     return ColumnSample(name=name, position=0, values=values, rows=rows, logical_type=kind, known=known)
 
@@ -111,4 +106,4 @@ def _all_are(texts: pl.Series, moment: LogicalType, shape: str) -> bool:
     """Whether all have the shape, and days that there are."""
     if not texts.str.contains(shape).all():
         return False
-    return moment == "time" or bool(texts.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).is_not_null().all())
+    return moment == "time" or is_real_date(texts)
