@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -106,22 +107,26 @@ def check_files(files: Iterable[str], around: Surroundings) -> Checked:
     return checked
 
 
-def refuse_wrong(pipeline: PipelineDefinition, path: str, definitions: Definitions) -> None:
-    """Raise what is wrong in the files that a pipeline stands on, before a run touches anything."""
+def refuse_wrong(pipeline: PipelineDefinition, path: str, definitions: Definitions) -> list[Problem]:
+    """Raise what is wrong in the files that a pipeline stands on, before a run touches anything.
+
+    What its contract says and nothing checks is returned: a run that passes it over must say so.
+    """
     try:
         text = definitions.read(pipeline.contract).text
     except DefinitionMissing as error:
         known = definitions.list("contracts")
         near = suggestion(pipeline.contract, known) if known else "mend init DATA writes one"
         raise DefinitionMissing(f"{error}, but {path} names it as its contract ({near})") from error
-    checkable(parse_contract(text, pipeline.contract, pipeline.destination.table), pipeline.contract)
+    checked = Checked()
+    contract = checkable(parse_contract(text, pipeline.contract, pipeline.destination.table), pipeline.contract)
+    _warn_unchecked(pipeline.contract, [contract], checked)
     if pipeline.transform_path:
         definitions.read(pipeline.transform_path)
-    try:
+    with suppress(DefinitionMissing):
         policy = definitions.read(POLICY)
-    except DefinitionMissing:
-        return
-    parse_policy(policy.text, policy.path)
+        parse_policy(policy.text, policy.path)
+    return checked.warnings
 
 
 def _check_one(path: str, around: Surroundings, checked: Checked, pipelines: list[_Pipeline]) -> None:

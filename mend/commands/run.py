@@ -12,7 +12,10 @@ from mend.commands.options import Json, Root
 from mend.output import Exit, console, counted, print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
+    from mend.checking import Problem
     from mend.report import Store
+
+_UNCHECKED_SHOWN = 5
 
 
 def run(
@@ -29,7 +32,7 @@ def run(
     started = time.monotonic()
     with progress_bar(quiet=as_json) as progress:
         process = project.open_process(found, progress=progress)
-        checking.refuse_wrong(definition, str(pipeline), process.definitions)
+        unchecked = checking.refuse_wrong(definition, str(pipeline), process.definitions)
         left_over = runner.run_pipeline(process, definition.pipeline, uri, wait)
     result = runner.summary(process, definition.pipeline, time.monotonic() - started)
     if as_json:
@@ -37,10 +40,20 @@ def run(
     else:
         show(result, found.root)
         _show_waiting(report.Store(process.store, process.objects), definition.pipeline, found.root)
+    _show_unchecked(unchecked)
     if left_over:
         console(stderr=True).print(f"mend: {left_over}", soft_wrap=True)
         raise typer.Exit(Exit.FAILED)
     raise typer.Exit(Exit.WAITING if report.waits_for_person(result["incidents"]) else Exit.DONE)
+
+
+def _show_unchecked(unchecked: list[Problem]) -> None:
+    """What the contract says and the run passed over, for whoever reads only the last lines."""
+    out = console(stderr=True)
+    for problem in unchecked[:_UNCHECKED_SHOWN]:
+        out.print(f"{problem.place}: warning: {problem.message}", markup=False, soft_wrap=True)
+    if len(unchecked) > _UNCHECKED_SHOWN:
+        out.print(f"… and {len(unchecked) - _UNCHECKED_SHOWN:,} more that are not checked: mend check")
 
 
 def show(result: dict[str, Any], root: Path) -> None:
