@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from shared.adapters.local.store_file import StoreFile, next_numbers
 from shared.domain.checks import check
@@ -15,7 +16,6 @@ from shared.ports.state_store import Delete, Expect, Put, Stored, StoreLimits, W
 INDEXES_MAX = 128  # the services ask for some fifty, and a store may have twenty-five that earlier versions asked for
 NESTING_MAX = 20  # as Firestore
 
-_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _OPERATORS = {"==": "=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _UPSERT = """INSERT INTO documents VALUES (?, ?, ?, ?)
@@ -42,7 +42,7 @@ class SqliteStateStore:
             row = connection.execute(
                 "SELECT version, data FROM documents WHERE collection = ? AND key = ?", (collection, key)
             ).fetchone()
-        return None if row is None else Stored(key, row[0], json.loads(row[1]))
+        return None if row is None else Stored(key, row[0], from_json(row[1]))
 
     def query(
         self,
@@ -73,7 +73,7 @@ class SqliteStateStore:
         )
         with self._store.reading() as connection:
             rows = connection.execute(statement, (*values, limit)).fetchall()
-        return [Stored(key, version, json.loads(data)) for key, version, data in rows]
+        return [Stored(key, version, from_json(data)) for key, version, data in rows]
 
     def commit(self, writes: Sequence[Put | Delete], expect: Sequence[Expect] = ()) -> None:
         """Write all or nothing, durably, if every precondition holds; else ``Conflict``."""
@@ -183,7 +183,7 @@ def _among(where: Where) -> tuple[str, list[Any]]:
         condition = f"{_kind(where.field)} IN {kinds}"
         if values[0] is not None:
             condition += f" AND {_value(where.field)} IN (SELECT value FROM json_each(?))"
-            bound.append(_JSON.encode(values))
+            bound.append(to_json(values).decode())
         parts.append(f"({condition})")
     return f"({' OR '.join(parts)})" if parts else "0", bound
 
@@ -204,11 +204,9 @@ def _encoded(document: Mapping[str, Any], place: str) -> str:
     """The document as JSON text that reads back as the same document."""
     _check_value(dict(document), place, 0)
     try:
-        text = _JSON.encode(dict(document))
-        text.encode()
-    except UnicodeEncodeError as error:
+        return to_json(dict(document)).decode()
+    except PydanticSerializationError as error:  # the only text that UTF-8 cannot hold
         raise InvariantBroken(f"{place}: text with half a surrogate pair; clean it before it becomes state") from error
-    return text
 
 
 def _check_value(value: Any, place: str, depth: int) -> None:

@@ -5,16 +5,16 @@ Dates, times and moments are ISO text inside the plane; they become Python's val
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time
 from typing import Any, NamedTuple
+
+from pydantic_core import from_json, to_json
 
 from shared.ports.object_store import ObjectStore
 
 Row = list[Any]
 
-_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _OUTSIDE: dict[str, Callable[[str], Any]] = {
     "date": date.fromisoformat,
     "timestamp": datetime.fromisoformat,
@@ -57,7 +57,7 @@ class Rows(NamedTuple):
 
 def write(objects: ObjectStore, path: str, rows: Rows) -> int:
     """Store the rows under ``path``; how many bytes that are."""
-    content = _ENCODE(rows).encode()
+    content = to_json(rows)
     with objects.write(path) as stream:
         stream.write(content)
     return len(content)
@@ -66,4 +66,4 @@ def write(objects: ObjectStore, path: str, rows: Rows) -> int:
 def read(objects: ObjectStore, path: str) -> Rows:
     """The rows under ``path``; ``FileNotFoundError`` when there is nothing."""
     with objects.read(path) as stream:
-        return Rows(*json.loads(stream.read()))
+        return Rows(*from_json(stream.read()))

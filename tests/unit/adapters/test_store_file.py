@@ -125,9 +125,11 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 READER = """
 import os, sys
 from pathlib import Path
+from pydantic_core import to_json
 from shared.adapters.local.store_file import StoreFile
 from shared.adapters.local.state_store import SqliteStateStore
 from shared.ports.state_store import Put
+to_json({})  # loads what it needs, which may lie where the other user cannot read
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
