@@ -158,7 +158,7 @@ def _warn_unchecked(path: str, contracts: list[Contract], checked: Checked) -> N
     """What is checked of none of the tables that the contract describes."""
     for rule in (rule for contract in contracts for rule in contract.unsupported):
         about = f'column "{rule.column}": ' if rule.column else ""
-        checked.warn(Problem(path, rule.line, 0, f"{about}{clean(rule.what)}", "the rule is kept, but not checked"))
+        checked.warn(Problem(path, rule.line, 0, f"{about}{clean(rule.what)}", "it stays in the contract, unchecked"))
     first, *others = [service_levels(contract)[1] for contract in contracts] or [[]]
     for promised, why in first:
         if any(promised not in dict(each) for each in others):

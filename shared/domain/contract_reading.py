@@ -1,4 +1,4 @@
-"""Reads an ODCS v3 document into a ``Contract``; what the standard does not know is refused, with line and hint."""
+"""Reads an ODCS v3 document into a ``Contract``; what the standard does not know is refused or said, with line and hint."""
 
 from __future__ import annotations
 
@@ -35,15 +35,34 @@ def read_contract(text: str, path: str, table: str) -> Contract:
     document = parse_document(text, path)
     value = _modern(document, document.root.plain())
     findings = [each for each in _walk().findings(value) if not _was_allowed(each, str(value.get("apiVersion")))]
-    if findings:
+    refused = [each for each in findings if not each.tolerated]
+    if refused:
         # A slip of the pen explains the complaints that follow from it, so it comes first.
-        slips = [finding for finding in findings if finding.hint.startswith("did you mean")] or findings
+        slips = [finding for finding in findings if finding.hint.startswith("did you mean")] or refused
         first = min(slips, key=lambda finding: document.position(finding.path))
         more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
         raise document.error(first.path, first.message + more, first.hint)
     index = _chosen(document, value, table)
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return _contract(document, value, index, digest)
+    contract = _contract(document, value, index, digest)
+    return replace(contract, unsupported=(*contract.unsupported, *_unknown_keys(findings, document, value, index)))
+
+
+def _unknown_keys(
+    findings: list[Finding], document: Document, value: dict[str, Any], index: int
+) -> Iterator[UnsupportedRule]:
+    """Keys that the standard does not know and its users' tools let pass: said, but for other tables' own."""
+    for each in dict.fromkeys(findings):  # whole and part may find the same
+        table, inside = each.path[:2], each.path[2:]
+        if table[:1] == ("schema",) and table != ("schema", index):
+            continue
+        column = value["schema"][index]["properties"][inside[1]] if inside[:1] == ("properties",) else {}
+        hint = f"; {each.hint}" if each.hint.startswith("did you mean") else ""
+        yield UnsupportedRule(
+            column=str(column.get("physicalName") or column.get("name") or ""),
+            what=f"{each.message} is not looked at{hint}",
+            line=document.position(each.path)[0],
+        )
 
 
 def table_names(text: str, path: str) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
-"""Our own strict walk over a JSON Schema: every unknown key is refused, and each finding says where and what to do.
+"""Our own walk over a JSON Schema: every unknown key is found, and each finding says where and what to do.
 
-It knows the keywords that the contract standard's schema uses. Two differences from a plain validator are deliberate: a
-condition on an absent key is false (the standard's schema would otherwise ask every untyped column for a ``map``), and
-of several alternatives the one that the value comes nearest to is reported.
+It knows the keywords that the contract standard's schema uses. Three differences from a plain validator are deliberate:
+a condition on an absent key is false (the standard's schema would otherwise ask every untyped column for a ``map``), of
+several alternatives the one that the value comes nearest to is reported, and a key that only ``unevaluatedProperties``
+forbids is found but tolerated: the tools of the field do not look at that keyword, and their users' files hold such keys.
 """
 
 from __future__ import annotations
@@ -39,11 +40,12 @@ _TYPE_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that the schema refuses."""
+    """One thing that the schema refuses; ``tolerated`` when it is only to be said."""
 
     path: Path
     message: str
     hint: str = ""
+    tolerated: bool = False
 
 
 @dataclass(slots=True)
@@ -57,6 +59,11 @@ class _Judged:
         self.findings += other.findings
         self.known |= other.known
 
+    @property
+    def refused(self) -> list[Finding]:
+        """The findings that are not tolerated."""
+        return [each for each in self.findings if not each.tolerated]
+
 
 class SchemaWalk:
     """Judges plain values by one JSON Schema document."""
@@ -65,7 +72,7 @@ class SchemaWalk:
         self._root = root
 
     def findings(self, value: Any, definition: str = "") -> list[Finding]:
-        """Everything the schema (or one of its ``$defs``) refuses in ``value``."""
+        """Everything the schema (or one of its ``$defs``) refuses or only tolerates in ``value``."""
         schema = self._root if not definition else self._root["$defs"][definition]
         return self._judge(schema, value, ()).findings
 
@@ -82,7 +89,7 @@ class SchemaWalk:
         for keyword in ("oneOf", "anyOf"):
             if keyword in schema:
                 judged.add(self._nearest(schema[keyword], value, path, exactly_one=keyword == "oneOf"))
-        if "not" in schema and not self._judge(schema["not"], value, path).findings:
+        if "not" in schema and not self._judge(schema["not"], value, path).refused:
             keys = ", ".join(f'"{key}"' for key in schema["not"].get("required", ()))
             judged.findings.append(Finding(path, f"{keys or 'this'} cannot stand here", "take it out"))
         if "if" in schema:
@@ -109,7 +116,8 @@ class SchemaWalk:
             known = set(properties) if closed else judged.known
             for key in value:
                 if key not in known:
-                    judged.findings.append(Finding((*path, key), f'unknown key "{key}"', suggestion(key, known)))
+                    hint = suggestion(key, known)
+                    judged.findings.append(Finding((*path, key), f'unknown key "{key}"', hint, not closed))
 
     def _judge_list(self, schema: Schema, value: list[Any], path: Path, judged: _Judged) -> None:
         if "items" in schema:
@@ -131,7 +139,7 @@ class SchemaWalk:
     def _nearest(self, branches: Sequence[Schema], value: Any, path: Path, *, exactly_one: bool) -> _Judged:
         """The first branch that fits, or the one whose complaints lie deepest in the value."""
         judgements = [self._judge(branch, value, path) for branch in branches]
-        fitting = [judged for judged in judgements if not judged.findings]
+        fitting = [judged for judged in judgements if not judged.refused]
         if len(fitting) > 1 and exactly_one:
             named = [set(branch.get("required", ())) & set(value) for branch in branches if isinstance(value, dict)]
             keys = sorted({key for keys in named for key in keys})
@@ -149,7 +157,7 @@ class SchemaWalk:
             known = {key for judged in judgements for key in judged.known}
             listed = ", ".join(wanted)
             return _Judged([Finding(path, "one of the keys of its kind is missing", f"add one of {listed}")], known)
-        return max(judgements, key=lambda judged: (max(len(f.path) for f in judged.findings), -len(judged.findings)))
+        return max(judgements, key=lambda judged: (max(len(f.path) for f in judged.refused), -len(judged.refused)))
 
     def _holds(self, condition: Schema, value: Any) -> bool:
         """An ``if``: like validation, but a condition on an absent key is false."""
@@ -160,7 +168,7 @@ class SchemaWalk:
         if any(key not in value for key in condition.get("required", ())):
             return False
         return all(
-            key in value and not self._judge(below, value[key], ()).findings
+            key in value and not self._judge(below, value[key], ()).refused
             for key, below in condition.get("properties", {}).items()
         )
 

@@ -130,7 +130,6 @@ def test_reading_loads_no_engine_and_importing_no_schema() -> None:
     ("old", "new", "line", "column", "message", "hint"),
     [
         ("version: 1.0.0", "version: 1.0", 4, 1, '"version" must be text, found a number', "quote it"),
-        ("required: true", "requierd: true", 12, 9, 'unknown key "requierd"', 'did you mean "required"?'),
         ("minimum: 2000", "minimun: 2000", 11, 30, 'unknown key "minimun"', 'did you mean "minimum"?'),
         ("minimum: 2000", "minLength: 2", 11, 30, 'unknown key "minLength"', "known here:"),
         ("minimum: 2000", "minimum: low", 11, 30, '"minimum" must be a number, found text', ""),
@@ -181,6 +180,32 @@ def test_a_slip_is_named(old: str, new: str, line: int, column: int, message: st
     assert message in error.message
     assert hint in error.hint
     assert (error.line, error.column) == (line, column)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "column", "what"),
+    [
+        ("required: true", "requierd: true", 12, "year", '"requierd" is not looked at; did you mean "required"?'),
+        ("required: true", "required: true\n        isUnique: true", 13, "year", '"isUnique" is not looked at; did'),
+        ("status: active", "status: active\nservers: [{server: s, type: local, path: p, format: csv, comma: a}]", 6, "",
+         '"comma" is not looked at'),
+        ("mustBeGreaterThan: 0}", "mustBeGreaterThan: 0, weight: 3}", 36, "", '"weight" is not looked at'),
+    ],
+    ids=["requierd", "isUnique", "comma", "weight"],
+)  # fmt: skip
+def test_a_key_that_other_tools_let_pass_is_said(old: str, new: str, line: int, column: str, what: str) -> None:
+    assert old in GOOD
+    usual = parse_contract(GOOD, "c.yaml").unsupported
+    contract = parse_contract(GOOD.replace(old, new, 1), "c.yaml")
+    (said,) = [each for each in contract.unsupported if each not in usual]
+    assert (said.column, said.line) == (column, line)
+    assert said.what.startswith(f"unknown key {what}")
+
+
+def test_nothing_is_said_of_keys_of_other_tables() -> None:
+    two = GOOD.replace("schema:\n", "schema:\n  - {name: others, colour: red}\n", 1)
+    assert not any("colour" in each.what for each in parse_contract(two, "c.yaml", "flights").unsupported)
+    assert any("colour" in each.what for each in parse_contract(two, "c.yaml", "others").unsupported)
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,16 @@ def test_nested_values_are_kept_as_json_and_read() -> None:
         ("logicalType: array\nlogicalTypeOptions: {minItems: 3, maxItems: 2}", "maxItems is less than minItems"),
         ("logicalType: object\nlogicalTypeOptions: {minProperties: 3, maxProperties: 2}", "less than minProperties"),
         ("logicalType: array\nitems: {logicalType: integer, enum: [{value: 1.5}]}", "must be whole"),
-        ("logicalType: object\nproperties: [{name: b, logicalType: string, requird: true}]", 'key "requird"'),
+        ("logicalType: object\nlogicalTypeOptions: {minPropertys: 3}", 'key "minPropertys"'),
     ],
 )
 def test_slips_inside_are_named(lines: str, message: str) -> None:
     with pytest.raises(DefinitionError, match=message):
         with_column(lines)
+
+
+def test_an_unknown_key_inside_is_said_of_its_column() -> None:
+    contract = with_column("logicalType: object\nproperties: [{name: b, logicalType: string, requird: true}]")
+    (said,) = contract.unsupported
+    assert said.column == contract.columns[0].name
+    assert said.what == 'unknown key "requird" is not looked at; did you mean "required"?'

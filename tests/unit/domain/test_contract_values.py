@@ -196,11 +196,22 @@ def test_functional_dependencies_of_another_tool_are_said() -> None:
         "servers: [{server: s, type: kafka, host: h, topic: t}]\n",
         "team: [{username: u, comment: c}]\n",
     ],
+    ids=["api", "kafka", "team"],
 )
 def test_what_version_3_0_allows_beside_the_data_is_allowed(more: str) -> None:
-    assert parse_contract(HEAD.format("v3.0.2") + TABLE + more, "c.yaml").columns
+    assert parse_contract(HEAD.format("v3.0.2") + TABLE + more, "c.yaml").unsupported == ()
+
+
+@pytest.mark.parametrize("more", ["type: api, location: http://x, format: json", "type: kafka, host: h, topic: t"])
+def test_what_version_3_1_no_longer_allows_of_servers_is_said(more: str) -> None:
+    contract = parse_contract(HEAD.format("v3.1.0") + TABLE + f"servers: [{{server: s, {more}}}]\n", "c.yaml")
+    assert all("unknown key" in each.what for each in contract.unsupported)
+    assert contract.unsupported
+
+
+def test_what_every_tool_refuses_is_refused() -> None:
     with pytest.raises(DefinitionError, match="unknown key"):
-        parse_contract(HEAD.format("v3.1.0") + TABLE + more, "c.yaml")
+        parse_contract(HEAD.format("v3.1.0") + TABLE + "team: {name: t, members: [{username: u, c: d}]}\n", "c.yaml")
 
 
 @pytest.mark.parametrize(("word", "required"), [("yes", True), ("No", False), ("on", True)])

@@ -105,7 +105,7 @@ def test_an_upsert_needs_a_key(project: Path) -> None:
 
 def test_errors_in_the_contract_are_the_contracts(project: Path) -> None:
     (project / "contracts" / "trips.odcs.yaml").write_text(
-        CONTRACT.replace("logicalType: integer", "logicalTipe: integer")
+        CONTRACT.replace("logicalType: integer", "logicalType: intiger")
     )
     code, report = checked(project)
     error = only(report["errors"])
