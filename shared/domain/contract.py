@@ -1,8 +1,9 @@
 """A contract: what the data of one table must be, read from and written as plain ODCS v3.
 
-``parse_contract`` is strict: a wrong type, a rule that contradicts itself or a key that the standard's tools refuse is a
-``DefinitionError`` with line and suggestion; a rule of the standard that Mendline does not check, and a key that only
-its tools let pass, stand in ``Contract.unsupported``, never skipped in silence. Importing this module loads neither the standard's schema nor an engine.
+``parse_contract`` is strict: a wrong type, a rule that contradicts itself or a key that the standard's tools refuse is
+a ``DefinitionError`` with line and suggestion. A rule of the standard that Mendline does not check, and a key that only
+its tools let pass, stand in ``Contract.unsupported``, never skipped in silence. Importing this module loads neither the
+standard's schema nor an engine.
 """
 
 from __future__ import annotations

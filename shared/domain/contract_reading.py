@@ -1,4 +1,4 @@
-"""Reads an ODCS v3 document into a ``Contract``; what the standard does not know is refused or said, with line and hint."""
+"""Reads an ODCS v3 document into a ``Contract``; what the standard does not know is refused or said, with line."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Our own walk over a JSON Schema: every unknown key is found, and each finding says where and what to do.
 
-It knows the keywords that the contract standard's schema uses. Three differences from a plain validator are deliberate:
-a condition on an absent key is false (the standard's schema would otherwise ask every untyped column for a ``map``), of
-several alternatives the one that the value comes nearest to is reported, and a key that only ``unevaluatedProperties``
-forbids is found but tolerated: the tools of the field do not look at that keyword, and their users' files hold such keys.
+It knows the keywords that the contract standard's schema uses. Three differences from a plain validator are deliberate.
+A condition on an absent key is false (the standard's schema would otherwise ask every untyped column for a ``map``). Of
+several alternatives the one that the value comes nearest to is reported. And a key that ``unevaluatedProperties`` alone
+forbids is found but tolerated: the field's tools do not look at that keyword, and their users' files hold such keys.
 """
 
 from __future__ import annotations
