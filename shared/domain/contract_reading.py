@@ -50,19 +50,22 @@ def read_contract(text: str, path: str, table: str) -> Contract:
 
 def _unknown_keys(
     findings: list[Finding], document: Document, value: dict[str, Any], index: int
-) -> Iterator[UnsupportedRule]:
-    """Keys that the standard does not know and its users' tools let pass: said, but for other tables' own."""
-    for each in dict.fromkeys(findings):  # whole and part may find the same
+) -> list[UnsupportedRule]:
+    """Keys that the standard does not know and its users' tools let pass: said once, but for other tables' own."""
+    said: dict[tuple[str, str], UnsupportedRule] = {}
+    for each in findings:
         table, inside = each.path[:2], each.path[2:]
         if table[:1] == ("schema",) and table != ("schema", index):
             continue
         column = value["schema"][index]["properties"][inside[1]] if inside[:1] == ("properties",) else {}
+        name = str(column.get("physicalName") or column.get("name") or "")
+        part = next((step for step in reversed(each.path[:-1]) if isinstance(step, str)), "")
+        of = f" of {part}" if part not in ("schema", "properties", "") else ""
         hint = f"; {each.hint}" if each.hint.startswith("did you mean") else ""
-        yield UnsupportedRule(
-            column=str(column.get("physicalName") or column.get("name") or ""),
-            what=f"{each.message} is not looked at{hint}",
-            line=document.position(each.path)[0],
-        )
+        what = f"{each.message}{of} is not looked at{hint}"
+        line = document.position(each.path)[0]
+        said.setdefault((name, what), UnsupportedRule(column=name, what=what, line=line))
+    return list(said.values())
 
 
 def table_names(text: str, path: str) -> tuple[str, ...]:

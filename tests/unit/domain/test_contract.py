@@ -188,8 +188,8 @@ def test_a_slip_is_named(old: str, new: str, line: int, column: int, message: st
         ("required: true", "requierd: true", 12, "year", '"requierd" is not looked at; did you mean "required"?'),
         ("required: true", "required: true\n        isUnique: true", 13, "year", '"isUnique" is not looked at; did'),
         ("status: active", "status: active\nservers: [{server: s, type: local, path: p, format: csv, comma: a}]", 6, "",
-         '"comma" is not looked at'),
-        ("mustBeGreaterThan: 0}", "mustBeGreaterThan: 0, weight: 3}", 36, "", '"weight" is not looked at'),
+         '"comma" of servers is not looked at'),
+        ("mustBeGreaterThan: 0}", "mustBeGreaterThan: 0, weight: 3}", 36, "", '"weight" of quality is not looked at'),
     ],
     ids=["requierd", "isUnique", "comma", "weight"],
 )  # fmt: skip
