@@ -213,7 +213,7 @@ def pipeline_text(
         spoken |= {each: getattr(dialect, each) for each in names}
         unusual = dialect.model_dump(include={"escape", "skip_lines"}, exclude_defaults=True)
         spoken |= unusual
-    elif dialect.format == "jsonl":
+    elif dialect.format in ("jsonl", "json"):
         spoken["encoding"] = dialect.encoding
     source: dict[str, Any] = {"kind": "files", "uri": uri, "format": spoken}
     if dialect.format != "parquet":

@@ -6,7 +6,7 @@ It shares no code with the reading that staged the rows and uses no CSV library.
   spans lines and is followed by something else than a delimiter or line end, or never closes, was not meant to open:
   its lines count one by one. A record that is not decided after ``record_bytes_max`` bytes likewise. Empty lines are no
   records, except in a file of one column after its first line. The header and what precedes it are no records.
-- JSON Lines: every line with a byte in it. Parquet: what the file's footer says.
+- JSON Lines: every line with a byte in it. JSON: see ``json_count``. Parquet: what the file's footer says.
 - gzip: what can be decompressed before the damage or the missing end.
 """
 
@@ -19,6 +19,7 @@ import zlib
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
+from mend.json_count import count_elements
 from mend.record_scan import UNDECIDED, Content, Scanner
 from shared.domain.reading import RECORD_BYTES_MAX, ReadingOptions
 
@@ -49,6 +50,9 @@ def count_records(
         if options.format == "parquet":
             return _parquet_records(stream, options)
         content = _Content(stream, options, chunk_bytes)
+        if options.format == "json":
+            elements, problem = count_elements(_after_lines(content.chunks(), options.skip_lines))
+            return RecordCount(elements, content.problem or problem)
         records = _Counter(content, options, record_bytes_max).count()
         return RecordCount(records, content.problem)
 
@@ -281,6 +285,19 @@ class _Counter:
             if self._ended:
                 return
             self._fill(len(self._buffer) + 1)
+
+
+def _after_lines(chunks: Iterator[bytes], lines: int) -> Iterator[bytes]:
+    """The content without its first lines."""
+    held = b""
+    for chunk in chunks:
+        held += chunk
+        while lines and (found := _LINE_END.search(held)) and found.end() < len(held):
+            held = held[found.end() :]
+            lines -= 1
+        if not lines:
+            yield held
+            held = b""
 
 
 def _last_line_end(content: Content, start: int, stop: int) -> int:

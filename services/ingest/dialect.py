@@ -37,7 +37,10 @@ _HIGH_RUN = re.compile(rb"[\x80-\xff]{4,}")
 _HIGH = re.compile(rb"[\x80-\xff]")
 
 _FOREIGN: Final = ((b"Obj\x01", "Avro"), (b"PK\x03\x04", "a ZIP archive"))
-_JSON_ARRAY = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{\s*(?:\"|\})")
+_WHITE: Final = " \t\r\n"
+# What an array of objects, an empty one, and an object over several lines begin with; no CSV file does.
+_JSON_ARRAY = re.compile(r'[ \t\r\n]*+\[[ \t\r\n]*+(?:\{[ \t\r\n]*+["}]|\][ \t\r\n]*+\Z)')
+_JSON_OBJECT = re.compile(r'[ \t\r\n]*+\{[ \t\r\n]*+"[^"\r\n]*+"[ \t]*+:')
 
 Compression = Literal["none", "gzip"]
 
@@ -70,9 +73,10 @@ def sniff(head: bytes, file_name: str) -> list[ReadingOptions]:
     text = head.decode(encodings[0], "replace").removeprefix("\ufeff")[:_SAMPLE_CHARACTERS]
     if not whole or len(text) == _SAMPLE_CHARACTERS:
         text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1] or text
-    if _is_json_lines(text, name):
-        lines = [ReadingOptions(format="jsonl", compression=compression, encoding=each) for each in encodings]
-        found = [*lines, ReadingOptions(compression=compression, encoding=encodings[0])]
+    json_format = _json_format(text, name)
+    if json_format:
+        kinds = [ReadingOptions(format=json_format, compression=compression, encoding=each) for each in encodings]
+        found = [*kinds, ReadingOptions(compression=compression, encoding=encodings[0])]
     else:
         found = _csv_readings(text, encodings, compression)
     return list(dict.fromkeys(found))[:SUGGESTIONS_MAX]
@@ -80,10 +84,7 @@ def sniff(head: bytes, file_name: str) -> list[ReadingOptions]:
 
 def foreign_format(head: bytes) -> str:
     """What the bytes are, if that is a format that is not read; else ""."""
-    for mark, name in _FOREIGN:
-        if head.startswith(mark):
-            return name
-    return "a JSON array" if _JSON_ARRAY.match(head) else ""
+    return next((name for mark, name in _FOREIGN if head.startswith(mark)), "")
 
 
 def _gunzipped(head: bytes) -> bytes:
@@ -126,12 +127,26 @@ def _legacy_encodings(head: bytes) -> list[str]:
     return [*names[:3], *western]
 
 
-def _is_json_lines(text: str, name: str) -> bool:
-    first = next((line for line in text.splitlines() if line), "")
+def _json_format(text: str, name: str) -> Literal["jsonl", "json", ""]:
+    """JSON Lines where a line is an object of its own, a document where an array or an object begins; else ""."""
+    lines = text.strip(_WHITE).splitlines()
+    begins = lines[0][:1] if lines else ""
+    if begins == "{":
+        # Of broken lines some are whole; within a document no object stands alone at the beginning of a line.
+        if name.endswith((".jsonl", ".ndjson")) or any(map(_is_object, lines)):
+            return "jsonl"
+        if _JSON_OBJECT.match(text):
+            return "json" if len(lines) > 1 else "jsonl"  # a line that is longer than the sample is one of several
+    if _JSON_ARRAY.match(text):
+        return "json"
+    return "json" if name.endswith(".json") and begins in ("{", "[") else ""
+
+
+def _is_object(line: str) -> bool:
     try:
-        return isinstance(json.loads(first), dict)
+        return line.startswith("{") and isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
-        return name.endswith((".jsonl", ".ndjson")) and first.startswith("{")
+        return False
 
 
 def _csv_readings(text: str, encodings: list[str], compression: Compression) -> list[ReadingOptions]:

@@ -1,7 +1,8 @@
-"""JSON Lines to staged tables: every line an object, its scalars as the text that was written, or a raw row.
+"""JSON to staged tables: every line or element an object, its scalars as the text that was written, or a raw row.
 
-Lines end with LF, CR or CRLF; a line without any byte is no record. Columns are the union of the keys in the order
-first seen, so a later table may have more columns than an earlier one (never fewer): the last part has them all.
+JSON Lines end with LF, CR or CRLF, and a line without any byte is no record; of a document see ``json_elements``.
+Columns are the union of the keys in the order first seen, so a later table may have more columns than an earlier one
+(never fewer): the last part has them all.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from json.encoder import encode_basestring
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from services.ingest.json_elements import Element, JsonElements
 from services.ingest.record_blocks import Block, RecordBlocks
 from services.ingest.record_grammar import Grammar
 from services.ingest.staged_rows import RawRecord, StagedRows, interleaved, text_schema
@@ -23,6 +25,7 @@ from shared.domain.reading import (
     RECORD_BYTES_MAX,
     TOO_LONG,
     TOO_MANY_COLUMNS,
+    Problem,
     ReadingOptions,
     staged_name,
 )
@@ -67,10 +70,12 @@ class JsonReading:
     ) -> None:
         self._delivery = delivery
         self._columns_max = columns_max
-        lines = Grammar(ReadingOptions(quote=""))
+        self._document: JsonElements | None = None
+        if options.format == "json":
+            self._document = JsonElements(delivery, skip_lines=options.skip_lines, record_bytes_max=record_bytes_max)
         self._blocks = RecordBlocks(
             delivery,
-            lines,
+            Grammar(ReadingOptions(quote="")),
             skip_lines=options.skip_lines,
             record_bytes_max=record_bytes_max,
             look_ahead_bytes=record_bytes_max,
@@ -86,15 +91,42 @@ class JsonReading:
         """Columns seen so far."""
         return list(self._names.values())
 
+    @property
+    def problem(self) -> Problem:
+        """What is wrong with a document as a whole, after it was read."""
+        return self._document.problem if self._document else ""
+
+    @property
+    def reason(self) -> str:
+        """One sentence about it."""
+        return self._document.reason if self._document else ""
+
     def tables(self) -> Iterator[StagedRows]:
         """Staged rows in record order."""
-        for block in self._blocks:
-            records = self._lines(block)
+        for records in self._record_lists():
             start = 0
             while start < len(records):
                 stop = start + max(1, CELLS_MAX // (len(self._names) + 1))
                 yield self._rows(records[start:stop])
                 start = stop
+
+    def _record_lists(self) -> Iterator[list[_Record]]:
+        if self._document is None:
+            yield from map(self._lines, self._blocks)
+        else:
+            for elements in self._document:
+                yield [self._element(each) for each in elements]
+
+    def _element(self, element: Element) -> _Record:
+        if element.cut_short:
+            return _Record(element.line, self._delivery.raw_text(element.content), TOO_LONG)
+        try:
+            text = element.content.decode()
+        except UnicodeDecodeError:
+            text = "\0"
+        if "\0" in text:
+            return _Record(element.line, self._delivery.raw_text(element.content), BAD_BYTES)
+        return _Record(element.line, text, NOT_JSON if element.beyond else "")
 
     def _lines(self, block: Block) -> list[_Record]:
         if block.cut_short:
@@ -143,7 +175,7 @@ class JsonReading:
         return interleaved(columns, text_schema(self.columns), len(rows), raw, first)
 
     def _parsed(self, text: str) -> Row | str:
-        """The line's object, or why it is none."""
+        """The record's object, or why it is none."""
         text = text.strip(" \t")
         nested = "[" in text or text.find("{", 1) > 0  # only there a number must be told from a string
         try:

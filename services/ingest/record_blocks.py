@@ -99,7 +99,7 @@ class RecordBlocks:
                 wanted = 1
 
     def _content(self) -> Iterator[bytes]:
-        return _after_lines(self._delivery.chunks(), self._skip_lines)
+        return after_lines(self._delivery.chunks(), self._skip_lines)
 
     def _fill(self, wanted: int) -> None:
         pieces = [self._buffer]
@@ -191,7 +191,7 @@ def _first_line_end(content: bytes) -> int:
     return found.end() if found else -1
 
 
-def _after_lines(chunks: Iterator[bytes], lines: int) -> Iterator[bytes]:
+def after_lines(chunks: Iterator[bytes], lines: int) -> Iterator[bytes]:
     """The content without its first lines."""
     left = lines
     content = b""

@@ -84,7 +84,7 @@ def stage(
             parts.add(interleaved([], _schema(reading), 0, [], 1).table)
         parts.finish()
     problem, reason = delivery.problem, delivery.reason
-    if isinstance(reading, ParquetReading):
+    if not problem and not isinstance(reading, CsvReading):
         problem, reason = reading.problem, reading.reason
     if not problem and not reading.columns and tally.rows == 0:
         problem, reason = "empty", "the delivery has no record and no header"
@@ -102,7 +102,7 @@ def stage(
 def _reading(delivery: DeliveredBytes, options: ReadingOptions) -> CsvReading | JsonReading | ParquetReading:
     if options.format == "csv":
         return CsvReading(delivery, options)
-    if options.format == "jsonl":
+    if options.format in ("jsonl", "json"):
         return JsonReading(delivery, options)
     return ParquetReading(delivery, options)
 

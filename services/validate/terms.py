@@ -47,7 +47,7 @@ class Terms:
     arrived: int  # microseconds since 1970, 0 when that is not on record
     empty_before: bool  # the attempt has no row, and neither had an earlier batch
     earlier: tuple[Document, ...]  # verdicts of earlier attempts of this reading, oldest first
-    unreadable: str = ""  # what ingest says the bytes are, when it cannot read them
+    incomplete: str = ""  # what ingest says of a delivery that it could not read, or not to its end
 
     @property
     def never_null(self) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ class Terms:
     def may_be_absent(self, column: Column) -> bool:
         """True when a delivery may lack it: objects of JSON lack a key where other files have an empty cell."""
         options = _options(self.event)
-        named = options is not None and options.format == "jsonl"
+        named = options is not None and options.format in ("jsonl", "json")
         return named and column.nullable and column.name not in self.never_null
 
     @property
@@ -143,7 +143,7 @@ def gather_terms(event: BatchStaged, ports: Ports) -> Terms:
         arrived=_arrived(event, ports),
         empty_before=_empty_before(event, ports),
         earlier=_earlier(event, ports),
-        unreadable=_unreadable(event, ports),
+        incomplete=_incomplete(event, ports),
     )
 
 
@@ -174,11 +174,11 @@ def _arrived(event: BatchStaged, ports: Ports) -> int:
     return int(delivery.get("registered_at") or 0)
 
 
-def _unreadable(event: BatchStaged, ports: Ports) -> str:
-    if event.problem != "unreadable":
+def _incomplete(event: BatchStaged, ports: Ports) -> str:
+    if not event.problem:
         return ""
     readings = (ports.state.get("deliveries", event.batch_id) or {}).get("readings") or [{}]
-    return str(readings[-1].get("reason", ""))
+    return str(readings[-1].get("reason", "")) if readings[-1].get("problem") == event.problem else ""
 
 
 def _empty_before(event: BatchStaged, ports: Ports) -> bool:

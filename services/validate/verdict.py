@@ -34,11 +34,12 @@ def incomplete_delivery(terms: Terms) -> DatasetFinding | None:
     if not problem or terms.waives("delivery_complete"):
         return None
     evidence = {"problem": clean(problem, 200), "alternatives": terms.alternatives[:ALTERNATIVES_SHOWN]}
-    message = f"the delivery is not complete: {clean(problem, 200)}"
+    why = clean(terms.incomplete, 200)
+    message = f"the delivery is not complete: {clean(problem, 200)}" + (f" ({why})" if why else "")
     if problem == "encoding":
         message = "the delivery is not in the encoding that it was read in"
-    if terms.unreadable:
-        message = f"the delivery cannot be read: {clean(terms.unreadable, 200)}"
+    if problem == "unreadable" and why:
+        message = f"the delivery cannot be read: {why}"
     return DatasetFinding(check="delivery_complete", message=message, evidence=evidence)
 
 

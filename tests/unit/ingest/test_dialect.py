@@ -58,6 +58,30 @@ def test_the_first_suggestion(head: bytes, expected: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("head", "name", "expected"),
+    [
+        (b'[{"a": 1}]', "a.csv", "json"),
+        (b'\xef\xbb\xbf\r\n[\n  {"a": 1},\n', "a", "json"),
+        ('[{"a": 1}]'.encode("utf-16"), "a", "json"),
+        (gzip.compress(b'[{"a": 1}]'), "a.json.gz", "json"),
+        (b"[]", "a", "json"),
+        (b"[1, 2]", "a.json", "json"),
+        (b"[1, 2]", "a.csv", "csv"),
+        (b"[2026-01-01] INFO a\n[2026-01-02] INFO b\n", "a.log", "csv"),
+        (b'{\n  "a": [\n    {"b": 1},\n    {"b": 2}\n  ]\n}\n', "a", "json"),
+        (b'{"a": 1}\n', "a.json", "jsonl"),
+        (b'{"a": 1\n{"a": 2}\n', "a.json", "jsonl"),
+        (b'{"a": "' + b"x" * HEAD_BYTES, "a.json", "jsonl"),
+        (b"{a: 1}\n", "a.json", "json"),
+        (b"a,b\n1,2\n", "a.json", "csv"),
+        (b"", "a.json", "csv"),
+    ],
+)
+def test_lines_and_documents_of_json_are_told_apart(head: bytes, name: str, expected: str) -> None:
+    assert sniff(head[:HEAD_BYTES], name)[0].format == expected
+
+
+@pytest.mark.parametrize(
     "column",
     [
         ["growth", "6.0e-3", "2.9e-2", "7.1e-2", "1.4e-3"],
