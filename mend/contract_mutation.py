@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mend.contract_corruptions import Corrupted, Rule, corruptions
 from mend.contract_trial import SAME_CONTENT, Tried, trial
+from mend.inference import as_text
 from shared.domain.contract import Contract, write_contract
 from shared.domain.errors import DefinitionError, DefinitionMissing
 
@@ -116,6 +117,7 @@ def _sampled(data: str, source: Source, rows: int, contract: Contract) -> tuple[
     taken = sample(source, found[:DELIVERIES_MAX], None)
     frames = [frame.drop(frame.columns[:_OWN_COLUMNS]) for frame in taken.frames]
     frame = pl.concat([each for each in frames if each.columns == frames[0].columns]).head(rows)
+    frame = frame.select(as_text(column) for column in frame)
     if frame.height < ROWS_MIN:
         what = f"{frame.height} rows are too few to speak for a rule"
         raise DefinitionError(data, 0, 0, what, f"name data with {ROWS_MIN} rows or more; several files will do")

@@ -16,7 +16,7 @@ from mend.column_claims import ISO_MOMENTS, REQUIRED_ROWS_MIN, claimed, is_real_
 from mend.column_sample import ColumnSample
 from mend.key_inference import primary_key
 from mend.nested_claims import nested
-from services.validate.native_casting import cast_native
+from services.validate.native_casting import cast_native, texts_of
 from shared.domain.contract import Column, Contract, LogicalType, parse_contract, write_contract
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def infer(
     header = _shared_header(staged, notes)
     samples = []
     for position, column in enumerate(header):
-        values = pl.concat([_text(frame.get_column(column)) for frame in staged if column in frame.columns])
+        values = pl.concat([as_text(frame.get_column(column)) for frame in staged if column in frame.columns])
         samples.append(ColumnSample(name=column, position=position, values=values, rows=len(values)))
     null_values = _type_all(samples, tuple(null_candidates), decimal, notes)
     rows = max((sample.rows for sample in samples), default=0)
@@ -108,12 +108,12 @@ def _column(sample: ColumnSample, key: tuple[str, ...], nulls: set[str]) -> Colu
     return replace(column, nested=nested(sample.known))
 
 
-def _text(values: pl.Series) -> pl.Series:
-    """Cells as text, what Parquet nests as JSON; what JSON cannot say is only told by its brackets."""
+def as_text(values: pl.Series) -> pl.Series:
+    """Cells as text, what Parquet or Avro nests as JSON; what JSON cannot say is only told by its brackets."""
     import polars as pl
 
     if not values.dtype.is_nested():
-        return values.cast(pl.String)
+        return texts_of(values)
     kind: LogicalType = "object" if isinstance(values.dtype, pl.Struct) else "array"
     told = cast_native(values, Column(name=values.name, logical_type=kind), pl.String())
     empty = pl.lit("{}" if kind == "object" else "[]")

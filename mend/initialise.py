@@ -29,7 +29,7 @@ UPSERT_ROWS_MIN = 200  # a key that is not named like one needs so many differen
 
 Mode = Literal["append", "upsert", "overwrite"]
 
-_ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
+_ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".avro", ".parquet", ".pq")
 _DATES = re.compile(r"(?:19|20)\d{2}[-_.]?(?:\d{2}(?:[-_.]?\d{2})?)?(?:[T_-]?\d{4,6})?|\d+$")
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -216,7 +216,7 @@ def pipeline_text(
     elif dialect.format in ("jsonl", "json"):
         spoken["encoding"] = dialect.encoding
     source: dict[str, Any] = {"kind": "files", "uri": uri, "format": spoken}
-    if dialect.format != "parquet":
+    if dialect.format not in ("avro", "parquet"):
         source["null_values"] = list(inferred.null_values)
     head = "# What moves from where to where. `mend check` says what is wrong here, `mend run` runs it.\n"
     return head + yaml_text(

@@ -6,7 +6,8 @@ It shares no code with the reading that staged the rows and uses no CSV library.
   spans lines and is followed by something else than a delimiter or line end, or never closes, was not meant to open:
   its lines count one by one. A record that is not decided after ``record_bytes_max`` bytes likewise. Empty lines are no
   records, except in a file of one column after its first line. The header and what precedes it are no records.
-- JSON Lines: every line with a byte in it. JSON: see ``json_count``. Parquet: what the file's footer says.
+- JSON Lines: every line with a byte in it. JSON: see ``json_count``. Avro: see ``avro_count``.
+- Parquet: what the file's footer says.
 - gzip: what can be decompressed before the damage or the missing end.
 """
 
@@ -19,6 +20,7 @@ import zlib
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
+from mend.avro_count import count_objects
 from mend.json_count import count_elements
 from mend.record_scan import UNDECIDED, Content, Scanner
 from shared.domain.reading import RECORD_BYTES_MAX, ReadingOptions
@@ -50,6 +52,9 @@ def count_records(
         if options.format == "parquet":
             return _parquet_records(stream, options)
         content = _Content(stream, options, chunk_bytes)
+        if options.format == "avro":
+            objects, problem = count_objects(content.plain())
+            return RecordCount(objects, content.problem or problem)
         if options.format == "json":
             elements, problem = count_elements(_after_lines(content.chunks(), options.skip_lines))
             return RecordCount(elements, content.problem or problem)
@@ -80,10 +85,13 @@ class _Content:
         self._chunk_bytes = chunk_bytes
         self.problem = ""
 
-    def chunks(self) -> Iterator[bytes]:
+    def plain(self) -> Iterator[bytes]:
+        """Decompressed, and no more."""
         raw = iter(lambda: self._stream.read(self._chunk_bytes), b"")
-        if self._options.compression == "gzip":
-            raw = self._gunzipped(raw)
+        return self._gunzipped(raw) if self._options.compression == "gzip" else raw
+
+    def chunks(self) -> Iterator[bytes]:
+        raw = self.plain()
         encoding = self._options.encoding
         decoder = None
         if encoding in {"utf-16", "utf-32"}:

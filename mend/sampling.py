@@ -69,7 +69,7 @@ def sample(source: Source, chosen: Sequence[Found], progress: Progress | None) -
         misfits = sum(frame.get_column(MISFIT).is_not_null().sum() for frame in frames)
         binary = any(_CONTROL.search(column) for frame in frames for column in frame.columns)
         if binary or misfits * 2 > sum(frame.height for frame in frames):
-            what = "what was read is no text of rows: neither CSV, nor JSON, nor Parquet"
+            what = "what was read is no text of rows: neither CSV, nor JSON, nor Avro, nor Parquet"
             raise DefinitionError(chosen[0].uri, 0, 0, what, "unpack archives; gzip is read as it is")
         if misfits:
             notes.append(f"{misfits:,} lines do not fit the others; they would be quarantined")

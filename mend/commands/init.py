@@ -142,7 +142,7 @@ def _spoken(made: Initialised) -> str:
     """The dialect in words."""
     dialect = made.dialect
     if dialect.format != "csv":
-        return {"jsonl": "JSON Lines", "json": "a JSON document"}.get(dialect.format, "Parquet")
+        return {"jsonl": "JSON Lines", "json": "a JSON document", "avro": "Avro"}.get(dialect.format, "Parquet")
     delimiter = {"\t": "tabs"}.get(dialect.delimiter, f"“{dialect.delimiter}”")
     header = "with a header" if dialect.header else "without a header"
     comma = ", decimal commas" if dialect.decimal == "," else ""

@@ -99,8 +99,12 @@ class DeliveredBytes:
         except OSError as err:
             raise _foreign(err) from err
 
+    def content(self) -> Iterator[bytes]:
+        """The bytes of a format that is no text, decompressed, in pieces that are never empty."""
+        return self._decompressed()
+
     def chunks(self) -> Iterator[bytes]:
-        """The content from its beginning, in pieces that are never empty."""
+        """The content as text from its beginning, in pieces that are never empty."""
         chunks = self._decompressed()
         if self.transcoded:
             return self._transcoded(chunks)

@@ -36,7 +36,7 @@ _MARKS: Final = (
 _HIGH_RUN = re.compile(rb"[\x80-\xff]{4,}")
 _HIGH = re.compile(rb"[\x80-\xff]")
 
-_FOREIGN: Final = ((b"Obj\x01", "Avro"), (b"PK\x03\x04", "a ZIP archive"))
+_FOREIGN: Final = ((b"PK\x03\x04", "a ZIP archive"),)
 _WHITE: Final = " \t\r\n"
 # What an array of objects, an empty one, and an object over several lines begin with; no CSV file does.
 _JSON_ARRAY = re.compile(r'[ \t\r\n]*+\[[ \t\r\n]*+(?:\{[ \t\r\n]*+["}]|\][ \t\r\n]*+\Z)')
@@ -66,6 +66,8 @@ def sniff(head: bytes, file_name: str) -> list[ReadingOptions]:
         name = name.removesuffix(".gz")
     if head.startswith(b"PAR1") or (name.endswith((".parquet", ".pq")) and b"\0" in head):
         return [ReadingOptions(format="parquet", compression=compression)]
+    if head.startswith(b"Obj\x01") or (name.endswith(".avro") and b"\0" in head):
+        return [ReadingOptions(format="avro", compression=compression)]
     if foreign_format(head):
         # As text its cells would be taken for names of columns; read as Parquet it is said what it is.
         return [ReadingOptions(format="parquet", compression=compression)]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from services.ingest.delivered_bytes import DeliveredBytes
 
 BATCH_ROWS: Final = 32_768
-READ_FORMATS: Final = "CSV, JSON or Parquet"
+READ_FORMATS: Final = "CSV, JSON, Avro or Parquet"
 _HEAD_BYTES: Final = 4_096
 
 

@@ -84,7 +84,7 @@ def declared(pipeline: PipelineDefinition) -> ReadingOptions | None:
 
 def _with_compression(options: ReadingOptions, sniffed: ReadingOptions) -> ReadingOptions:
     """A declared dialect says nothing of compression, which the bytes themselves tell for certain."""
-    if options.compression == sniffed.compression or options.format == "parquet":
+    if options.compression == sniffed.compression or options.format in ("avro", "parquet"):
         return options
     return options.model_copy(update={"compression": sniffed.compression})
 

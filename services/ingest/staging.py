@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
+from services.ingest.avro_reading import AvroReading
 from services.ingest.csv_reading import CsvReading
 from services.ingest.delivered_bytes import DeliveredBytes
 from services.ingest.json_reading import JsonReading
@@ -99,16 +100,20 @@ def stage(
     )
 
 
-def _reading(delivery: DeliveredBytes, options: ReadingOptions) -> CsvReading | JsonReading | ParquetReading:
+def _reading(
+    delivery: DeliveredBytes, options: ReadingOptions
+) -> CsvReading | JsonReading | AvroReading | ParquetReading:
     if options.format == "csv":
         return CsvReading(delivery, options)
     if options.format in ("jsonl", "json"):
         return JsonReading(delivery, options)
+    if options.format == "avro":
+        return AvroReading(delivery)
     return ParquetReading(delivery, options)
 
 
-def _schema(reading: CsvReading | JsonReading | ParquetReading) -> pa.Schema:
-    if isinstance(reading, ParquetReading) and reading.schema is not None:
+def _schema(reading: CsvReading | JsonReading | AvroReading | ParquetReading) -> pa.Schema:
+    if isinstance(reading, (AvroReading, ParquetReading)) and reading.schema is not None:
         return reading.schema
     return text_schema(reading.columns)
 

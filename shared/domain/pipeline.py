@@ -71,7 +71,7 @@ class Source(Definition):
         Annotated[Literal["auto"], Tag("auto")] | Annotated[ReadingOptions, Tag("dialect")],
         Discriminator(lambda value: "auto" if value == "auto" else "dialect"),
         BeforeValidator(_named_format),
-    ] = Field(default="auto", description="auto, csv, jsonl, json, parquet, or the dialect")
+    ] = Field(default="auto", description="auto, csv, jsonl, json, avro, parquet, or the dialect")
     null_values: tuple[str, ...] = Field(default=("",), description="cell texts that mean null")
     duplicates: Literal["discard", "load", "hold"] = "discard"
     batch_rows_max: int = Field(default=BATCH_ROWS_MAX, ge=1, description="a larger batch is held")

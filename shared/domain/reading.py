@@ -63,7 +63,7 @@ class ReadingOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False)
 
-    format: Literal["csv", "jsonl", "json", "parquet"] = "csv"
+    format: Literal["csv", "jsonl", "json", "avro", "parquet"] = "csv"
     compression: Literal["none", "gzip"] = "none"
     encoding: str = Field(default="utf-8", max_length=40)
     delimiter: Character = ","
