@@ -1,6 +1,7 @@
 """What of a contract can be checked here: the rest is said to be unchecked, and the contract is used without it.
 
-That is a query in the SQL of another system, and a pattern that is no regular expression.
+That is a query in the SQL of another system, or about a column that the contract lacks, and a pattern that is no
+regular expression.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING
 from services.validate.column_checks import pattern_readable
 from services.validate.sql_rules import filled, prepare
 from shared.domain.contract import UnsupportedRule
+from shared.domain.definition_file import suggestion
 from shared.domain.errors import DefinitionError
 from shared.domain.masking import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Sequence
 
     from shared.domain.contract import Column, Contract, Inside, QualityRule
 
@@ -23,18 +25,17 @@ if TYPE_CHECKING:
 def checkable(contract: Contract, path: str, dataset: str = "") -> Contract:
     """The contract, with what cannot be checked here among what is said of it.
 
-    A query that can be asked and names what is not there is left: that is a mistake, and no other dialect.
+    A query whose column may be one of another table is left: whoever asks it finds out.
     ``DefinitionError`` for a contract without columns.
     """
     if not contract.columns:
         raise DefinitionError(path, 0, 0, "the table has no columns", "list them under properties: of the schema")
     unsaid: list[UnsupportedRule] = []
     columns = tuple(_with_readable_patterns(each, each.name, unsaid) for each in contract.columns)
-    names = {name.casefold() for each in columns for name in (each.name, each.logical_name) if name}
     asked = []
     for rule in contract.quality:
         if rule.metric == "sql":
-            why = _why_not(rule, contract, names, path, dataset)
+            why = _why_not(rule, contract, path, dataset)
         else:
             why = "" if pattern_readable(rule.pattern) else _no_pattern(rule.pattern)
         if why:
@@ -76,17 +77,26 @@ def _with_readable_patterns(column: Column, place: str, unsaid: list[Unsupported
     return replace(column, inside=kept)
 
 
-def _why_not(rule: QualityRule, contract: Contract, names: Collection[str], path: str, dataset: str) -> str:
+def _why_not(rule: QualityRule, contract: Contract, path: str, dataset: str) -> str:
     try:
-        prepare(rule, contract.logical_table or contract.table, path, dataset)
+        query = prepare(rule, (contract.logical_table or contract.table, contract.table), path, dataset)
     except DefinitionError as error:
         return f"{error.message} ({error.hint})"
+    names = {name.casefold() for each in contract.columns for name in (each.name, each.logical_name) if name}
     quoted = _texts_in_double_quotes(rule, path)
     column = next((text for text in quoted if text.casefold() in names), None)
-    if column is None:
-        return ""
-    text = clean(column, 60)
-    return f"\"{text}\" is a text in GoogleSQL, and a column elsewhere (write `{text}` for the column, else '{text}')"
+    if column is not None:
+        text = clean(column, 60)
+        how = f"write `{text}` for the column, else '{text}'"
+        return f'"{text}" is a text in GoogleSQL, and a column elsewhere ({how})'
+    missing = sorted(query.own - {each.name.casefold() for each in contract.columns})
+    return _no_column(missing[0], contract.columns) if missing else ""
+
+
+def _no_column(name: str, columns: Sequence[Column]) -> str:
+    called = next((each.name for each in columns if each.logical_name.casefold() == name), "")
+    hint = f"it is called {called} in the data" if called else suggestion(name, [each.name for each in columns])
+    return f'the contract has no column "{clean(name, 60)}" ({hint})'
 
 
 def _texts_in_double_quotes(rule: QualityRule, path: str) -> list[str]:

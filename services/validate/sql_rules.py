@@ -10,6 +10,7 @@ import re
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from services.validate.query_columns import own_columns
 from shared.domain.errors import DefinitionError, TerminalError
 from shared.domain.masking import clean
 from shared.domain.sql_functions import FUNCTIONS, function_name
@@ -60,6 +61,7 @@ class SqlQuery(NamedTuple):
     columns: frozenset[str] | None  # lower case; None: all
     others: tuple[OtherTable, ...] = ()
     rows_as_values: frozenset[str] = frozenset()  # names of its tables that stand where a column is meant; lower case
+    own: frozenset[str] = frozenset()  # lower case: columns that can only be the batch's
 
 
 class Unanswered(Exception):
@@ -116,7 +118,8 @@ def prepare(rule: QualityRule, table: str | tuple[str, ...], path: str, dataset:
     stars = [each for each in tree.find_all(exp.Star) if not isinstance(each.parent, exp.Count)]
     columns = None if stars else _columns(tree)
     read = tuple(OtherTable(name, other, columns) for other, name in others.items())
-    return SqlQuery(tree.sql(dialect="bigquery"), _is_count(tree), columns, read, _rows_as_values(tree))
+    own = own_columns(tree, BATCH, others)
+    return SqlQuery(tree.sql(dialect="bigquery"), _is_count(tree), columns, read, _rows_as_values(tree), own)
 
 
 def check_names(query: SqlQuery, columns: Iterable[str]) -> None:

@@ -122,7 +122,6 @@ def gather_terms(event: BatchStaged, ports: Ports) -> Terms:
     pipeline = parse_pipeline(found.text, found.path)
     text = ports.definitions.read(pipeline.contract)
     stated = parse_contract(text.text, text.path, pipeline.destination.table)
-    stated = checkable(stated, text.path, pipeline.destination.dataset)
     document = learned_of(ports, event.pipeline)
     known = document["columns"]
     columns = with_accepted(known, list(event.accept_columns), {"seq": event.seq, "batch_id": event.batch_id})
@@ -133,7 +132,7 @@ def gather_terms(event: BatchStaged, ports: Ports) -> Terms:
         event=event,
         pipeline=pipeline,
         pipeline_version=f"{found.path}@{found.version}",
-        contract=stated.with_columns(accepted),
+        contract=checkable(stated.with_columns(accepted), text.path, pipeline.destination.dataset),
         accepted=accepted,
         optional=frozenset(item["name"] for item in columns) - set(stated.column_names),
         learned=tuple(document["renames"]),

@@ -79,7 +79,7 @@ def test_a_query_is_tried_before_it_judges(place: Path) -> None:
         "held",
         ["the query gives 1 where the contract wants exactly 0"],
     )
-    contract.write_text(CONTRACT.rstrip() + rule.format("sise"))
+    contract.write_text(CONTRACT.rstrip() + rule.format("kind + 1"))
     for command in (["contract", "test", "good.csv"], ["check"]):
         result = CliRunner().invoke(app, command)
         assert result.exit_code != 0

@@ -47,3 +47,21 @@ def test_unreadable_patterns_are_said(
     assert len(lines) == said
     assert all("contracts/orders.odcs.yaml" in line and "is not checked" in line for line in lines[:5])
     assert not lines[5:] or "3 more" in lines[5]
+
+
+def test_a_query_about_a_column_that_is_not_there_is_said_and_the_rows_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("pipelines", "contracts", "landing"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "pipelines" / "orders.yaml").write_text(PIPELINE)
+    rule = '    quality:\n      - {type: sql, query: "SELECT COUNTIF(totl > 1) FROM ${table}", mustBe: 0}\n'
+    (tmp_path / "contracts" / "orders.odcs.yaml").write_text(CONTRACT + rule)
+    (tmp_path / "landing" / "a.csv").write_text("id\n1\n2\n")
+    ended = CliRunner().invoke(app, ["run", "pipelines/orders.yaml"])
+    assert ended.exit_code == 0, ended.output
+    (line,) = ended.stderr.splitlines()
+    assert "contracts/orders.odcs.yaml:12" in line
+    assert 'the contract has no column "totl"' in line
+    assert "2 loaded" in ended.stdout
