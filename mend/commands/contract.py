@@ -24,6 +24,8 @@ app = typer.Typer(
     help="Judge data by a contract alone, infer a contract from data, compare two contracts.",
     no_args_is_help=True,
 )
+_CHANGES = ("kind", "column", "what", "no longer compatible")
+
 Data = Annotated[str, typer.Argument(help="A file, a folder, a pattern in quotes, or a web address.")]
 DataOrTable = Annotated[
     str,
@@ -249,7 +251,7 @@ def diff_contracts(
         print_json({**counts, **told, "changes": [each._asdict() for each in found]})
     else:
         rows = [[each.kind, each.column, each.what, ", ".join(each.breaks)] for each in found]
-        print_table("changes", ("kind", "column", "what", "no longer compatible"), rows)
+        print_table("changes", _CHANGES, rows)
         if mode:
             console().print(f"{mode}: " + (f"{len(broken)} changes break it" if broken else "compatible"))
         if steps is not None:
@@ -274,13 +276,13 @@ def _show_plan(steps: list[Step]) -> None:
 def contract_history(
     pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")], root: Root = None, as_json: Json = False
 ) -> None:
-    """The versions of its contract that a pipeline's batches were judged by, since when, and how they did."""
+    """The versions of its contract that a pipeline's batches were judged by: since when, what changed, how they did."""
     from mend import project
     from mend.contract_history import versions
     from mend.story_text import moment
 
     process = project.open_process(project.of_root(root))
-    found = versions(process.store, process.definitions, pipeline)
+    found = versions(process.store, process.definitions, process.objects, pipeline)
     if not found:
         raise DefinitionMissing(f"{pipeline}: no batch of it was judged, and there is no such pipeline; mend status")
     if as_json:
@@ -300,6 +302,19 @@ def contract_history(
         for each in found
     ]
     print_table("contract versions", columns, rows)
+    for each in found[1:]:
+        _show_changes(each)
+
+
+def _show_changes(version: dict[str, Any]) -> None:
+    """What makes a version another one than that before it."""
+    name = one_line(f"{version['contract']} {version['version']}".strip())
+    if version["not_compared"] or not version["changes"]:
+        why = version["not_compared"] or "nothing that is checked"
+        console().print(f"{name}: {'not compared, ' if version['not_compared'] else 'changed '}{clean(why, 500)}")
+        return
+    rows = [[each["kind"], each["column"], each["what"], ", ".join(each["breaks"])] for each in version["changes"]]
+    print_table(f"changed by {name}", _CHANGES, rows)
 
 
 @app.command("mutate")

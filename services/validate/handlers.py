@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from services.validate import waiting
+from services.validate import contract_texts, waiting
 from services.validate.terms import (
     CONTRACTS,
     PROFILES,
@@ -59,6 +59,7 @@ def _attempted(event: BatchStaged, ports: Ports, *, waited: bool) -> list[Event]
         return []
     verdict, files = _judged(terms, ports)
     passed, quarantined = files.finish()
+    contract_texts.keep(terms, ports)
     rows_passed, rows_quarantined = files.rows_passed, files.rows_quarantined
     check(rows_passed + rows_quarantined == verdict.rows, "every staged row passed or is in quarantine")
     check(verdict.rows == event.rows, "as many rows were judged as were staged")

@@ -47,6 +47,7 @@ class Terms:
     arrived: int  # microseconds since 1970, 0 when that is not on record
     empty_before: bool  # the attempt has no row, and neither had an earlier batch
     earlier: tuple[Document, ...]  # verdicts of earlier attempts of this reading, oldest first
+    contract_text: str = ""  # the contract's file
     incomplete: str = ""  # what ingest says of a delivery that it could not read, or not to its end
 
     @property
@@ -142,6 +143,7 @@ def gather_terms(event: BatchStaged, ports: Ports) -> Terms:
         arrived=_arrived(event, ports),
         empty_before=_empty_before(event, ports),
         earlier=_earlier(event, ports),
+        contract_text=text.text,
         incomplete=_incomplete(event, ports),
     )
 

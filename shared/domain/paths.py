@@ -98,6 +98,12 @@ def rows_snapshot(table: str, digest: str) -> str:
     return f"snapshots/{safe_name(table)}.rows/{digest}.parquet"
 
 
+def contract_text(version: str) -> str:
+    """File of a contract as it judged batches; ``version`` is what their verdicts call it, ``path@digest``."""
+    path, _, digest = version.rpartition("@")
+    return f"contract_texts/{digest}/{safe_name(path)}"
+
+
 def part(folder: str, number: int) -> str:
     """The nth (from 0) part of a folder of rows."""
     return f"{folder}part-{number:05d}.parquet"
