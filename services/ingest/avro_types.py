@@ -163,7 +163,7 @@ class _Types:
         if scale := _scale(known):
             if scale[0] <= DIGITS_MAX:
                 return pa.decimal128(DIGITS_MAX, scale[1]), partial(_decimal, scale=scale[1])
-            return pa.string(), lambda value: format(_decimal(value, scale[1], scale[0] + 8), "f")
+            return pa.string(), lambda value: format(_decimal(value, scale[1]), "f")
         if kind in ("int", "long") and logical in ("time-millis", "time-micros"):
             return pa.string(), partial(_time, factor=1000 if logical == "time-millis" else 1)
         if kind == "fixed" and known["size"] == 12 and logical == "duration":
@@ -238,10 +238,8 @@ def _scale(known: dict[str, Any]) -> tuple[int, int] | None:
     return (precision, scale) if sound else None
 
 
-def _decimal(value: bytes, scale: int, digits_max: int = DIGITS_MAX) -> Decimal:
-    """``ValueError`` when there are more digits than any column has; so large numbers are not even looked at."""
-    if len(value) > digits_max:
-        raise ValueError("more digits than a decimal has")
+def _decimal(value: bytes, scale: int) -> Decimal:
+    """The exact number; ``ValueError`` for one of thousands of digits, which Python does not write out."""
     whole = int.from_bytes(value, "big", signed=True)
     return Decimal((int(whole < 0), tuple(map(int, str(abs(whole)))), -scale))
 
