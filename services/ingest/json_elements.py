@@ -30,6 +30,7 @@ _DEPTH_AT_ONCE: Final = 6  # elements that are nested deeper are walked through 
 _WHITE: Final = b" \t\r\n"
 _BLANK = re.compile(rb"[ \t\r\n]*+")
 _MARKS = re.compile(rb'["\\,\[\]{}]')
+_MARKS_INSIDE = re.compile(rb'["\\\[\]{}]')  # within brackets a comma ends nothing
 _MARKS_IN_STRING = re.compile(rb'["\\]')
 
 
@@ -193,7 +194,8 @@ class _Walk:
     def look(self, content: bytes, at: int) -> tuple[int, bool]:
         """The element's end and True, or how far ``content`` was looked through."""
         while True:
-            mark = (_MARKS_IN_STRING if self._quoted else _MARKS).search(content, at)
+            inside = _MARKS_INSIDE if self.depth else _MARKS
+            mark = (_MARKS_IN_STRING if self._quoted else inside).search(content, at)
             if mark is None:
                 return len(content), False
             at, sign = mark.end(), mark[0]
