@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from services.load import before_images, manifest, transform, withdrawn
+from services.load import before_images, jobs, manifest, recorded, together, transform, waiting, withdrawn
 from services.load.manifest import Manifest
 from services.load.table_rows import TableRows, Transform, table_rows
 from services.load.taking_out import take_out
 from services.load.withdrawn import LOADS, Withdrawn
-from shared.domain import ids, paths
+from shared.domain import paths
 from shared.domain.batch import LoadState, VerdictState
 from shared.domain.contract import parse_contract
-from shared.domain.errors import DefinitionError, ForeignFailure
+from shared.domain.errors import DefinitionError, ForeignFailure, WarehouseUnavailable
 from shared.domain.incident import Origin
 from shared.domain.pipeline import PipelineDefinition, parse_pipeline
-from shared.events.types import BatchLoaded, BatchValidated, BatchWithdraw, BatchWithdrawn, Event
+from shared.events.types import (
+    BatchLoaded,
+    BatchValidated,
+    BatchWithdraw,
+    BatchWithdrawn,
+    ClockTicked,
+    Event,
+    LoadDue,
+)
 from shared.ports.ports import Ports
 from shared.ports.state_store import Document, Where
 from shared.ports.warehouse import JobResult, Layout, LoadJob, Mode
@@ -41,46 +49,21 @@ def on_batch_validated(event: BatchValidated, ports: Ports) -> list[Event]:
     target = _target(event.pipeline, ports)
     if not event.rows_passed and (target.mode != "overwrite" or event.attempt > 1):
         return []
-    key = f"{event.batch_id}:{event.attempt}"
+    key = recorded.key_of(event.batch_id, event.attempt)
     if ports.state.get(LOADS, key) is not None:
         return []
     if withdrawn.of_batch(ports.state, event.batch_id).covers(event.reading, event.attempt):
         return _ignore(event, target, key, ports)
     rows = table_rows(event, target.transform, target.keys, ports)
     written = _manifest(event, target, rows)
-    result = _load(event, written, rows, target, ports)
-    document = {
-        **written._asdict(),
-        "kind": "load",
-        "keys": list(written.keys),
-        "files": list(written.files),
-        "pipeline": event.pipeline,
-        "state": LoadState.LOADED,
-        "rows_passed": event.rows_passed,
-        "rows_loaded": rows.rows,
-        "rows_discarded": rows.rows_discarded,
-        "remedy_id": event.remedy_id,
-        "loaded_at": ports.clock.now(),
-    }
-    ports.state.put(LOADS, key, document)
-    loaded = BatchLoaded.caused_by(
-        event,
-        f"{event.batch_id}|{event.attempt}",
-        ports.clock.now(),
-        subject=event.batch_id,
-        batch_id=event.batch_id,
-        pipeline=event.pipeline,
-        attempt=event.attempt,
-        reading=event.reading,
-        table=target.table,
-        mode=target.mode,
-        rows_passed=event.rows_passed,
-        rows_loaded=rows.rows,
-        rows_discarded=rows.rows_discarded,
-        bytes=result.bytes,
-        remedy_id=event.remedy_id,
-    )
-    return [loaded]
+    try:
+        result = _load(event, written, rows, target, ports)
+    except (WarehouseUnavailable, ForeignFailure) as error:
+        if not waiting.may_wait(error, written):
+            raise
+        waiting.put_by(event, written, rows, target.layout, ports)
+        return []
+    return [recorded.loaded(event, written, rows.rows_discarded, result.bytes, ports)]
 
 
 def _load(event: BatchValidated, written: Manifest, rows: TableRows, target: Target, ports: Ports) -> JobResult:
@@ -96,7 +79,7 @@ def _load(event: BatchValidated, written: Manifest, rows: TableRows, target: Tar
             ports.warehouse.ensure(target.table, rows.columns, target.layout)
         before_images.write(event, target.table, target.mode, rows.files, target.keys, ports)
         job = LoadJob(
-            job_id=_job_id(written.table, written.batch_id, written.attempt),
+            job_id=jobs.own_id(written.table, written.batch_id, written.attempt),
             table=written.table,
             mode=target.mode,
             files=written.files,
@@ -107,8 +90,9 @@ def _load(event: BatchValidated, written: Manifest, rows: TableRows, target: Tar
             layout=target.layout,
         )
         return ports.warehouse.run(job)
-    except ForeignFailure:
-        manifest.remove(written, ports.objects)
+    except ForeignFailure as error:
+        if not waiting.may_wait(error, written):
+            manifest.remove(written, ports.objects)
         raise
 
 
@@ -119,7 +103,7 @@ def _ignore(event: BatchValidated, target: Target, key: str, ports: Ports) -> li
         take_out([written], target.layout, f"ignored|{event.id}", ports)
     document = {"batch_id": event.batch_id, "pipeline": event.pipeline}
     attempt = {"attempt": event.attempt, "reading": event.reading}
-    ports.state.put(LOADS, key, _without_rows({**document, **attempt}, target.table, LoadState.IGNORED))
+    ports.state.put(LOADS, key, recorded.without_rows({**document, **attempt}, target.table, LoadState.IGNORED))
     return []
 
 
@@ -136,14 +120,16 @@ def on_batch_withdraw(event: BatchWithdraw, ports: Ports) -> list[Event]:
         for each in loads
         if each.data["state"] == LoadState.LOADED and now_withdrawn.covers(each.data["reading"], each.data["attempt"])
     ]
-    for table in sorted({target.table, *(each.data["table"] for each in gone)}):
+    unrecorded = _unrecorded(event, now_withdrawn, {each.key for each in loads}, target, ports)
+    for table in sorted({target.table, *(each.data["table"] for each in gone), *(each.table for each in unrecorded)}):
         withdrawn.announce(table, event.batch_id, now_withdrawn.reading, event.attempt, ports.objects)
-    halted = _halt(event, now_withdrawn, {each.key for each in loads}, target, ports)
+    halted = [_halt(each, event, ports) for each in unrecorded]
     out = [
         manifest.read(paths.manifest(each["table"], event.batch_id, each["attempt"]), ports.objects)
         for each in (*(stored.data for stored in gone), *halted)
     ]
-    rows = take_out([each for each in out if each is not None], target.layout, event.remedy_id or event.id, ports)
+    reason = "|".join([event.remedy_id or event.id, *(each.place for each in unrecorded if each.place)])
+    rows = take_out([each for each in out if each is not None], target.layout, reason, ports)
     for each in gone:
         ports.state.put(LOADS, each.key, {**each.data, "state": LoadState.WITHDRAWN})
     about = f"{event.batch_id}|{event.reading}|{event.attempt}|{event.remedy_id}"
@@ -163,48 +149,64 @@ def on_batch_withdraw(event: BatchWithdraw, ports: Ports) -> list[Event]:
     return [done]
 
 
-def _halt(
-    event: BatchWithdraw, now_withdrawn: Withdrawn, recorded: set[str], target: Target, ports: Ports
-) -> list[Document]:
-    """Released attempts whose load is not recorded: what their loads were doing, they shall not do any more.
+class _Unrecorded(NamedTuple):
+    """A released attempt whose load is not recorded, and where it is: with nobody, or waiting, alone or in a group.
 
-    A job under a load's id that brings no rows makes the load's own a job that was done before.
+    ``place`` keeps withdrawals apart. Between a handler's run and the next, when its documents have changed meanwhile,
+    an attempt that may wait can have been loaded from another place: what was taken out before, then, was not this.
     """
+
+    verdict: Document
+    table: str
+    layout: Layout
+    group: str
+    place: str
+
+
+def _unrecorded(
+    event: BatchWithdraw, now_withdrawn: Withdrawn, known: set[str], target: Target, ports: Ports
+) -> list[_Unrecorded]:
     filters = [Where("batch_id", "==", event.batch_id), Where("state", "==", VerdictState.RELEASED)]
-    halted: list[Document] = []
+    open_ = []
     for stored in ports.state.query(_VERDICTS, filters):
-        verdict, key = stored.data, f"{event.batch_id}:{stored.data['attempt']}"
-        if key in recorded or not now_withdrawn.covers(verdict["reading"], verdict["attempt"]):
+        verdict, key = stored.data, recorded.key_of(event.batch_id, stored.data["attempt"])
+        if key in known or not now_withdrawn.covers(verdict["reading"], verdict["attempt"]):
             continue
-        job = LoadJob(
-            job_id=_job_id(target.table, event.batch_id, verdict["attempt"]),
-            table=target.table,
-            mode="append",
-            files=(),
-            columns=(),
-            keys=(),
-            batch=event.batch_id,
-            seq=verdict["seq"],
-            layout=target.layout,
-        )
-        ports.warehouse.run(job)
-        document = _without_rows({**verdict, "pipeline": event.pipeline}, target.table, LoadState.IGNORED)
-        ports.state.put(LOADS, key, document)
-        halted.append(document)
-    return halted
+        waits = waiting.found(key, ports.state)
+        if waits is not None:
+            place = f"{key}@{waits.group or 'waits'}"
+            open_.append(_Unrecorded(verdict, waits.written.table, waits.layout, waits.group, place))
+            continue
+        since = "recorded" if ports.state.get(LOADS, key) is not None else "nobody"
+        place = f"{key}@{since}" if target.mode == "append" else ""
+        open_.append(_Unrecorded(verdict, target.table, target.layout, "", place))
+    return open_
 
 
-def _without_rows(about: Document, table: str, state: LoadState) -> Document:
-    names = ("batch_id", "pipeline", "attempt", "reading")
-    counts = {"rows_loaded": 0, "rows_discarded": 0}
-    return {
-        "kind": "load",
-        **{name: about[name] for name in names},
-        "table": table,
-        "state": state,
-        **counts,
-        "files": [],
-    }
+def _halt(unrecorded: _Unrecorded, event: BatchWithdraw, ports: Ports) -> Document:
+    """What loads of the attempt were doing, they shall not do any more: neither its own job nor that of its group.
+
+    The others of the group see that its job was not done, and go on without this one.
+    """
+    verdict, table = unrecorded.verdict, unrecorded.table
+    job_ids = [jobs.own_id(table, event.batch_id, verdict["attempt"])]
+    if unrecorded.group:
+        job_ids.append(jobs.shared_id(unrecorded.group))
+    for job_id in job_ids:
+        jobs.settled(job_id, table, unrecorded.layout, ports.warehouse)
+    document = recorded.without_rows({**verdict, "pipeline": event.pipeline}, table, LoadState.IGNORED)
+    ports.state.put(LOADS, recorded.key_of(event.batch_id, verdict["attempt"]), document)
+    return document
+
+
+def on_load_due(event: LoadDue, ports: Ports) -> list[Event]:
+    """Load a group of attempts that waited, by one job."""
+    return together.load(event, ports)
+
+
+def on_clock_ticked(event: ClockTicked, ports: Ports) -> list[Event]:
+    """Attempts that have waited are called, those of one table together."""
+    return waiting.called_by_clock(event, ports)
 
 
 def _manifest(event: BatchValidated, target: Target, rows: TableRows) -> Manifest:
@@ -219,10 +221,6 @@ def _manifest(event: BatchValidated, target: Target, rows: TableRows) -> Manifes
         files=rows.files,
         rows=rows.rows,
     )
-
-
-def _job_id(table: str, batch_id: str, attempt: int) -> str:
-    return f"load-{ids.derive(table, batch_id, attempt)}"
 
 
 def _target(name: str, ports: Ports) -> Target:
@@ -255,9 +253,15 @@ def _transform(pipeline: PipelineDefinition, path: str, ports: Ports) -> Transfo
 
 SERVICE = Service(
     name="load",
-    handlers={BatchValidated: on_batch_validated, BatchWithdraw: on_batch_withdraw},
-    emits=(BatchLoaded, BatchWithdrawn),
+    handlers={
+        BatchValidated: on_batch_validated,
+        LoadDue: on_load_due,
+        BatchWithdraw: on_batch_withdraw,
+        ClockTicked: on_clock_ticked,
+    },
+    emits=(BatchLoaded, BatchWithdrawn, LoadDue),
     collections=(LOADS,),
     foreign_origin=Origin.DESTINATION,
     priority=30,
+    timers=(LOADS,),
 )

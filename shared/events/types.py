@@ -191,6 +191,19 @@ class BatchHeld(Event):
     rows: Count
 
 
+class LoadDue(Event):
+    """Attempts that waited for one table are to be loaded, by one job; who they are never changes."""
+
+    TYPE = "load.due.v1"
+    table: Text
+    group: Text
+    members: Names  # "batch:attempt", those whose rows the job brings
+    pipeline: Text
+    batch_id: Text = ""  # of the only member, as the two below
+    attempt: Count = 0
+    reading: Count = 0
+
+
 class BatchLoaded(Event):
     """The warehouse has the attempt's rows."""
 
@@ -461,6 +474,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         BatchDue,
         BatchValidated,
         BatchHeld,
+        LoadDue,
         BatchLoaded,
         BatchWithdraw,
         BatchWithdrawn,

@@ -54,7 +54,8 @@ class LoadJob(NamedTuple):
 
     ``job_id`` is deterministic: a job that succeeded once is never done again. ``files`` are object store paths of
     Parquet files with the table's columns and the three provenance columns. ``keys`` are the upsert's key columns.
-    ``batch`` and ``seq`` are those of every row in the files.
+    ``batch`` and ``seq`` are those of every row in the files; "" when an append brings rows of several batches, which
+    their provenance columns tell apart.
     """
 
     job_id: str
@@ -95,7 +96,9 @@ class Warehouse(Protocol):
     def run(self, job: LoadJob) -> JobResult:
         """Do the job in one atomic step.
 
-        append: add the rows; a job of no files and no columns only takes its id, and makes no table.
+        append: add the rows; a job of no files and no columns only takes its id, and makes no table (its ``rows`` are
+        0, or those of the job that was done under the id). One of several batches is no part of what the warehouse
+        allows a table in loads, where that is limited: it is what waited for such a limit.
         upsert: one row per key, a row replaces another only when (seq, row) is greater.
         overwrite: replace all rows, unless the table shows a batch with a greater seq (then nothing, rows = 0) or
         this very batch (then the rows are added to it; one that is there already is replaced).

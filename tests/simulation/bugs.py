@@ -18,7 +18,9 @@ from services.remediate import (
     healing,
 )
 from shared.adapters.local import warehouse_rows
+from shared.domain import ids
 from shared.domain.errors import TerminalError
+from shared.events.types import LoadDue
 from shared.runtime import receipts, worker
 from shared.runtime.handling import Outcome, Runtime
 
@@ -262,6 +264,29 @@ def _upsert_replaces_always(original: Any) -> Any:
         return rows
 
     return upsert
+
+
+def _drops_the_refused(original: Any) -> Any:
+    """A group that is refused is not loaded one by one."""
+
+    def load(event: Any, ports: Any) -> Any:
+        return [each for each in original(event, ports) if len(event.members) == 1 or not isinstance(each, LoadDue)]
+
+    return load
+
+
+def _halted_is_done(original: Any) -> Any:
+    """A job that a withdrawal or a refusal has halted is taken for one that was done."""
+    return lambda *given: (original(*given), True)[1]
+
+
+def _forgets_the_group(original: Any) -> Any:
+    return lambda *given: [each._replace(group="") for each in original(*given)]
+
+
+def _group_by_table(original: Any) -> Any:
+    """Another group of the same table has the same job."""
+    return lambda after, members: ids.derive(members[0].written.table)
 
 
 def _blind_undo(original: Any) -> Any:

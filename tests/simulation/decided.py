@@ -25,6 +25,11 @@ def problems_of(simulation: Simulation) -> Iterator[str]:
     yield from _fingerprints(documents("incidents"), documents("healings"))
     yield from _explained(simulation.foreign, documents("incidents"))
     yield from _kept(documents("receipts"))
+    yield from (
+        f"hanging: {key} waits to be loaded"
+        for key in documents("loads")
+        if documents("loads")[key]["kind"] == "waiting"
+    )
     yield from _told_once(simulation)
     yield from _one_is_kept(simulation, healings)
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from shared.domain.errors import Conflict, ForeignFailure, ObjectsUnavailable, StoreUnavailable, WarehouseUnavailable
 from shared.ports.channel import Channel, Notice
 from shared.ports.event_bus import Delivery, Message
-from shared.ports.warehouse import TableInfo
+from shared.ports.warehouse import JobResult, LoadJob, TableInfo
 from shared.runtime.wiring import Process
 
 # Methods that only look, do nothing outside, or belong to the worker's own bookkeeping.
@@ -43,6 +43,7 @@ class Trouble:
         self.kinds: Counter[str] = Counter()
         self.crowd = 0.0  # how likely another process does something during a call, as long as strikes are left
         self.spoilt: set[tuple[str, str, str]] = set()  # calls that fail until somebody mends the bug
+        self.refusals: Refusals | None = None  # of the warehouse, for a while
         self._script = script
 
     def kind(self, where: str, kinds: Sequence[str]) -> str:
@@ -68,6 +69,50 @@ class Trouble:
                 self.between = other
 
 
+class Refusals:
+    """A warehouse that takes no load of a table for a while, or none with one batch in it, under dice of its own.
+
+    ``unavailable`` and ``quota``: whatever comes for the table meanwhile waits. ``bad``: every job that brings the
+    batch is refused for good, whoever else is in it.
+    """
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._rate = chance.choice([0.0, 0.0, 0.1, 0.3])
+        self._left: dict[str, tuple[str, int]] = {}  # by table or batch: how it is refused, and how often still
+        self._spells = 4
+        self.kinds: Counter[str] = Counter()
+
+    def look(self, job: LoadJob) -> None:
+        """Refuse the job, if it brings rows and a spell lies on its table or on a batch in it."""
+        if not job.files or not self._rate:
+            return
+        batches = [file.split("/")[1] for file in job.files]
+        if self._spells and self._chance.random() < self._rate:
+            self._spells -= 1
+            kind = self._chance.choice(["unavailable", "unavailable", "quota", "bad"])
+            place = self._chance.choice(batches) if kind == "bad" else job.table
+            self._left[place] = (kind, self._chance.randrange(2, 9))
+        for place in (job.table, *batches):
+            kind, left = self._left.get(place, ("", 0))
+            if left:
+                self._left[place] = (kind, left - 1)
+                self.kinds[f"warehouse {kind}"] += 1
+                refused = _REFUSED[kind]
+                raise refused()
+
+
+def _refused(reason: str) -> Callable[[], Exception]:
+    return lambda: ForeignFailure("planted", system="planted", exception_type="BadRequest", reason=reason)
+
+
+_REFUSED: Mapping[str, Callable[[], Exception]] = {
+    "unavailable": lambda: WarehouseUnavailable("planted: not for a while"),
+    "quota": _refused("quotaExceeded"),
+    "bad": _refused("resourcesExceeded"),
+}
+
+
 class Faulty:
     """A port whose methods fail before or after they took effect."""
 
@@ -81,6 +126,12 @@ class Faulty:
         self._free = frozenset(free)  # calls during which nobody else does anything
 
     def __getattr__(self, method: str) -> Any:
+        found = self._faulty(method)
+        if callable(found) and method not in _QUIET:
+            self.__dict__[method] = found
+        return found
+
+    def _faulty(self, method: str) -> Any:
         found = getattr(self._inner, method)
         if method in _QUIET or not callable(found):
             return found
@@ -104,7 +155,6 @@ class Faulty:
             self._happen(kind, "after", method)
             return result
 
-        self.__dict__[method] = called
         return called
 
     def _happen(self, kind: str, moment: str, method: str) -> None:
@@ -242,12 +292,20 @@ class FaultyStore(Faulty):
 
 
 class FaultyWarehouse(Faulty):
-    """A warehouse whose tables may also be described as they were before the last change."""
+    """A warehouse that also takes nothing for a while, and describes tables as they were before the last change."""
 
     def __init__(self, inner: Any, trouble: Trouble) -> None:
         free = ("dump", "rows_with_keys", "query")
         super().__init__(inner, "warehouse", trouble, lambda: WarehouseUnavailable("planted"), free)
         self._described: dict[str, TableInfo | None] = {}
+        self._run = self._faulty("run")
+
+    def run(self, job: LoadJob) -> JobResult:
+        """As the real one, unless it refuses for a while."""
+        if self._trouble.refusals is not None:
+            self._trouble.refusals.look(job)
+        done: JobResult = self._run(job)
+        return done
 
     def describe(self, table: str) -> TableInfo | None:
         """As the real one, or late: a change of columns is not seen at once everywhere."""

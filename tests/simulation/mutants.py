@@ -8,7 +8,7 @@ from dataclasses import replace
 from services.classify import handlers as classify_handlers
 from services.ingest import csv_reading, delivery, staging
 from services.ingest import handlers as ingest_handlers
-from services.load import before_images, manifest, taking_out, withdrawn
+from services.load import before_images, jobs, manifest, taking_out, together, waiting, withdrawn
 from services.load import handlers as load_handlers
 from services.notify import handlers as notify_handlers
 from services.remediate import (
@@ -40,10 +40,14 @@ from tests.simulation.bugs import (
     _blind_undo,
     _closes_everything,
     _drops_the_kept_too,
+    _drops_the_refused,
     _first_failures,
     _forgets_jobs,
     _forgets_some_quarantine,
     _forgets_the_event,
+    _forgets_the_group,
+    _group_by_table,
+    _halted_is_done,
     _keeps_half,
     _NoDeadLetters,
     _passes_all,
@@ -132,7 +136,7 @@ VALIDATE = (
 )  # fmt: skip
 
 LOAD = (
-    Mutant("random_job_ids", "a repeated load is a new job", swap(load_handlers, "_job_id", _random_job)),
+    Mutant("random_job_ids", "a repeated load is a new job", swap(jobs, "own_id", _random_job)),
     Mutant("jobs_not_booked", "a job that was done is done again", both(swap(warehouse_rows.Table, "done", always(None)), swap(PlainWarehouse, "run", _forgets_jobs))),
     Mutant("upsert_without_row_order", "of two rows of one delivery the earlier wins",
            both(swap(warehouse_rows.Table, "upsert", _upsert_by_batch_time_alone),
@@ -154,6 +158,18 @@ LOAD = (
            swap(taking_out, "_restorable", _blind_undo)),
     Mutant("nothing_restored", "undo leaves the keys empty that older batches gave",
            swap(taking_out, "_restorable", always(()))),
+    Mutant("member_loaded_alone_too", "who shares a job may have been loaded by a job of its own",
+           swap(together, "_came_alone", always(False))),
+    Mutant("group_without_members", "a group's job is that of any group of the table",
+           swap(waiting, "group_id", _group_by_table)),
+    Mutant("refused_group_dropped", "a group whose job is refused is not loaded one by one",
+           swap(together, "load", _drops_the_refused)),
+    Mutant("halted_group_counts_as_loaded", "a group whose job will never be done counts as loaded",
+           both(swap(together, "_run", _halted_is_done), swap(together, "_settled", _halted_is_done))),
+    Mutant("group_not_settled", "a group is left for another while its job may still be done",
+           swap(together, "_settled", always(False))),
+    Mutant("withdrawal_forgets_the_group", "a withdrawal halts the attempt's own job and not that of its group",
+           swap(load_handlers, "_unrecorded", _forgets_the_group)),
     Mutant("no_manifests", "a load does not say what it gives to the table", swap(manifest, "write", always(None))),
     Mutant("newcomers_not_offered_again", "rows loaded during a withdrawal are not given to the table again",
            swap(taking_out, "_offer", always(None)),

@@ -21,7 +21,7 @@ from shared.runtime.wiring import Process, callers_of, sql_engine_of
 from shared.runtime.worker import Worker
 from tests.conformance.turned_clock import TurnedClock
 from tests.simulation.event_bus import SimulatedEventBus
-from tests.simulation.faults import Died, Trouble, troubled
+from tests.simulation.faults import Died, Refusals, Trouble, troubled
 from tests.simulation.judge import Judge
 from tests.simulation.outside import (
     File,
@@ -107,6 +107,7 @@ class Simulation:
         strikes = 0 if chance.random() < 0.25 else chance.randrange(1, 25)
         self.trouble = Trouble(chance, strikes, chance.choice([0.01, 0.05]), script)
         self.trouble.crowd = chance.choice([0.0, 0.0, 0.0, 0.1])
+        self.trouble.refusals = self.refusals = Refusals(random.Random(f"refusals {seed}"))
         self.ahead = chance.choice([0, 0, 3, 8])
         self.count = chance.choice([1, 1, 2])
         self.apart = chance.random() < 0.5
@@ -209,6 +210,7 @@ class Simulation:
         """Without faults, until nothing is due within a day; people replay what used up its deliveries."""
         self.trouble.strikes = 0
         self.trouble.spoilt.clear()
+        self.trouble.refusals = None
         self.start(quiet=True)
         self._until_idle()
         while self.people.replayed() or self.people.retried():
@@ -334,5 +336,5 @@ def run_seed(
     lived.steps = simulation.steps
     lived.batches = len(simulation.store.documents("deliveries"))
     lived.strikes = simulation.trouble.struck
-    lived.faults = simulation.trouble.kinds
+    lived.faults = simulation.trouble.kinds + simulation.refusals.kinds
     return lived

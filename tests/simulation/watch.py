@@ -169,13 +169,16 @@ class _WatchedBus:
 
 
 class _WatchedWarehouse:
-    """No row is visible before its quarantine is written, and no job has an effect twice."""
+    """No row is visible before its quarantine is written; no job has an effect twice, and none brings other files the
+    next time; where rows are only added, one job brings an attempt."""
 
     def __init__(self, simulation: Simulation, watch: Watch) -> None:
         self._inner = simulation.warehouse
         self._simulation = simulation
         self._watch = watch
         self._done: dict[str, LoadJob] = {}
+        self._asked: dict[str, frozenset[str]] = {}  # by job: its files
+        self._brought: dict[str, str] = {}  # by file of rows to add: the job that brought it
 
     def __getattr__(self, method: str) -> Any:
         return getattr(self._inner, method)
@@ -191,7 +194,18 @@ class _WatchedWarehouse:
             if after is not None and after.rows != before.rows:
                 self._watch.say(f"twice: job {job.job_id} changed {job.table} again")
         self._done[job.job_id] = job
+        self._check_files(job, repeated=result.repeated)
         return result
+
+    def _check_files(self, job: LoadJob, *, repeated: bool) -> None:
+        if not job.files:
+            return
+        if self._asked.setdefault(job.job_id, frozenset(job.files)) != frozenset(job.files):
+            self._watch.say(f"fixed: job {job.job_id} brings other files than before")
+        for file in job.files if job.mode == "append" and not repeated else ():
+            known = self._brought.setdefault(file, job.job_id)
+            if known != job.job_id:
+                self._watch.say(f"alone: {file} was brought by {known} and {job.job_id}")
 
     def _check_quarantine(self, file: str) -> None:
         parts = file.split("/")

@@ -29,8 +29,9 @@ BYTES_BILLED_MAX: Final = 1_000_000_000_000
 class BigQueryWarehouse:
     """The Warehouse port on one project.
 
-    Files go from the object store into a table by load jobs, which cost nothing: into the table itself when rows are
-    only added and the files' columns are the table's; else into a staging table, from which one script moves them.
+    Files go from the object store into a table by load jobs, which cost nothing: into the table itself when rows of one
+    batch are only added and the files' columns are the table's; else into a staging table, from which one script moves
+    them.
     ``staging`` and ``books`` are datasets of our own; what is in the first ends by itself after two days.
     """
 
@@ -92,7 +93,8 @@ class BigQueryWarehouse:
             self._tables.check_keys(name, job.keys if job.mode == "upsert" else (), job.columns)
             self._tables.ensure(name, job.columns, job.layout)
             stored = self._tables.columns(name)
-            if job.mode == "append" and _as_they_are(files, stored):
+            # What several batches share had waited: it goes where the loads that a table may have a day do not count.
+            if job.mode == "append" and job.batch and _as_they_are(files, stored):
                 return self._load(job_id, [file.uri for file in files], name.full, files[0], rows, "WRITE_APPEND")
             return self._script(job_id, self._loading(job, name, stored, files, rows), rows)
 
