@@ -157,6 +157,51 @@ class WarehouseSuite:
         assert warehouse.run(first._replace(job_id="none", files=())).rows == 0
         assert content(warehouse, TABLE, "k") == [(1,), (2,)]
 
+    @pytest.mark.parametrize("seed", [False, True])
+    def test_several_batches_share_a_job(self, warehouse: Warehouse, files: Files, seed: bool) -> None:
+        """Whether the table is there before or not; one of the files lacks a column, and has none in its place."""
+        wide = (*COLUMNS, TableColumn("n", "number"))
+        if seed:
+            warehouse.run(files.job("append", "b0", [{"k": 0, "v": "w", "n": 0.5}], columns=wide))
+        one = files.job("append", "b1", [{"k": 1, "v": "x", "n": 1.5}, {"k": 1, "v": "y", "n": None}], columns=wide)
+        two = files.job("append", "b2", [{"k": 1, "v": "x"}], seq="s2")
+        three = files.job("append", "b3", [{"k": 3, "v": "z", "n": 3.5, "_mend_row": 7}], columns=wide)
+        paths = one.files + two.files + three.files
+        shared = one._replace(job_id="shared", files=paths, batch="", seq="")
+        first = warehouse.run(shared)
+        assert (first.rows, first.repeated) == (4, False)
+        assert first.bytes > 0
+        before = [("b0", 1, "b0", 0.5)] * seed
+        expected = [("b1", 1, "b1", 1.5), ("b1", 2, "b1", None), ("b2", 1, "s2", None), ("b3", 7, "b3", 3.5)]
+        names = ("_mend_batch", "_mend_row", "_mend_seq", "n")
+        assert content(warehouse, TABLE, *names) == before + expected
+        assert warehouse.run(shared) == first._replace(repeated=True)
+        assert warehouse.withdraw(two._replace(job_id="undo"), []).rows == 1
+        assert content(warehouse, TABLE, *names) == [("b0", 1, "b0", 0.5)] * seed + [
+            expected[0],
+            expected[1],
+            expected[3],
+        ]
+        assert warehouse.run(shared).repeated
+
+    def test_a_job_that_brings_nothing_tells_what_was_done_under_its_id(
+        self, warehouse: Warehouse, files: Files
+    ) -> None:
+        """As load asks before it brings the same rows by another job."""
+        job = files.job("append", "b1", [{"k": 1, "v": "x"}, {"k": 2, "v": "y"}], job_id="own")
+        other = files.job("append", "b2", [{"k": 3, "v": "z"}], job_id="")
+        shared = job._replace(job_id="shared", files=job.files + other.files, batch="", seq="")
+        nothing = LoadJob("own", TABLE, "append", (), (), (), "", "")
+        warehouse.run(job)
+        assert (warehouse.run(nothing).rows, warehouse.run(nothing).repeated) == (2, True)
+        assert warehouse.run(nothing._replace(job_id="shared")).rows == 0
+        halted = warehouse.run(shared)
+        assert (halted.rows, halted.repeated) == (0, True)
+        together = shared._replace(job_id="together", files=other.files)
+        assert warehouse.run(together).rows == 1
+        assert warehouse.run(nothing._replace(job_id="together")).rows == 1
+        assert content(warehouse, TABLE, "k") == [(1,), (2,), (3,)]
+
     def test_a_job_that_brings_nothing_makes_no_table(self, warehouse: Warehouse, files: Files) -> None:
         """As load runs to keep a job from being done: a table without its key would refuse every later upsert."""
         job = files.job("upsert", "b1", [{"k": 1, "v": "x"}])

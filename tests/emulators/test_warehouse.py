@@ -131,6 +131,20 @@ def test_rows_only_added_take_no_query(warehouse: BigQueryWarehouse, files: File
     assert content(warehouse, TABLE, "k", "n") == [(1, None), (2, 1.0)]
 
 
+def test_what_several_batches_share_is_no_load_of_the_table(warehouse: BigQueryWarehouse, files: Files) -> None:
+    """BigQuery counts the loads of a table, and no DML: what waited because there had been too many goes that way."""
+    one = files.job("append", "b1", [{"k": 1, "v": "x"}])
+    warehouse.run(one)
+    two = files.job("append", "b2", [{"k": 2, "v": "y"}])
+    three = files.job("append", "b3", [{"k": 3, "v": "z"}])
+    shared = two._replace(job_id="shared", files=two.files + three.files, batch="", seq="")
+    assert warehouse.run(shared).rows == 2
+    jobs = list(warehouse._client.list_jobs())
+    loaded = [job.destination.table_id for job in jobs if job.job_type == "load"]
+    assert loaded.count("flights") == 1
+    assert content(warehouse, TABLE, "k", "_mend_batch") == [(1, "b1"), (2, "b2"), (3, "b3")]
+
+
 def test_a_table_is_described_by_who_may_make_nothing(warehouse: BigQueryWarehouse, client: bigquery.Client) -> None:
     """validate and remediate may read tables and run queries: no dataset and no table is made by looking."""
     client.create_dataset("travel")

@@ -140,18 +140,23 @@ class BigQueryWarehouse:
     def _halted(self, job: LoadJob) -> JobResult:
         """Take the job's id and do nothing, so that nothing else is done under it."""
         done = self._jobs.once(job.job_id, lambda job_id: self._script(job_id, "SELECT 1", 0))
-        return JobResult(int(done.job.labels.get(_ROWS_LABEL, 0)), 0, done.repeated)
+        return JobResult(self._rows(job, done.job, 0), 0, done.repeated)
 
     def _made(self, job: LoadJob, name: TableName, stored: dict[str, StoredColumn]) -> Script:
         return Script(self._tables.books(), job.job_id, name, tuple(stored.values()))
 
     def _rows(self, job: LoadJob, done: Any, known: int) -> int:
-        """The rows that the job is said to have brought: by its label, else by the books."""
+        """The rows that the job is said to have brought: by its label, else by the books.
+
+        A script that does not stand there has brought none, whatever it was to bring: it only took the job's id.
+        """
         label = (done.labels or {}).get(_ROWS_LABEL)
         if label is not None and job.mode != "overwrite":
             return int(label)
         booked = self._books_say(job.job_id)
-        return known if booked is None else booked
+        if booked is None:
+            return known if done.job_type == "load" else 0
+        return booked
 
     def _books_say(self, job_id: str) -> int | None:
         sql = f"SELECT `rows` FROM {self._tables.books().jobs} WHERE job_id = {warehouse_sql.text(job_id)}"
