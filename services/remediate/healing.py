@@ -41,6 +41,7 @@ def advance(work: Work, healing: Healing) -> None:
 
 def _step(work: Work, healing: Healing) -> None:
     if healing.superseded_by and not healing.undo:
+        _close_superseded(work, healing)  # a diagnosis may come after the newer delivery
         return
     if healing.flight is not None and not _landed(work, healing):
         return
@@ -319,11 +320,15 @@ def supersede(work: Work, healing: Healing, newer: str) -> None:
         record.attempt, record.rows_discarded = number, rows
         why = f"a newer delivery of the object was loaded as {newer}"
         verified(work, record, success=True, healed=rows, left=0, why=why)
-    for finding in closing.open_findings(work, healing):
-        finding.rows_left = 0
-        closing.close(work, finding, IncidentState.HEALED, f"superseded by {newer}, which is loaded")
+    _close_superseded(work, healing)
     healing.wake_at = 0
     healing.save(work.ports.state)
+
+
+def _close_superseded(work: Work, healing: Healing) -> None:
+    for finding in closing.open_findings(work, healing):
+        finding.rows_left = 0
+        closing.close(work, finding, IncidentState.HEALED, f"superseded by {healing.superseded_by}, which is loaded")
 
 
 def _refetch_of(work: Work, healing: Healing) -> Remedy | None:

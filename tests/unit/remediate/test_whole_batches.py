@@ -200,6 +200,12 @@ def test_a_cut_off_delivery_is_fetched_again_and_superseded(tmp_path: Path) -> N
     assert world.finding("delivery_complete").state == "healed"
     assert world.discarded_rows() == set(range(1, 21))
     world.places(20)
+    late = BatchStaged.caused_by(
+        asked[0], "late", 1, batch_id=BATCH, pipeline="trips", attempt=1, reading=1, seq="s0", parts=[], rows=20
+    )
+    world.queue.append(world.report(late, "well_formed", "", "ragged_rows", 1, 20, {}))
+    world.run()
+    assert world.finding("well_formed").state == "healed", "a diagnosis that comes late is about rows that are gone"
 
 
 def test_a_refetch_that_finds_nothing_ends_in_a_question(tmp_path: Path) -> None:
