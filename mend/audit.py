@@ -115,7 +115,11 @@ class _Auditor:
         self._healings = {key: data for key, data in report.documents(state, "healings") if data.get("kind") == "batch"}
         self._loads: dict[str, list[Document]] = {}
         self._tables: dict[str, list[Document]] = {}
+        self._put_by: dict[str, str] = {}  # by batch that waits to be loaded: its table
         for data in _loads_of(process):
+            if data["kind"] == "waiting":
+                self._put_by[str(data["batch_id"])] = str(data["table"])
+                continue
             self._loads.setdefault(str(data["batch_id"]), []).append(data)
             standing = self._tables.setdefault(str(data["table"]), [])
             if data["state"] == LoadState.LOADED:
@@ -261,7 +265,7 @@ class _Auditor:
         incidents = sorted({key for key, origin in told if origin in _STOPPING or not delivery["readings"]})
         if incidents:
             self.found.waiting.append({**entry, "incidents": incidents, "because": "an open incident"})
-        elif self._under_way:
+        elif batch in self._put_by or self._under_way:
             self.found.waiting.append(
                 {**entry, "incidents": [], "because": "work is under way; run mend run to end it"}
             )
@@ -301,7 +305,7 @@ class _Auditor:
         for table, loads in sorted(self._tables.items()):
             told = audit_table(process.warehouse, process.objects, table, loads, uris, process.progress)
             self.found.tables.append(told)
-            if told.problems and self._has_messages("load"):
+            if told.problems and (table in self._put_by.values() or self._has_messages("load")):
                 # A load that was cut off: its rows may be in the table already, and what records them is still to come.
                 told.under_way = True
                 continue
@@ -309,8 +313,9 @@ class _Auditor:
 
 
 def _loads_of(process: Process) -> list[Document]:
-    """Every load that was recorded, in order of its batch."""
-    found = [data for _, data in report.documents(process.store, "loads") if data.get("kind") == "load"]
+    """Every load that was recorded or waits, in order of its batch."""
+    every = report.documents(process.store, "loads")
+    found = [data for _, data in every if data.get("kind") in ("load", "waiting")]
     return sorted(found, key=lambda each: (str(each["batch_id"]), int(each["attempt"])))
 
 

@@ -28,7 +28,8 @@ from shared.ports.warehouse import Layout, TableColumn
 
 KIND: Final = "waiting"
 TOGETHER_MICROSECONDS: Final = 20_000_000  # those that begin to wait within so long are called together
-CALLED_MAX: Final = 80  # members that one tick calls
+CALLED_MAX: Final = 300  # members that one tick calls, each a document to write; in the cloud it ticks once a minute
+CALLS_MAX: Final = 80  # groups, each an event
 MEMBERS_MAX: Final = 40  # of a group; each may cost its job a second
 BYTES_MAX: Final = 2_000_000_000  # of a group's files
 _QUOTA: Final = "quotaExceeded"
@@ -105,7 +106,8 @@ def called_by_clock(tick: Event, ports: Ports) -> list[Event]:
     ):  # not as the query saw them: nobody else claims them meanwhile
         if each is not None and not each.group:
             alike.setdefault(each.alike, []).append(each)
-    return [claim(members, each, tick, ports) for each in alike for members in _bounded(alike[each])]
+    groups = [(members, each) for each in alike for members in _bounded(alike[each])]
+    return [claim(members, each, tick, ports) for members, each in groups[:CALLS_MAX]]
 
 
 def group_id(after: str, members: Sequence[Waiting]) -> str:

@@ -107,6 +107,12 @@ def test_groups_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         world.put_by(f"b{number}", ONE)
     assert len(world.handle(world.tick())) == 2
     assert len(world.handle(world.tick())) == 1, "who was left over is called by the next tick"
+    monkeypatch.setattr(waiting, "CALLED_MAX", 9)
+    monkeypatch.setattr(waiting, "CALLS_MAX", 2)
+    world.anew(3)
+    for number in range(3):
+        world.put_by(f"b{number}", ONE)
+    assert [len(world.handle(world.tick())) for _ in range(3)] == [2, 1, 0]
 
 
 def test_one_that_is_at_fault_does_not_keep_the_others(tmp_path: Path) -> None:

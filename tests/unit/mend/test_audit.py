@@ -294,6 +294,18 @@ def test_rows_in_flight_are_a_problem_when_nothing_is_under_way(appended: SmallP
     assert "has 50 rows in flight although nothing is under way" in problem_of(appended)
 
 
+def test_rows_in_flight_are_no_problem_while_their_load_waits(appended: SmallProject) -> None:
+    """Its own job may have been done: who loads it together with others looks."""
+    batch = unload(appended, "a.csv")
+    store = appended.process().store
+    load = store.get("loads", f"{batch}:1")
+    assert load is not None
+    store.commit([Put("loads", load.key, {**load.data, "kind": "waiting"})])
+    found = look(appended)
+    assert (found["ok"], found["rows_in_flight"]) == (True, 50)
+    assert found["waiting"][0]["because"] == "work is under way; run mend run to end it"
+
+
 def test_rows_in_flight_are_no_problem_while_work_is_under_way(appended: SmallProject) -> None:
     unload(appended, "a.csv")
     appended.deliver("d.csv", HEADER + lines(91, 92))
