@@ -280,10 +280,6 @@ def _halted_is_done(original: Any) -> Any:
     return lambda *given: (original(*given), True)[1]
 
 
-def _forgets_the_group(original: Any) -> Any:
-    return lambda *given: [each._replace(group="") for each in original(*given)]
-
-
 def _group_by_table(original: Any) -> Any:
     """Another group of the same table has the same job."""
     return lambda after, members: ids.derive(members[0].written.table)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
+from services.load import handlers, together
 from shared.runtime.wiring import Process
 from tests.unit.load.waiters import Waiters, refused, unavailable
 from tests.unit.load.world import Row, dying
@@ -115,6 +118,20 @@ STORIES: dict[Story, tuple[str, ...]] = {
 }
 
 
+def lived(world: Waiters, story: Story, number: int, *, turned: bool) -> bool:
+    """One acts, and at its nth moment the other does; False when the one has fewer moments."""
+    actors = story(world.anew(number))  # type: ignore[arg-type]
+    first, second = reversed(actors) if turned else actors
+    happened: list[object] = []
+    process, _ = dying(world.process, number, lambda: happened.append(second(world.process)))
+    first(process)
+    over = not happened
+    if over:
+        second(world.process)
+    check(world, STORIES[story], number)
+    return not over
+
+
 def check(world: Waiters, left: tuple[str, ...], number: int) -> None:
     world.come_to_rest()
     assert world.table("k", "v") == rows_of(*left), f"at moment {number}"
@@ -130,16 +147,7 @@ def check(world: Waiters, left: tuple[str, ...], number: int) -> None:
 def test_another_at_every_moment(tmp_path: Path, story: Story, turned: bool) -> None:
     world = Waiters(tmp_path)
     for number in range(1, MOMENTS_MAX):
-        actors = story(world.anew(number))  # type: ignore[arg-type]
-        first, second = reversed(actors) if turned else actors
-        happened: list[object] = []
-        process, _ = dying(world.process, number, lambda then=second, done=happened: done.append(then(world.process)))
-        first(process)
-        over = not happened
-        if over:
-            second(world.process)
-        check(world, STORIES[story], number)
-        if over:
+        if not lived(world, story, number, turned=turned):
             assert number > 2
             return
     raise AssertionError("more moments than expected")
@@ -162,3 +170,37 @@ def test_one_that_dies_at_every_moment(tmp_path: Path, story: Story, turned: boo
             assert number > 2
             return
     raise AssertionError("more moments than expected")
+
+
+def _in_no_group(original: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    return lambda *given: [each._replace(group="") for each in original(*given)]
+
+
+def _nowhere(original: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    return lambda *given: [each._replace(place="") for each in original(*given)]
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "planted", "story", "turned"),
+    [
+        (together, "_settled", lambda original: lambda *given: False, group_done_and_refused, False),
+        (together, "_came_alone", lambda original: lambda *given: False, own_job_and_group, False),
+        (handlers, "_unrecorded", _in_no_group, group_and_withdrawal, False),
+        (handlers, "_unrecorded", _nowhere, whole_way_and_withdrawal, True),
+    ],
+)
+def test_it_would_be_seen(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    name: str,
+    planted: Callable[[Any], Any],
+    story: Story,
+    turned: bool,
+) -> None:
+    """A group left before its job is settled, a member's own job not looked at, a group's not halted, what was taken
+    out from one place taken for what came from the next."""
+    monkeypatch.setattr(module, name, planted(getattr(module, name)))
+    world = Waiters(tmp_path)
+    with pytest.raises(AssertionError, match="at moment"):
+        all(lived(world, story, number, turned=turned) for number in range(1, MOMENTS_MAX))
