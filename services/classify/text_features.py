@@ -7,11 +7,12 @@ import re
 from collections import Counter
 
 from services.classify import wording
+from shared.domain import stack_frames
 
 CHARACTERS_MAX = 900
 _WORDS_MAX = 90
 _FRAME = re.compile(
-    r"^\s*(?:File ['\"][^\n]*|at [\w$.<>/]+\([^\n]*|at [^\n]*:\d+:\d+\)?|\.\.\. \d+ more|[~^]+|\[SQL: [^\n]*|…"
+    r"^\s*(?:File ['\"][^\n]*|at [\w$.<>/]+\([^\n]*|at [^\n]*:\d+:\d+\)?|[~^]+|\[SQL: [^\n]*|…"
     r"|\(Background on this error[^\n]*|-{8,}|The above exception was the direct cause [^\n]*"
     r"|During handling of the above exception[^\n]*)\s*$"
 )
@@ -62,7 +63,8 @@ def told(message: str) -> str:
         kept = [
             (at, line)
             for at, line in enumerate(lines)
-            if not _FRAME.match(line) and _TRACEBACK not in line and not (frames and _CODE_LINE.match(line))
+            if not (_FRAME.match(line) or stack_frames.is_frame(line) or _TRACEBACK in line)
+            and not (frames and _CODE_LINE.match(line))
         ]
         told_lines = [line for _, line in kept] or lines[-1:]
         if frames:

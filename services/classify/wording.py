@@ -51,6 +51,9 @@ exception failed failure java lang org com net io path url host time id num plea
 if then when while you your we our i they will would
 """
 _STOP = frozenset(_STOP_WORDS.split())
+# A key or a value in quotes, or another bracket; what else stands in braces (a type's fields, a block) is text.
+_JSON_OPENS = re.compile(r"\{(?=\[|\s*[\"'{}])|\[(?=\s*[\"{])")
+_SENTENCE = re.compile(r"'… [^'\n]{1,300} …'")  # as ``masking.excerpt`` leaves them
 _WORDS_BESIDE_MIN = 3  # words that tell of a failure, so that JSON beside them is only somebody's data
 _REMEMBERED_MAX = 64  # one message is read several times over, from its beginning
 _SHOWN_MAX = 10_000  # characters that are remembered; all of Unicode would take 88 MB
@@ -76,8 +79,12 @@ _SHOWN = _Shown()
 
 
 def visible(text: str) -> str:
-    """The text in plain characters: compatibility forms folded, what cannot be seen taken out, bounded."""
-    return unicodedata.normalize("NFKC", text[:_READ_MAX]).translate(_SHOWN)
+    """The text in plain characters: compatibility forms folded, what cannot be seen taken out, bounded.
+
+    An ellipsis stays one sign, for it marks what was cut out (``masking.excerpt``); three dots would end a clause.
+    """
+    parts = text[:_READ_MAX].split("…")
+    return "…".join(unicodedata.normalize("NFKC", part) for part in parts).translate(_SHOWN)
 
 
 def clauses(message: str) -> list[str]:
@@ -99,11 +106,12 @@ def _telling(clause: str) -> str:
 
 
 def _without_json(text: str) -> str:
-    """The text without bracketed JSON that stands beside words; where it is all that a line begins with it stays.
+    """The text without bracketed JSON that stands beside words, but for the sentences that are quoted in it.
 
+    Many a library tells its whole failure in such a sentence. Where JSON is all that a line begins with it stays.
     Beside, not among: what is appended in a line of its own does not take away what stood before it.
     """
-    if "{" not in text and '["' not in text:
+    if not _JSON_OPENS.search(text):
         return text
     parts = list(_parts(text))
     shown: list[str] = []
@@ -114,16 +122,17 @@ def _without_json(text: str) -> str:
             before += _count(part)
             continue
         beside = parts[number + 1][1].partition("\n")[0] if number + 1 < len(parts) else ""
-        shown.append(" " if before + _count(beside) >= _WORDS_BESIDE_MIN else part)
+        alone = before + _count(beside) < _WORDS_BESIDE_MIN
+        shown.append(part if alone else " ".join(_SENTENCE.findall(part)) or " ")
     return "".join(shown)
 
 
 def _parts(text: str) -> Iterator[tuple[bool, str]]:
     """Pieces of the text in order, each with whether it is bracketed JSON."""
+    openings = {match.start() for match in _JSON_OPENS.finditer(text)}
     depth = start = 0
     for index, character in enumerate(text):
-        opens = character == "{" or (character == "[" and text[index + 1 : index + 2] in ("{", '"'))
-        if opens or (depth and character == "["):
+        if index in openings or (depth and character in "{["):
             if not depth and index > start:
                 yield False, text[start:index]
             start = start if depth else index

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from shared.domain.personal_values import hidden
+from shared.domain.stack_frames import without_frames
 
 MESSAGE_CHARACTERS_MAX = 600
 EXCERPTED_CHARACTERS_MAX = 20_000
@@ -25,8 +26,9 @@ _VALUE = r"(?:(?:bearer|basic|digest|token)\s+)?(?:\"[^\"\n]{0,400}\"|'[^'\n]{0,
 _SECRET = re.compile(
     r"(?i)\b([\w-]{0,40}(?:token|passw(?:or)?d|pwd|secret|api[-_]?key|access[-_]?key|credential)[\w-]{0,20}['\"]?\s*[=:]\s*"
     r"|(?:bearer|basic|token|password|passwd|pwd|secret|api[-_]?key|authorization|sig|signature)\b['\"]?"
-    # What our own sentences go on with is no secret: format "password" is not checked, Unexpected token (line 3 …
-    rf"(?:\s*[=:]\s*|\s+(?!is not\b|\(line \d))){_VALUE}"
+    # What sentences go on with is no secret: format "password" is not checked, Unexpected token (line 3 …, password
+    # authentication failed, Signature has expired
+    rf"(?:\s*[=:]\s*|\s+(?!is not\b|\(line \d|authentication\b|verification\b|has expired\b))){_VALUE}"
 )
 _URL_USER = re.compile(r"(?<=://)[^/\s]{1,400}@")
 _EMAIL = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+\b")
@@ -99,13 +101,14 @@ def excerpt(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX) -> str:
 
 
 def _lines_cut(text: str, characters_max: int) -> str:
-    """The text with its longest lines cut, and empty ones left out, until it fits or no line is long.
+    """A text that does not fit, without stack frames and empty lines, and its longest lines cut until it fits.
 
-    So that one line, be it a statement that is repeated or what somebody put in, does not displace the others.
+    So that neither a deep stack nor one line, be it a statement that is repeated or what somebody put in, displaces the
+    others. It may still be too long; then no line is.
     """
     if len(text) <= characters_max:
         return text
-    lines = [line for line in text.split("\n") if line.strip()]
+    lines = [line for line in without_frames(text).split("\n") if line.strip()]
     room, left = characters_max, len(lines)
     for length in sorted(map(len, lines)):  # what short lines leave is for the longer ones
         if (length + 1) * left > room:
