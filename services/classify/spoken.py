@@ -1,8 +1,9 @@
 """Clues from what a message says: codes that are written out in it, its words, and the known failures it resembles.
 
-The message is read clause by clause, and the first beginning of it that decides is all that counts: what somebody
-appends as a clause of its own does not change what was surely said before. A beginning that tells of no known failure
-decides nothing, since many a message says first that something failed, and then why.
+The message is read clause by clause, and the first beginning of it that is believed surely names the class: what
+somebody appends as a clause of its own does not change what was surely said before. How surely is told by the whole,
+for a beginning knows less: what comes after it can make the class doubtful. A beginning that tells of no known failure
+names nothing, since many a message says first that something failed, and then why.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from services.classify import codes, exception_types, structured, text_features,
 from services.classify.diagnosis import Clue, Evidence
 from shared.domain.incident import FailureClass
 
-DECISIVE = 0.85  # a beginning of the message that is believed this surely decides
+DECISIVE = 0.85  # a beginning of the message that is believed this surely names the class
 _HEAD_WORDS_MIN = 2
 _HEADS_MAX = 8  # so many beginnings are read before the whole
 
@@ -80,7 +81,8 @@ def read(message: str, system: str) -> Spoken | None:
         heads += 1
         found = _believed(beginning, system)
         if found.weight >= DECISIVE and found.failure_class != FailureClass.UNKNOWN:
-            return found
+            belief = text_model.current().believe(whole, votes(whole, system), found.failure_class)
+            return found._replace(weight=belief.confidence)
     return _believed(whole, system) if len(wording.words(whole)) else None
 
 

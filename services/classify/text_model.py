@@ -89,8 +89,11 @@ class TextModel:
         said, starts = np.unique(self.document_labels[order], return_index=True)
         return order, starts, said.astype(np.int64)
 
-    def believe(self, text: str, votes: Mapping[FailureClass, float]) -> Belief:
-        """The class that a text tells of; ``votes`` are what the codes written in it say (class → weight)."""
+    def believe(self, text: str, votes: Mapping[FailureClass, float], of: FailureClass | None = None) -> Belief:
+        """The class that a text tells of; ``votes`` are what the codes written in it say (class → weight).
+
+        With ``of``: how surely it tells of that class, be it the likeliest or not.
+        """
         ids, shares = self._features(text)
         likeness = self._likeness(ids, shares)
         heard = self._votes(votes, likeness)
@@ -99,11 +102,13 @@ class TextModel:
         chances = self._chances(scores, by_pieces)
         order = np.argsort(-chances)
         best, second = int(order[0]), int(order[1])
+        if of is not None and of != self.labels[best]:
+            best, second = self.labels.index(of), best
         known = len(ids) / max(len(_counted(text)), 1)
-        signs = signs_of(chances, heard, known, len(ids))
+        signs = signs_of(chances, heard, known, len(ids), best)
         confidence = float(1 / (1 + np.exp(-(signs @ self.sureness))))
         named = self.labels[best]
-        if chances[best] < self.unknown_below and named != FailureClass.UNKNOWN:
+        if of is None and chances[best] < self.unknown_below and named != FailureClass.UNKNOWN:
             named, confidence = FailureClass.UNKNOWN, self.unknown_confidence
         return Belief(
             named,
@@ -179,15 +184,17 @@ class TextModel:
         )
 
 
-def signs_of(chances: npt.NDArray[Any], heard: npt.NDArray[Any], known: float, features: int) -> npt.NDArray[Any]:
-    """What tells a belief that holds from one that does not.
+def signs_of(
+    chances: npt.NDArray[Any], heard: npt.NDArray[Any], known: float, features: int, best: int | None = None
+) -> npt.NDArray[Any]:
+    """What tells a belief that holds from one that does not; it is of the class ``best``, by default the likeliest.
 
     How likely the class is and the next one; how much codes and neighbours speak for it and for others; how much of
     the text is known at all; and which class it is.
     """
     count = len(chances)
-    best = int(chances.argmax())
-    top = min(float(chances[best]), 1 - 1e-6)
+    best = int(chances.argmax()) if best is None else best
+    top = min(max(float(chances[best]), 1e-6), 1 - 1e-6)
     others = np.arange(count) != best
     codes, near = heard[:count], heard[count:]
     signs = np.zeros(8 + count)
