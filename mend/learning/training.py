@@ -15,11 +15,11 @@ from scipy import sparse
 from sklearn.model_selection import GroupKFold
 from sklearn.svm import LinearSVC
 
-from mend.learning import pieces
+from mend.learning import catalogue, pieces
 from mend.learning.calibration import FOLDS, LABELS, Calibration, Unseen, calibrate, chances_of, scaling_of
 from mend.learning.live import KNOWN_CHARACTERS_MAX
 from mend.learning.pieces import Pieces
-from services.classify import similarity, spoken, text_features
+from services.classify import spoken, text_features
 from shared.domain.errors import DefinitionError
 from shared.domain.incident import FailureClass
 from shared.domain.masking import excerpt, one_line
@@ -27,7 +27,7 @@ from shared.domain.masking import excerpt, one_line
 CORPUS = Path(__file__).resolve().parents[2] / "benchmarks" / "corpus" / "corpus.jsonl"  # in a checkout
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
-_PENALTY = 0.3
+_PENALTY = 1.0
 _KNOWN_WEIGHT = 0.7  # an entry of the catalogue was written, not seen
 _OWN_CHANCE_MIN, _OTHER_CHANCE_MAX = 0.05, 0.85
 _CONTAINING_MIN = 2
@@ -75,7 +75,7 @@ def examples_of(corpus: Path = CORPUS) -> list[Example]:
     if len({each.case for each in found}) < FOLDS or len({each.label for each in found}) < _LABELS_MIN:
         what = f"{len(found)} messages are too few: {FOLDS} cases and {_LABELS_MIN} classes at least"
         raise DefinitionError(str(corpus), 0, 0, what, "each line: message, label, system, case")
-    for number, entry in enumerate(similarity.index().entries):
+    for number, entry in enumerate(catalogue.entries()):
         given = example(entry.text, entry.failure_class, f"known {number}", entry.system)
         found.append(given._replace(weight=_KNOWN_WEIGHT))
     return found

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from services.classify import similarity, spoken, text_features, wording
+from mend.learning import catalogue
+from services.classify import spoken, text_features, text_model, wording
 from shared.domain.incident import ACTING_CONFIDENCE, FailureClass
 from shared.domain.masking import MESSAGE_CHARACTERS_MAX, excerpt, mask
 
@@ -65,12 +66,12 @@ def test_most_messages_are_recognised_and_few_wrongly() -> None:
 
 
 def test_the_catalogue_has_entries_of_every_class_and_none_twice() -> None:
-    entries = similarity.index().entries
+    entries = catalogue.entries()
     for failure_class in FailureClass:
         assert sum(entry.failure_class == failure_class for entry in entries) >= 20, failure_class
     texts = [(entry.system, entry.text) for entry in entries]
     assert len(set(texts)) == len(texts)
-    assert all(entry.words for entry in entries)
+    assert all(wording.words(entry.text) for entry in entries)
 
 
 @pytest.mark.parametrize(
@@ -150,12 +151,39 @@ def test_of_two_tracebacks_the_last_tells() -> None:
         ('{"error": "denied"}', ['{"error": "denied"}']),
         ('{"error": "denied"}\nall is well with it', ['{"error": "denied"}', "all is well with it"]),
         ("KafkaError{code=X,[1]}\nall is well with it", ["KafkaError{code=X,[1]}", "all is well with it"]),
+        ("it could not be sent KafkaError{code=X, [1]}", ["it could not be sent KafkaError{code=X, [1]}"]),
+        ("TypeError: fetch failed {\n  [cause]: refused\n}", ["TypeError: fetch failed {", "[cause]: refused"]),
         ("upload of the file failed {[{[", ["upload of the file failed"]),
         ("{[{[ a", ["{[{[ a"]),
     ],
 )
 def test_json_is_left_out_where_it_stands_beside_words(message: str, clauses: list[str]) -> None:
     assert wording.clauses(message) == clauses
+
+
+def test_a_sentence_that_is_quoted_in_json_is_read() -> None:
+    """Some libraries tell of a failure in nothing else; a status or a code among it is no sentence."""
+    refused = excerpt("asked for orders, got {'C': '42501', 'M': 'permission denied for table orders', 'status': 403}")
+    assert wording.clauses(refused) == ["asked for orders, got '… permission denied for table …'"]
+
+
+def test_what_was_cut_out_ends_no_clause_and_quotes_no_more() -> None:
+    text = excerpt("NoHostAvailable: ('Unable to connect to any servers', {'db7': 'connection refused by host'})")
+    assert text.count("…") == 5
+    assert len(wording.clauses(text)) == 1
+    assert {"unabl", "connect", "refus"} <= set(text_features.tokens(spoken.prepared(text)))
+
+
+def test_the_whole_says_how_surely_what_a_beginning_named() -> None:
+    """What is appended does not change the class; it can make it doubtful, never surer than the whole makes it."""
+    surely = "OSError: [Errno 28] No space left on device"
+    alone, more = (spoken.read(mask(text), "") for text in (surely, f"{surely}\nPermission denied (publickey)"))
+    assert alone is not None
+    assert more is not None
+    assert (more.failure_class, more.weight < alone.weight) == (alone.failure_class, True)
+    model, votes = text_model.current(), spoken.votes(f"{surely}\nPermission denied (publickey)", "")
+    told = spoken.prepared(f"{surely}\nPermission denied (publickey)")
+    assert model.believe(told, votes, FailureClass.DISK_SPACE_FULL).confidence == more.weight
 
 
 def test_a_long_line_does_not_displace_the_others() -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import skops.io
 from typer.testing import CliRunner, Result
 
-from mend.learning import calibration, exam, report, training
+from mend.learning import calibration, catalogue, exam, report, training
 from mend.learning.calibration import LABELS
 from mend.learning.exam import Answers, Exam
 from mend.learning.training import Example
 from mend.main import app
-from services.classify import similarity, text_model
+from services.classify import text_model
 from shared.domain.errors import DefinitionError
 from shared.domain.incident import FailureClass
 
@@ -136,12 +135,11 @@ def test_it_is_less_sure_where_it_does_not_know_the_system(tmp_path: Path, sever
 @pytest.fixture
 def small_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few known failures are enough where it is counted who judges whom."""
-    entries = similarity.index().entries
-    few = SimpleNamespace(entries=[each for label in FailureClass for each in _of(entries, label)[:12]])
-    monkeypatch.setattr(similarity, "index", lambda: few)
+    few = tuple(each for label in FailureClass for each in _of(catalogue.entries(), label)[:12])
+    monkeypatch.setattr(catalogue, "entries", lambda: few)
 
 
-def _of(entries: Sequence[similarity.Known], label: FailureClass) -> list[similarity.Known]:
+def _of(entries: Sequence[catalogue.Known], label: FailureClass) -> list[catalogue.Known]:
     return [each for each in entries if each.failure_class == label]
 
 
