@@ -53,14 +53,12 @@ def _told(verdicts: Sequence[Verdict]) -> dict[str, Any]:
 
 def _judged(seen: Sequence[Example], kept: Sequence[Example]) -> Iterator[tuple[str, list[Verdict]]]:
     """The real messages among those that were kept apart, judged with either calibration."""
-    counts = [text_features.counted(each.text) for each in seen]
-    believed = np.flatnonzero(training.trusted(seen, counts))
-    examples, counts = [seen[int(at)] for at in believed], [counts[int(at)] for at in believed]
-    real = np.array([each.weight == 1.0 for each in examples])
-    labels = np.array([each.label for each in examples])[real]
-    cases = [each.case for each in examples if each.weight == 1.0]
-    by_case = training.unseen(examples, counts, [each.case for each in examples])
-    by_system = training.unseen(examples, counts, [training.origin(each) for each in examples])
+    lesson = training.lesson_of(seen)
+    real = np.array([each.weight == 1.0 for each in lesson.examples])
+    labels = np.array([each.label for each in lesson.examples])[real]
+    cases = [each.case for each in lesson.examples if each.weight == 1.0]
+    by_case = training.unseen(lesson, [each.case for each in lesson.examples])
+    by_system = training.unseen(lesson, [training.origin(each) for each in lesson.examples])
     both = (np.concatenate([one[real], other[real]]) for one, other in zip(by_case, by_system, strict=True))
     calibrations = {
         "cases": calibrate(Unseen(*(part[real] for part in by_case)), labels, cases),
@@ -68,7 +66,7 @@ def _judged(seen: Sequence[Example], kept: Sequence[Example]) -> Iterator[tuple[
     }
     messages = [each for each in kept if each.weight == 1.0]
     told = [text_features.counted(each.text) for each in messages]
-    scores = training.judged(training.fit(examples, counts), messages, told)
+    scores = training.judged(training.fitted_to(lesson), messages, told)
     for made_on, calibration in calibrations.items():
         yield made_on, _said(messages, scores, calibration)
 

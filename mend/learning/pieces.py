@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -33,18 +32,18 @@ class _Told(NamedTuple):
     words: sparse.csr_matrix
 
 
-def fit(counts: Sequence[Counter[str]], labels: npt.NDArray[np.int64], weights: _Floats, seed: int) -> Pieces:
+def fit(texts: Sequence[str], labels: npt.NDArray[np.int64], weights: _Floats, seed: int) -> Pieces:
     """One linear model over the pieces of all words."""
-    told = _told(counts)
+    told = _told(texts)
     containing = np.asarray(((told.texts @ told.words) > 0).sum(axis=0)).ravel()
-    rarity = np.log((1 + len(counts)) / (1 + containing)) + 1
+    rarity = np.log((1 + len(texts)) / (1 + containing)) + 1
     machine = LinearSVC(C=_PENALTY, random_state=seed).fit(_rows(told, rarity), labels, sample_weight=weights)
     return Pieces(rarity, machine.coef_.T, machine.intercept_, machine)
 
 
-def scores(pieces: Pieces, counts: Sequence[Counter[str]]) -> _Floats:
+def scores(pieces: Pieces, texts: Sequence[str]) -> _Floats:
     """The fitted model's score of each class for other texts."""
-    found: _Floats = np.asarray(_rows(_told(counts), pieces.rarity) @ pieces.weights) + pieces.bias
+    found: _Floats = np.asarray(_rows(_told(texts), pieces.rarity) @ pieces.weights) + pieces.bias
     return found
 
 
@@ -59,11 +58,11 @@ def exported(pieces: Pieces) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def _told(counts: Sequence[Counter[str]]) -> _Told:
-    texts = [words_of(each) for each in counts]
-    places = {word: place for place, word in enumerate(sorted({word for each in texts for word in each}))}
+def _told(texts: Sequence[str]) -> _Told:
+    words = [words_of(each) for each in texts]
+    places = {word: place for place, word in enumerate(sorted({word for each in words for word in each}))}
     return _Told(
-        _marked([[places[word] for word in each] for each in texts], len(places)),
+        _marked([[places[word] for word in each] for each in words], len(places)),
         _marked([pieces_of(word) for word in places], NUMBERS),
     )
 

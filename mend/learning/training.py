@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from mend.learning import catalogue, pieces
 from mend.learning.calibration import FOLDS, LABELS, Calibration, Unseen, calibrate, chances_of, scaling_of
 from mend.learning.live import KNOWN_CHARACTERS_MAX
 from mend.learning.pieces import Pieces
-from services.classify import spoken, text_features
+from services.classify import spoken, text_features, wording
 from shared.domain.errors import DefinitionError
 from shared.domain.incident import FailureClass
 from shared.domain.masking import excerpt, one_line
@@ -27,8 +28,11 @@ from shared.domain.masking import excerpt, one_line
 CORPUS = Path(__file__).resolve().parents[2] / "benchmarks" / "corpus" / "corpus.jsonl"  # in a checkout
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
-_PENALTY = 1.0
+_PENALTY = 2.0
 _KNOWN_WEIGHT = 0.7  # an entry of the catalogue was written, not seen
+_BARE_WEIGHT = 0.5  # a message without its exception's name
+_BARE_WORDS_MIN = 3
+_TYPE = re.compile(r"\A\(?(?:[A-Za-z_][\w$]*\.)*[A-Z]\w*(?:Error|Exception|Warning|Failure|Timeout|[a-z])\)?: ?(?=\S)")
 _OWN_CHANCE_MIN, _OTHER_CHANCE_MAX = 0.05, 0.85
 _CONTAINING_MIN = 2
 _LABELS_MIN = 2
@@ -111,10 +115,14 @@ def _refused(corpus: Path, number: int, what: str) -> DefinitionError:
 def example(message: str, label: str, case: str, system: str) -> Example:
     """A message as the service sees it: masked, cleaned, without the frames of its stack."""
     text = spoken.prepared(excerpt(message))
+    return Example(text, LABELS.index(FailureClass(label)), case, system, _votes(text))
+
+
+def _votes(text: str) -> _Floats:
     votes = np.zeros(len(LABELS))
     for failure_class, weight in spoken.votes(text, "").items():
         votes[LABELS.index(failure_class)] = weight
-    return Example(text, LABELS.index(FailureClass(label)), case, system, votes)
+    return votes
 
 
 def space_of(counts: Sequence[Counter[str]]) -> Space:
@@ -172,7 +180,14 @@ def fit(examples: Sequence[Example], counts: Sequence[Counter[str]]) -> Fitted:
     machine = LinearSVC(C=_PENALTY, random_state=_SEED).fit(given, labels, sample_weight=counted)
     size = len(space.names)
     coefficients = (machine.coef_[:, :size].T, machine.coef_[:, size:].T, machine.intercept_)
-    return Fitted(space, *coefficients, rows, labels, machine, pieces.fit(counts, labels, counted, _SEED))
+    return Fitted(
+        space,
+        *coefficients,
+        rows,
+        labels,
+        machine,
+        pieces.fit([each.text for each in examples], labels, counted, _SEED),
+    )
 
 
 def judged(fitted: Fitted, examples: Sequence[Example], counts: Sequence[Counter[str]]) -> Unseen:
@@ -183,17 +198,19 @@ def judged(fitted: Fitted, examples: Sequence[Example], counts: Sequence[Counter
     scores = rows @ fitted.weights + heard @ fitted.vote_weights + fitted.bias
     features = np.diff(rows.indptr)
     known = features / np.maximum([len(each) for each in counts], 1)
-    return Unseen(scores, pieces.scores(fitted.pieces, counts), heard, known, features)
+    return Unseen(scores, pieces.scores(fitted.pieces, [each.text for each in examples]), heard, known, features)
 
 
-def unseen(examples: Sequence[Example], counts: Sequence[Counter[str]], groups: Sequence[str]) -> Unseen:
-    """Every example judged by a model that saw none of its group (five folds)."""
+def unseen(lesson: Lesson, groups: Sequence[str]) -> Unseen:
+    """Every example judged by models that saw none of its group (five folds), and only such as are believed."""
+    examples, counts = lesson.examples, lesson.counts
     size, count = len(examples), len(LABELS)
     votes, known = np.zeros((size, 2 * count)), np.zeros(size)
     found = Unseen(np.zeros((size, count)), np.zeros((size, count)), votes, known, np.zeros(size, dtype=np.int64))
     folds = GroupKFold(FOLDS, shuffle=True, random_state=_SEED)
     for seen, apart in folds.split(np.zeros(size), groups=np.array(groups)):
-        fitted = fit([examples[at] for at in seen], [counts[at] for at in seen])
+        learned = seen[lesson.believed[seen]]
+        fitted = fit([examples[at] for at in learned], [counts[at] for at in learned])
         for whole, part in zip(
             found, judged(fitted, [examples[at] for at in apart], [counts[at] for at in apart]), strict=True
         ):
@@ -207,13 +224,42 @@ def trusted(examples: Sequence[Example], counts: Sequence[Counter[str]]) -> npt.
     A case may fail with something else than it was meant to. An example is left out when models that saw nothing of
     its case are nearly sure of another class and give its own next to no chance.
     """
-    found = unseen(examples, counts, [each.case for each in examples])
+    everything = np.ones(len(examples), dtype=bool)
+    found = unseen(Lesson(tuple(examples), tuple(counts), everything), [each.case for each in examples])
     labels = np.array([each.label for each in examples])
     chances = chances_of(found, scaling_of(found, labels))
     own = chances[np.arange(len(labels)), labels]
     written = np.array([each.weight < 1 for each in examples])
     kept: npt.NDArray[np.bool_] = written | (own > _OWN_CHANCE_MIN) | (chances.max(axis=1) < _OTHER_CHANCE_MAX)
     return kept
+
+
+class Lesson(NamedTuple):
+    """What is learned from: examples, their features, and which of them are believed."""
+
+    examples: tuple[Example, ...]
+    counts: tuple[Counter[str], ...]
+    believed: npt.NDArray[np.bool_]
+
+
+def lesson_of(given: Sequence[Example]) -> Lesson:
+    """The examples, and once more without the name of their exception those that begin with one.
+
+    Many a log has the text alone. The shorter form belongs to the case, and is believed as the message is.
+    """
+    counts = [text_features.counted(each.text) for each in given]
+    kept = trusted(given, counts)
+    pairs = [(at, bare) for at, each in enumerate(given) if (bare := _bare(each)) is not None]
+    shorter = [bare for _, bare in pairs]
+    believed = np.concatenate([kept, kept[[at for at, _ in pairs]]]) if pairs else kept
+    return Lesson((*given, *shorter), (*counts, *(text_features.counted(each.text) for each in shorter)), believed)
+
+
+def _bare(each: Example) -> Example | None:
+    text = _TYPE.sub("", each.text)
+    if each.weight < 1.0 or text == each.text or len(wording.words(text)) < _BARE_WORDS_MIN:
+        return None
+    return each._replace(text=text, votes=_votes(text), weight=_BARE_WEIGHT)
 
 
 class Trained(NamedTuple):
@@ -234,23 +280,30 @@ def origin(example: Example) -> str:
 def train(given: Sequence[Example]) -> Trained:
     """The model over all examples that are believed to be labelled rightly.
 
-    How sure it may be is learned twice from every message: judged by models that knew others of its system, and by such
-    that did not, for in service both come in. Who has but a few systems knows them all, and is judged once.
+    How sure it may be is learned from every message, those too that are not believed, for their like comes in as well;
+    and from each twice: judged by models that knew others of its system, and by such that did not, for in service both
+    come in. Who has but a few systems knows them all, and is judged once.
     """
-    counts = [text_features.counted(each.text) for each in given]
-    kept = trusted(given, counts)
-    examples = tuple(each for each, keep in zip(given, kept, strict=True) if keep)
-    counts = [each for each, keep in zip(counts, kept, strict=True) if keep]
-    found = unseen(examples, counts, [each.case for each in examples])
-    real = np.array([each.weight == 1.0 for each in examples])
-    labels = np.array([each.label for each in examples])
-    rounds = [found]
-    if len({origin(each) for each in examples if each.weight == 1.0}) >= FOLDS:
-        rounds.append(unseen(examples, counts, [origin(each) for each in examples]))
+    lesson = lesson_of(given)
+    real = np.array([each.weight == 1.0 for each in lesson.examples])
+    messages = [each for each in given if each.weight == 1.0]
+    rounds = [unseen(lesson, [each.case for each in lesson.examples])]
+    if len({origin(each) for each in messages}) >= FOLDS:
+        rounds.append(unseen(lesson, [origin(each) for each in lesson.examples]))
     heard = Unseen(*(np.concatenate([part[real] for part in parts]) for parts in zip(*rounds, strict=True)))
-    labels = np.tile(labels[real], len(rounds))
-    cases = [each.case for each in examples if each.weight == 1.0] * len(rounds)
-    return Trained(fit(examples, counts), calibrate(heard, labels, cases), examples, heard, labels)
+    labels = np.tile(np.array([each.label for each in messages]), len(rounds))
+    calibration = calibrate(heard, labels, [each.case for each in messages] * len(rounds))
+    return Trained(fitted_to(lesson), calibration, _believed(lesson)[0], heard, labels)
+
+
+def fitted_to(lesson: Lesson) -> Fitted:
+    """The models over all that is believed."""
+    return fit(*_believed(lesson))
+
+
+def _believed(lesson: Lesson) -> tuple[tuple[Example, ...], tuple[Counter[str], ...]]:
+    at = np.flatnonzero(lesson.believed).tolist()
+    return tuple(lesson.examples[each] for each in at), tuple(lesson.counts[each] for each in at)
 
 
 def export(trained: Trained, folder: Path) -> str:

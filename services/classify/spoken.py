@@ -81,8 +81,8 @@ def read(message: str, system: str) -> Spoken | None:
         heads += 1
         found = _believed(beginning, system)
         if found.weight >= DECISIVE and found.failure_class != FailureClass.UNKNOWN:
-            belief = text_model.current().believe(whole, votes(whole, system), found.failure_class)
-            return found._replace(weight=belief.confidence)
+            surely = text_model.current().confidence_in(found.failure_class, whole, votes(whole, system))
+            return found._replace(weight=surely)
     return _believed(whole, system) if len(wording.words(whole)) else None
 
 

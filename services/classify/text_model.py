@@ -53,6 +53,17 @@ class Belief(NamedTuple):
     nearest: tuple[Neighbour, ...]
 
 
+class _Read(NamedTuple):
+    """What a text comes to: its features, the known failures that it resembles, who speaks for which class."""
+
+    ids: npt.NDArray[np.int64]
+    shares: _Floats
+    likeness: _Floats
+    heard: _Floats  # as ``vote_weights``
+    chances: _Floats  # by label
+    known: float  # share of its features that the model knows
+
+
 @dataclass(frozen=True)
 class TextModel:
     """Coefficients by feature, and the known failures by word."""
@@ -89,34 +100,37 @@ class TextModel:
         said, starts = np.unique(self.document_labels[order], return_index=True)
         return order, starts, said.astype(np.int64)
 
-    def believe(self, text: str, votes: Mapping[FailureClass, float], of: FailureClass | None = None) -> Belief:
-        """The class that a text tells of; ``votes`` are what the codes written in it say (class → weight).
-
-        With ``of``: how surely it tells of that class, be it the likeliest or not.
-        """
-        ids, shares = self._features(text)
-        likeness = self._likeness(ids, shares)
-        heard = self._votes(votes, likeness)
-        scores = shares @ self.weights[ids] + heard @ self.vote_weights + self.bias
-        by_pieces = self.pieces.scores(word_pieces.words_of(name for name, _ in _counted(text)))
-        chances = self._chances(scores, by_pieces)
-        order = np.argsort(-chances)
+    def believe(self, text: str, votes: Mapping[FailureClass, float]) -> Belief:
+        """The class that a text tells of; ``votes`` are what the codes written in it say (class → weight)."""
+        read = self._read(text, votes)
+        order = np.argsort(-read.chances)
         best, second = int(order[0]), int(order[1])
-        if of is not None and of != self.labels[best]:
-            best, second = self.labels.index(of), best
-        known = len(ids) / max(len(_counted(text)), 1)
-        signs = signs_of(chances, heard, known, len(ids), best)
-        confidence = float(1 / (1 + np.exp(-(signs @ self.sureness))))
-        named = self.labels[best]
-        if of is None and chances[best] < self.unknown_below and named != FailureClass.UNKNOWN:
+        named, confidence = self.labels[best], self._confidence(read, best)
+        if read.chances[best] < self.unknown_below and named != FailureClass.UNKNOWN:
             named, confidence = FailureClass.UNKNOWN, self.unknown_confidence
         return Belief(
             named,
             round(confidence, 4),
             self.labels[second],
-            self._mattered(ids, shares, best, second),
-            self._nearest(likeness),
+            self._mattered(read.ids, read.shares, best, second),
+            self._nearest(read.likeness),
         )
+
+    def confidence_in(self, failure_class: FailureClass, text: str, votes: Mapping[FailureClass, float]) -> float:
+        """How surely a text tells of a class, be it the likeliest or not (0 … 1)."""
+        return round(self._confidence(self._read(text, votes), self.labels.index(failure_class)), 4)
+
+    def _read(self, text: str, votes: Mapping[FailureClass, float]) -> _Read:
+        ids, shares = self._features(text)
+        likeness = self._likeness(ids, shares)
+        heard = self._votes(votes, likeness)
+        scores = shares @ self.weights[ids] + heard @ self.vote_weights + self.bias
+        chances = self._chances(scores, self.pieces.scores(word_pieces.words_of(text)))
+        return _Read(ids, shares, likeness, heard, chances, len(ids) / max(len(_counted(text)), 1))
+
+    def _confidence(self, read: _Read, place: int) -> float:
+        signs = signs_of(read.chances, read.heard, read.known, len(read.ids), place)
+        return float(1 / (1 + np.exp(-(signs @ self.sureness))))
 
     def _features(self, text: str) -> tuple[npt.NDArray[np.int64], _Floats]:
         found = _counted(text)

@@ -6,8 +6,9 @@ its pieces say, the rare ones more; a text says the sum of its words. So each wo
 
 from __future__ import annotations
 
+import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -18,13 +19,15 @@ from shared.domain.checks import check
 NUMBERS = 1 << 16  # pieces that share a number are one
 _SHORTEST, _LONGEST = 3, 5
 _LETTERS_MAX = 40
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORD = re.compile(r"[a-z]+|\d{1,6}")
 _WORDS_REMEMBERED_MAX = 8_192
 _Floats = npt.NDArray[np.float32]
 
 
-def words_of(features: Iterable[str]) -> list[str]:
-    """The words among a text's features (``text_features.counted``), each once."""
-    return list(dict.fromkeys(name.lstrip("=")[:_LETTERS_MAX] for name in features if " " not in name))
+def words_of(text: str) -> list[str]:
+    """The words of a text, each once: also its numbers and the small words, which ``text_features`` leave out."""
+    return list(dict.fromkeys(word[:_LETTERS_MAX] for word in _WORD.findall(_CAMEL.sub(" ", text).lower())))
 
 
 def pieces_of(word: str) -> list[int]:

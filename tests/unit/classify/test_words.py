@@ -183,7 +183,7 @@ def test_the_whole_says_how_surely_what_a_beginning_named() -> None:
     assert (more.failure_class, more.weight < alone.weight) == (alone.failure_class, True)
     model, votes = text_model.current(), spoken.votes(f"{surely}\nPermission denied (publickey)", "")
     told = spoken.prepared(f"{surely}\nPermission denied (publickey)")
-    assert model.believe(told, votes, FailureClass.DISK_SPACE_FULL).confidence == more.weight
+    assert model.confidence_in(FailureClass.DISK_SPACE_FULL, told, votes) == more.weight
 
 
 def test_a_long_line_does_not_displace_the_others() -> None:

@@ -159,6 +159,39 @@ def test_the_exam_asks_for_all_messages_those_too_that_training_leaves_out(messa
     assert found["accuracy"] <= 72 / 75
 
 
+def test_a_message_is_learned_without_its_exceptions_name_too(messages: Path, tmp_path: Path) -> None:
+    """The shorter form belongs to the message's case, is never judged, and is believed as the message is."""
+    rows = [
+        {
+            "message": "shop.errors.LoadError: the disk quota of b is exceeded",
+            "label": "disk_space_full",
+            "case": "named",
+        },
+        {"message": "LoadError: two words", "label": "disk_space_full", "case": "short"},
+    ]
+    file = tmp_path / "named.jsonl"
+    file.write_text(messages.read_text() + "".join(json.dumps(row) + "\n" for row in rows))
+    given = training.examples_of(file)
+    lesson = training.lesson_of(given)
+    assert lesson.examples[: len(given)] == tuple(given)
+    (bare,) = lesson.examples[len(given) :]
+    (whole,) = (at for at, each in enumerate(given) if each.case == "named")
+    assert (bare.text, bare.case, bare.weight < 1.0) == ("the disk quota of b is exceeded", "named", True)
+    assert lesson.believed[-1] == lesson.believed[whole]
+    assert len(lesson.counts) == len(lesson.believed) == len(given) + 1
+
+
+@pytest.mark.usefixtures("small_catalogue")
+def test_how_sure_it_may_be_is_learned_from_messages_too_that_are_not_believed(messages: Path, tmp_path: Path) -> None:
+    said = "no space left on device while writing odd"
+    lying = [{"message": f"{said}{each}", "label": "network_timeout", "case": f"lie {each}"} for each in range(3)]
+    file = tmp_path / "lying.jsonl"
+    file.write_text(messages.read_text() + "".join(json.dumps(row) + "\n" for row in lying))
+    trained = training.train(training.examples_of(file))
+    assert sum(each.weight == 1.0 for each in trained.examples) < 75
+    assert len(trained.heard_labels) == 75 * 2, "judged by models that knew the system, and by such that did not"
+
+
 def test_no_message_is_judged_by_a_training_that_saw_its_case(messages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rounds: list[tuple[set[str], set[str]]] = []
     monkeypatch.setattr(exam.training, "train", lambda rest: rest)
