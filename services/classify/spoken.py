@@ -91,7 +91,7 @@ def _believed(text: str, system: str) -> Spoken:
     belief = text_model.current().believe(text, {clue.failure_class: clue.evidence.weight for clue in written})
     clues = [clue for clue in written if clue.failure_class == belief.failure_class]
     if belief.mattered:
-        said = ", ".join(name for name, _ in belief.mattered)
+        said = ", ".join(text_features.shown(name) for name, _ in belief.mattered)
         evidence = Evidence("words", "words", said, belief.confidence)
         clues.append(Clue(belief.failure_class, evidence, f"its words are those of such failures ({said})"))
     for near in belief.nearest:

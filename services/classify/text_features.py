@@ -44,6 +44,7 @@ _VENDOR = re.compile(
 )
 _NUMBER = re.compile(r"\d+")
 _PERCENT = re.compile(r"\b\d+(?:[.,]\d+)?\s?%")
+_SHOWN = re.compile(r"\bz(url|id|time|host|path|file|quote|percent|size|duration|num)\b")
 _TOKEN = re.compile(r"[a-z]+|#[a-z0-9]+")
 _JOINED = re.compile(r"\b[A-Za-z]+(?:[A-Z][a-z]+|Error|Exception)+\b")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_")
@@ -100,3 +101,8 @@ def counted(text: str) -> Counter[str]:
     plain = [word for word in words if word[0] != "="]
     found.update(f"{one} {two}" for one, two in itertools.pairwise(plain))
     return found
+
+
+def shown(name: str) -> str:
+    """A feature as people read it: ``after zduration`` is after <duration>."""
+    return _SHOWN.sub(lambda found: f"<{'number' if found[1] == 'num' else found[1]}>", name)

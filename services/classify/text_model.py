@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ from shared.runtime import settings
 
 FOLDER = Path(__file__).with_name("model")
 _Floats = npt.NDArray[np.float32]
+_Counted = tuple[tuple[str, int], ...]  # names of features, and how often each
 _NEAREST_MAX = 5
 _MATTERED_MAX = 6
 _REMEMBERED_MAX = 512  # a storm of reports says the same again and again
@@ -53,12 +54,20 @@ class Belief(NamedTuple):
     nearest: tuple[Neighbour, ...]
 
 
-class _Read(NamedTuple):
-    """What a text comes to: its features, the known failures that it resembles, who speaks for which class."""
+class _Compared(NamedTuple):
+    """What the features of a text come to, whatever codes stand in it."""
 
     ids: npt.NDArray[np.int64]
     shares: _Floats
-    likeness: _Floats
+    scores: _Floats  # by label
+    near: _Floats  # by label: how much it resembles the known failure that it resembles most
+    nearest: tuple[Neighbour, ...]
+
+
+class _Read(NamedTuple):
+    """What a text comes to: its features and who speaks for which class."""
+
+    compared: _Compared
     heard: _Floats  # as ``vote_weights``
     chances: _Floats  # by label
     known: float  # share of its features that the model knows
@@ -112,8 +121,8 @@ class TextModel:
             named,
             round(confidence, 4),
             self.labels[second],
-            self._mattered(read.ids, read.shares, best, second),
-            self._nearest(read.likeness),
+            self._mattered(read.compared, best, second),
+            read.compared.nearest,
         )
 
     def confidence_in(self, failure_class: FailureClass, text: str, votes: Mapping[FailureClass, float]) -> float:
@@ -121,21 +130,34 @@ class TextModel:
         return round(self._confidence(self._read(text, votes), self.labels.index(failure_class)), 4)
 
     def _read(self, text: str, votes: Mapping[FailureClass, float]) -> _Read:
-        ids, shares = self._features(text)
-        likeness = self._likeness(ids, shares)
-        heard = self._votes(votes, likeness)
-        scores = shares @ self.weights[ids] + heard @ self.vote_weights + self.bias
+        counted = _counted(text)
+        compared = self._remembered(counted)
+        codes = np.array([votes.get(label, 0.0) for label in self.labels], dtype=np.float32)
+        heard: _Floats = np.concatenate([codes, compared.near])
+        scores = compared.scores + heard @ self.vote_weights + self.bias
         chances = self._chances(scores, self.pieces.scores(word_pieces.words_of(text)))
-        return _Read(ids, shares, likeness, heard, chances, len(ids) / max(len(_counted(text)), 1))
+        return _Read(compared, heard, chances, len(compared.ids) / max(len(counted), 1))
 
     def _confidence(self, read: _Read, place: int) -> float:
-        signs = signs_of(read.chances, read.heard, read.known, len(read.ids), place)
+        signs = signs_of(read.chances, read.heard, read.known, len(read.compared.ids), place)
         return float(1 / (1 + np.exp(-(signs @ self.sureness))))
 
-    def _features(self, text: str) -> tuple[npt.NDArray[np.int64], _Floats]:
-        found = _counted(text)
+    @cached_property
+    def _remembered(self) -> Callable[[_Counted], _Compared]:
+        return lru_cache(maxsize=_REMEMBERED_MAX)(self._compare)
+
+    def _compare(self, counted: _Counted) -> _Compared:
+        ids, shares = self._features(counted)
+        likeness = self._likeness(ids, shares)
+        near = np.zeros(len(self.labels), dtype=np.float32)
+        order, starts, said = self._by_label
+        if len(order):
+            near[said] = np.maximum.reduceat(likeness[order], starts)
+        return _Compared(ids, shares, shares @ self.weights[ids], near, self._nearest(likeness))
+
+    def _features(self, counted: _Counted) -> tuple[npt.NDArray[np.int64], _Floats]:
         vocabulary = self.vocabulary
-        pairs = [(vocabulary[name], count) for name, count in found if name in vocabulary]
+        pairs = [(vocabulary[name], count) for name, count in counted if name in vocabulary]
         if not pairs:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
         ids = np.fromiter((pair[0] for pair in pairs), dtype=np.int64, count=len(pairs))
@@ -156,24 +178,14 @@ class TextModel:
             total = np.bincount(self.documents[places], parts, minlength=len(total)).astype(np.float32)
         return total
 
-    def _votes(self, votes: Mapping[FailureClass, float], likeness: _Floats) -> _Floats:
-        heard = np.zeros(2 * len(self.labels), dtype=np.float32)
-        for place, label in enumerate(self.labels):
-            heard[place] = votes.get(label, 0.0)
-        order, starts, said = self._by_label
-        if len(order):
-            heard[said + len(self.labels)] = np.maximum.reduceat(likeness[order], starts)
-        return heard
-
     def _chances(self, scores: _Floats, by_pieces: _Floats) -> _Floats:
         scaled = scores * self.scale + by_pieces * self.piece_scale + self.shift
         grown = np.exp(scaled - scaled.max())
         chances: _Floats = grown / grown.sum()
         return chances
 
-    def _mattered(
-        self, ids: npt.NDArray[np.int64], shares: _Floats, best: int, second: int
-    ) -> tuple[tuple[str, float], ...]:
+    def _mattered(self, compared: _Compared, best: int, second: int) -> tuple[tuple[str, float], ...]:
+        ids, shares = compared.ids, compared.shares
         if not len(ids):
             return ()
         gain = shares * (self.weights[ids, best] - self.weights[ids, second])
@@ -227,7 +239,7 @@ def signs_of(
 
 
 @lru_cache(maxsize=_REMEMBERED_MAX)
-def _counted(text: str) -> tuple[tuple[str, int], ...]:
+def _counted(text: str) -> _Counted:
     return tuple(text_features.counted(text).items())
 
 

@@ -28,7 +28,7 @@ _SECRET = re.compile(
     r"|(?:bearer|basic|token|password|passwd|pwd|secret|api[-_]?key|authorization|sig|signature)\b['\"]?"
     # What sentences go on with is no secret: format "password" is not checked, Unexpected token (line 3 …, password
     # authentication failed, Signature has expired
-    rf"(?:\s*[=:]\s*|\s+(?!is not\b|\(line \d|authentication\b|verification\b|has expired\b))){_VALUE}"
+    rf"(?:\s*[=:]\s*|\s+(?:is|was)\s+|\s+(?!is not\b|\(line \d|authentication\b|verification\b|has expired\b))){_VALUE}"
 )
 _URL_USER = re.compile(r"(?<=://)[^/\s]{1,400}@")
 _EMAIL = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+\b")
@@ -43,7 +43,7 @@ def clean(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX, *, personal: 
     shortened = text[: characters_max * 4]
     shown = _CONTROL.sub(" ", _OF_NO_WIDTH.sub("", shortened))
     shown = _URL_USER.sub("***@", shown)
-    shown = _SECRET.sub(lambda match: f"{match.group(1)}***", shown)
+    shown = _SECRET.sub(_told_secret, shown)
     if not personal:
         shown = hidden(_EMAIL.sub("***@***", shown))
     return shown if len(shown) <= characters_max else shown[: characters_max - 1] + "…"
@@ -63,6 +63,14 @@ def mask(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX) -> str:
     """``clean`` plus quoted literals and long numbers replaced, since libraries quote cells in their errors."""
     hidden = _QUOTED.sub("'…'", text[: characters_max * 4])
     return clean(_LONG_NUMBER.sub("…", hidden), characters_max)
+
+
+def _told_secret(found: re.Match[str]) -> str:
+    """A secret masked; what is said of one (password is required) stays."""
+    before, value = found.group(1), found.group()[len(found.group(1)) :]
+    if before.rstrip().endswith((" is", " was")) and value.strip(".,;:!").lower() in _failure_words():
+        return found.group()
+    return f"{before}***"
 
 
 @cache

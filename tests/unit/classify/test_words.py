@@ -201,3 +201,15 @@ def test_of_many_lines_the_first_and_the_last_are_shown() -> None:
     assert shown.endswith("\nline 99 of a long report")
     assert len(shown) <= MESSAGE_CHARACTERS_MAX
     assert len(excerpt("x" * 1_000)) <= MESSAGE_CHARACTERS_MAX
+
+
+def test_what_was_masked_is_shown_as_what_it_is() -> None:
+    told = [
+        text_features.shown(name) for name in text_features.counted("waited 30 seconds 7 times at 10:15:00 in /a/b")
+    ]
+    assert [name for name in told if "<" in name and " " not in name] == ["<duration>", "<number>", "<time>", "<path>"]
+    found = spoken.read("Connection timed out after 30 seconds to host db-7", "etl")
+    assert found is not None
+    said = next(clue.evidence.value for clue in found.clues if clue.evidence.field == "words")
+    assert "<number>" in said or "<duration>" in said
+    assert not any(word.startswith("z") for word in said.split())

@@ -16,6 +16,11 @@ from shared.domain.masking import clean
         ("Signature has expired", "Signature has expired"),
         ("password: authentication", "password: ***"),
         ("token authentication_9f8e", "token ***"),
+        ("the password is hunter2, try it", "the password is *** try it"),
+        ("api_key was 9f8e7d", "api_key was ***"),
+        ("password is required", "password is required"),
+        ("Token is expired.", "Token is expired."),
+        ('format "password" is not checked', 'format "password" is not checked'),
     ],
 )
 def test_secrets_are_hidden_and_sentences_about_them_are_shown(text: str, shown: str) -> None:
