@@ -10,10 +10,14 @@ from tests.simulation.run import Case, kind_of
 
 KNOWN = {
     "acknowledge_first": (0, "accounts"),
-    "no_preconditions": (514, "hanging"),
-    "short_read_accepted": (233, "bytes"),
+    "no_preconditions": (119, "hanging"),
+    "short_read_accepted": (67, "bytes"),
     "score_ignored": (40, "score"),
     "jobs_not_booked": (333, "twice"),
+    "member_loaded_alone_too": (333, "alone"),
+    "group_without_members": (64, "fixed"),
+    "refused_group_dropped": (407, "accounts"),
+    "halted_group_counts_as_loaded": (92, "model"),
     "upsert_replaces_newer": (3, "model"),
     "nothing_restored": (4, "model"),
     "mode_ignored": (0, "policy"),
