@@ -79,10 +79,10 @@ def read(message: str, system: str) -> Spoken | None:
         if len(wording.words(beginning)) < _HEAD_WORDS_MIN:
             continue
         heads += 1
-        found = _believed(beginning, system)
-        if found.weight >= DECISIVE and found.failure_class != FailureClass.UNKNOWN:
-            surely = text_model.current().confidence_in(found.failure_class, whole, votes(whole, system))
-            return found._replace(weight=surely)
+        named, sure = text_model.current().class_of(beginning, votes(beginning, system))
+        if sure >= DECISIVE and named != FailureClass.UNKNOWN:
+            surely = text_model.current().confidence_in(named, whole, votes(whole, system))
+            return _believed(beginning, system)._replace(weight=surely)
     return _believed(whole, system) if len(wording.words(whole)) else None
 
 

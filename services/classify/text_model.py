@@ -112,18 +112,21 @@ class TextModel:
     def believe(self, text: str, votes: Mapping[FailureClass, float]) -> Belief:
         """The class that a text tells of; ``votes`` are what the codes written in it say (class → weight)."""
         read = self._read(text, votes)
-        order = np.argsort(-read.chances)
-        best, second = int(order[0]), int(order[1])
+        named, confidence = self._named(read)
+        best, second = (int(place) for place in np.argsort(-read.chances)[:2])
+        mattered = self._mattered(read.compared, best, second)
+        return Belief(named, confidence, self.labels[second], mattered, read.compared.nearest)
+
+    def class_of(self, text: str, votes: Mapping[FailureClass, float]) -> tuple[FailureClass, float]:
+        """Class and confidence of ``believe``, without what they rest on."""
+        return self._named(self._read(text, votes))
+
+    def _named(self, read: _Read) -> tuple[FailureClass, float]:
+        best = int(read.chances.argmax())
         named, confidence = self.labels[best], self._confidence(read, best)
         if read.chances[best] < self.unknown_below and named != FailureClass.UNKNOWN:
             named, confidence = FailureClass.UNKNOWN, self.unknown_confidence
-        return Belief(
-            named,
-            round(confidence, 4),
-            self.labels[second],
-            self._mattered(read.compared, best, second),
-            read.compared.nearest,
-        )
+        return named, round(confidence, 4)
 
     def confidence_in(self, failure_class: FailureClass, text: str, votes: Mapping[FailureClass, float]) -> float:
         """How surely a text tells of a class, be it the likeliest or not (0 … 1)."""

@@ -55,6 +55,7 @@ _STOP = frozenset(_STOP_WORDS.split())
 _JSON_OPENS = re.compile(r"\{(?=\[|\s*[\"'{}])|\[(?=\s*[\"{])")
 _SENTENCE = re.compile(r"'… [^'\n]{1,300} …'")  # as ``masking.excerpt`` leaves them
 _WORDS_BESIDE_MIN = 3  # words that tell of a failure, so that JSON beside them is only somebody's data
+_STEMS_REMEMBERED_MAX = 4_096
 _REMEMBERED_MAX = 64  # one message is read several times over, from its beginning
 _SHOWN_MAX = 10_000  # characters that are remembered; all of Unicode would take 88 MB
 
@@ -177,6 +178,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(stem(word) for word in _WORD.findall(spread) if word not in _STOP and len(word) > 1)
 
 
+@lru_cache(maxsize=_STEMS_REMEMBERED_MAX)
 def stem(word: str) -> str:
     """The word without its commonest English endings, so that "exceeded" and "exceeds" meet."""
     for ending, least in (("ation", 7), ("ing", 6), ("ies", 5), ("ed", 5), ("es", 5), ("s", 4)):
