@@ -9,12 +9,12 @@ from tests.simulation.planes import plane_named
 from tests.simulation.run import Case, kind_of
 
 KNOWN = {
-    "acknowledge_first": (0, "accounts"),
-    "no_preconditions": (119, "hanging"),
-    "short_read_accepted": (67, "bytes"),
+    "acknowledge_first": (1, "accounts"),
+    "no_preconditions": (1007, "hanging"),
+    "short_read_accepted": (26, "bytes"),
     "score_ignored": (40, "score"),
     "jobs_not_booked": (333, "twice"),
-    "member_loaded_alone_too": (333, "alone"),
+    "member_loaded_alone_too": (2489, "alone"),
     "group_without_members": (64, "fixed"),
     "refused_group_dropped": (407, "accounts"),
     "halted_group_counts_as_loaded": (92, "model"),
