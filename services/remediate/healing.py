@@ -22,7 +22,8 @@ from shared.domain.remedy import RemedyState
 from shared.events.types import SourceReread
 
 _WAIVABLE = frozenset({"delivery_complete", "score", "row_count", "shift", "quality"})  # before any colon
-PATIENCE_MICROSECONDS = 120_000_000  # how long to wait for diagnoses that do not come
+# How long to wait for diagnoses that do not come: longer than the bus waits for a worker that died with one.
+PATIENCE_MICROSECONDS = 900_000_000
 
 
 def waivable(finding: Finding) -> bool:
