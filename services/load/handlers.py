@@ -12,7 +12,7 @@ from services.load.withdrawn import LOADS, Withdrawn
 from shared.domain import paths
 from shared.domain.batch import LoadState, VerdictState
 from shared.domain.contract import parse_contract
-from shared.domain.errors import DefinitionError, ForeignFailure, WarehouseUnavailable
+from shared.domain.errors import DefinitionError, ForeignFailure, WarehouseBusy
 from shared.domain.incident import Origin
 from shared.domain.pipeline import PipelineDefinition, parse_pipeline
 from shared.events.types import (
@@ -58,7 +58,7 @@ def on_batch_validated(event: BatchValidated, ports: Ports) -> list[Event]:
     written = _manifest(event, target, rows)
     try:
         result = _load(event, written, rows, target, ports)
-    except (WarehouseUnavailable, ForeignFailure) as error:
+    except (WarehouseBusy, ForeignFailure) as error:
         if not waiting.may_wait(error, written):
             raise
         waiting.put_by(event, written, rows, target.layout, ports)

@@ -19,7 +19,7 @@ from services.load.recorded import key_of
 from services.load.table_rows import TableRows
 from services.load.withdrawn import LOADS
 from shared.domain import ids
-from shared.domain.errors import ForeignFailure, MendError, WarehouseUnavailable
+from shared.domain.errors import ForeignFailure, MendError, WarehouseBusy
 from shared.events.types import BatchValidated, Event, LoadDue
 from shared.ports.ports import Ports
 from shared.ports.state import State
@@ -59,8 +59,11 @@ class Waiting(NamedTuple):
 
 
 def may_wait(error: MendError, written: Manifest) -> bool:
-    """Whether a load that failed so waits for others: the warehouse said no for now, or has had its number of jobs."""
-    for_now = isinstance(error, WarehouseUnavailable)
+    """Whether a load that failed so waits for others: the warehouse has had its number of jobs, for now or today.
+
+    One that is out of reach is told again by the bus: no number of jobs is what it lacks.
+    """
+    for_now = isinstance(error, WarehouseBusy)
     for_now = for_now or (isinstance(error, ForeignFailure) and error.reason == _QUOTA)
     return for_now and written.mode == "append" and written.rows > 0
 

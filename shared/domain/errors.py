@@ -15,6 +15,7 @@ MendError
 │   ├── StoreUnavailable          state store or bus
 │   ├── ObjectsUnavailable        object store
 │   └── WarehouseUnavailable      warehouse, or its lock held by another process
+│       └── WarehouseBusy         the warehouse has had its number of jobs for now
 └── ForeignFailure                a source, destination or foreign system failed: always an incident
 """
 
@@ -91,6 +92,10 @@ class ObjectsUnavailable(TransientError):
 
 class WarehouseUnavailable(TransientError):
     """The warehouse cannot be reached now, or another process holds its lock."""
+
+
+class WarehouseBusy(WarehouseUnavailable):
+    """The warehouse takes no more changes of a table for now: what waits may be loaded together."""
 
 
 class ForeignFailure(MendError):

@@ -51,8 +51,8 @@ def assert_runs_when_mended(orders: Orders) -> None:
         (
             CONTRACT,
             "logicalType: number",
-            "logicaltype: number",
-            [f"{CONTRACT}:13:24", 'unknown key "logicaltype"', 'did you mean "logicalType"?'],
+            "logicalType: numbers",
+            [f"{CONTRACT}:13:24", '"logicalType" cannot be "numbers"', "number"],
         ),
     ],
     ids=["not closed", "unknown key", "unknown mode", "tab", "contract not YAML", "unknown type", "contract key"],
@@ -118,7 +118,7 @@ def test_a_definition_that_breaks_while_rows_wait(orders: Orders) -> None:
     orders.deliver("b.csv", "id,city,amount,day\nx,Rome,1,2024-01-01\n")
     assert orders.run_it().code == 3
     before = orders.account()
-    orders.replace(CONTRACT, "logicalType: number", "logicaltype: number")
+    orders.replace(CONTRACT, "logicalType: number", "logicalType: numbers")
     orders.deliver("c.csv", GOOD.replace("Rome", "Oslo"))
     assert orders.run_it().code == 2
     assert {**orders.account(), "seconds": 0} == {**before, "seconds": 0}

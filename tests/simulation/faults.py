@@ -10,7 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, BinaryIO
 
-from shared.domain.errors import Conflict, ForeignFailure, ObjectsUnavailable, StoreUnavailable, WarehouseUnavailable
+from shared.domain.errors import (
+    Conflict,
+    ForeignFailure,
+    ObjectsUnavailable,
+    StoreUnavailable,
+    WarehouseBusy,
+    WarehouseUnavailable,
+)
 from shared.ports.channel import Channel, Notice
 from shared.ports.event_bus import Delivery, Message
 from shared.ports.warehouse import JobResult, LoadJob, TableInfo
@@ -72,7 +79,7 @@ class Trouble:
 class Refusals:
     """A warehouse that takes no load of a table for a while, or none with one batch in it, under dice of its own.
 
-    ``unavailable`` and ``quota``: whatever comes for the table meanwhile waits. ``bad``: every job that brings the
+    ``busy`` and ``quota``: whatever comes for the table meanwhile waits. ``bad``: every job that brings the
     batch is refused for good, whoever else is in it.
     """
 
@@ -90,7 +97,7 @@ class Refusals:
         batches = [file.split("/")[1] for file in job.files]
         if self._spells and self._chance.random() < self._rate:
             self._spells -= 1
-            kind = self._chance.choice(["unavailable", "unavailable", "quota", "bad"])
+            kind = self._chance.choice(["busy", "busy", "quota", "bad"])
             place = self._chance.choice(batches) if kind == "bad" else job.table
             self._left[place] = (kind, self._chance.randrange(2, 9))
         for place in (job.table, *batches):
@@ -107,7 +114,7 @@ def _refused(reason: str) -> Callable[[], Exception]:
 
 
 _REFUSED: Mapping[str, Callable[[], Exception]] = {
-    "unavailable": lambda: WarehouseUnavailable("planted: not for a while"),
+    "busy": lambda: WarehouseBusy("planted: not for a while"),
     "quota": _refused("quotaExceeded"),
     "bad": _refused("resourcesExceeded"),
 }

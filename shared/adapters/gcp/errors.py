@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Literal
 
-from shared.domain.errors import Conflict, ForeignFailure, MendError, TransientError
+from shared.domain.errors import (
+    Conflict,
+    ForeignFailure,
+    MendError,
+    TransientError,
+    WarehouseBusy,
+    WarehouseUnavailable,
+)
 from shared.domain.masking import mask
 
 Meaning = Literal["unavailable", "conflict", "refused", "absent"]
@@ -93,6 +100,7 @@ REASONS: Final[dict[str, bool]] = {
     "tableUnavailable": True,
     "timeout": True,
 }
+_BUSY: Final = ("jobRateLimitExceeded", "rateLimitExceeded")  # of jobs and of changes of a table
 # What a status says when no reason came with it.
 _OF_STATUS: Final[dict[int, str]] = {400: "invalid", 401: "accessDenied", 403: "accessDenied", 404: "notFound"}
 SYSTEM: Final = "bigquery"
@@ -146,7 +154,8 @@ def of_bigquery(error: Exception, unavailable: type[TransientError]) -> MendErro
     reason, status = reason_of(error)
     kind = type(error).__name__
     if REASONS.get(reason, status == 0 or status >= 500):
-        return unavailable(f"{kind} {reason}: {mask(str(error), 300)}")
+        busy = reason in _BUSY and unavailable is WarehouseUnavailable
+        return (WarehouseBusy if busy else unavailable)(f"{kind} {reason}: {mask(str(error), 300)}")
     return ForeignFailure(
         without_cells(str(getattr(error, "message", error))),
         system=SYSTEM,

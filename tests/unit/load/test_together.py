@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from services.load import waiting
-from shared.domain.errors import ForeignFailure, WarehouseUnavailable
+from shared.domain.errors import ForeignFailure, WarehouseBusy
 from shared.events.types import BatchLoaded, LoadDue
-from tests.unit.load.waiters import Waiters, over_quota, refused, unavailable
+from tests.unit.load.waiters import Waiters, busy, over_quota, refused
 from tests.unit.load.world import Row
 
 ONE: list[Row] = [{"k": 1, "v": "a1"}, {"k": 2, "v": "a2"}]
@@ -20,7 +20,7 @@ THREE: list[Row] = [{"k": 3, "v": "c3"}]
 ALL = [(1, "a1"), (1, "b1"), (2, "a2"), (3, "c3")]
 
 
-@pytest.mark.parametrize("error", [unavailable, over_quota])
+@pytest.mark.parametrize("error", [busy, over_quota])
 def test_those_that_wait_share_a_job(tmp_path: Path, error: Callable[[], Exception]) -> None:
     world = Waiters(tmp_path)
     for batch, rows in (("b1", ONE), ("b2", TWO), ("b3", THREE)):
@@ -64,8 +64,8 @@ def test_what_is_said_and_kept_is_what_a_load_alone_says_and_keeps(tmp_path: Pat
 @pytest.mark.parametrize("mode", ["upsert", "overwrite"])
 def test_what_replaces_rows_comes_again_by_itself(tmp_path: Path, mode: str) -> None:
     world = Waiters(tmp_path, mode)
-    with pytest.raises(WarehouseUnavailable):
-        world.handle(world.validated("b1", ONE), world.with_warehouse(unavailable))
+    with pytest.raises(WarehouseBusy):
+        world.handle(world.validated("b1", ONE), world.with_warehouse(busy))
     with pytest.raises(ForeignFailure):
         world.handle(world.validated("b1", ONE), world.with_warehouse(over_quota))
     assert world.state("b1") == ""
@@ -152,7 +152,7 @@ def test_a_load_that_seemed_to_be_refused_is_not_done_again(tmp_path: Path) -> N
 
     def lost(job: object) -> object:
         run(job)  # type: ignore[arg-type]
-        raise WarehouseUnavailable("the answer was lost")
+        raise WarehouseBusy("the answer was lost")
 
     warehouse.run = lost  # type: ignore[method-assign, assignment]
     assert world.deliver(world.validated("b1", ONE), process).outcome == "handled"

@@ -15,7 +15,7 @@ import pytest
 
 from services.load import handlers, together
 from shared.runtime.wiring import Process
-from tests.unit.load.waiters import Waiters, refused, unavailable
+from tests.unit.load.waiters import Waiters, busy, refused
 from tests.unit.load.world import Row, dying
 
 ROWS: dict[str, list[Row]] = {
@@ -68,7 +68,7 @@ def own_job_and_group(world: Waiters) -> tuple[Actor, Actor]:
     event = world.validated("b2", ROWS["b2"])
 
     def together(process: Process) -> None:
-        world.deliver(event, world.with_warehouse(unavailable))
+        world.deliver(event, world.with_warehouse(busy))
         world.deliver(world.tick())
         world.load_due(process)
 

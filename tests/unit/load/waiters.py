@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from shared.domain.errors import ForeignFailure, WarehouseUnavailable
+from shared.domain.errors import ForeignFailure, WarehouseBusy
 from shared.events.codec import decode, topic_of
 from shared.events.types import BatchValidated, ClockTicked, LoadDue
 from shared.ports.event_bus import Subscription
@@ -20,8 +20,8 @@ from tests.unit.load.world import LoadWorld, Row
 DUE = topic_of(LoadDue)
 
 
-def unavailable() -> Exception:
-    return WarehouseUnavailable("not now")
+def busy() -> Exception:
+    return WarehouseBusy("not now")
 
 
 def over_quota() -> Exception:
@@ -70,7 +70,7 @@ class Waiters(LoadWorld):
     def put_by(self, batch: str, rows: list[Row], **about: Any) -> BatchValidated:
         """The attempt's load was refused for now."""
         event = self.validated(batch, rows, **about)
-        assert self.deliver(event, self.with_warehouse(unavailable)).outcome == "handled"
+        assert self.deliver(event, self.with_warehouse(busy)).outcome == "handled"
         return event
 
     def tick(self) -> ClockTicked:
