@@ -78,7 +78,8 @@ class JobResult(NamedTuple):
 
 
 class Warehouse(Protocol):
-    """Raises ``WarehouseUnavailable`` when our own warehouse says no for now, ``ForeignFailure`` when it refuses.
+    """Raises ``WarehouseUnavailable`` when our own warehouse says no for now (``WarehouseBusy``: since it has had its
+    number of jobs), ``ForeignFailure`` when it refuses.
 
     A table is named ``dataset.table``.
     """
