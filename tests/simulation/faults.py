@@ -303,7 +303,9 @@ class FaultyWarehouse(Faulty):
 
     def __init__(self, inner: Any, trouble: Trouble) -> None:
         free = ("dump", "rows_with_keys", "query")
-        super().__init__(inner, "warehouse", trouble, lambda: WarehouseUnavailable("planted"), free)
+        # Also who was told that there are too many at once may find the job done: the question after it was refused.
+        kinds = (WarehouseUnavailable, WarehouseBusy)
+        super().__init__(inner, "warehouse", trouble, lambda: kinds[trouble.struck % 2]("planted"), free)
         self._described: dict[str, TableInfo | None] = {}
         self._run = self._faulty("run")
 
