@@ -14,6 +14,7 @@ KNOWN = {
     "short_read_accepted": (26, "bytes"),
     "score_ignored": (40, "score"),
     "jobs_not_booked": (333, "twice"),
+    "member_loaded_alone_too": (2489, "alone"),
     "group_without_members": (64, "fixed"),
     "refused_group_dropped": (407, "accounts"),
     "halted_group_counts_as_loaded": (92, "model"),
