@@ -24,7 +24,7 @@ from shared.events.types import BatchValidated, Event, LoadDue
 from shared.ports.ports import Ports
 from shared.ports.state import State
 from shared.ports.state_store import Document, Where
-from shared.ports.warehouse import Layout, TableColumn
+from shared.ports.warehouse import OVER_QUOTA, Layout, TableColumn
 
 KIND: Final = "waiting"
 TOGETHER_MICROSECONDS: Final = 20_000_000  # those that begin to wait within so long are called together
@@ -32,7 +32,6 @@ CALLED_MAX: Final = 300  # members that one tick calls, each a document to write
 CALLS_MAX: Final = 80  # groups, each an event
 MEMBERS_MAX: Final = 40  # of a group; each may cost its job a second
 BYTES_MAX: Final = 2_000_000_000  # of a group's files
-_QUOTA: Final = "quotaExceeded"
 
 
 class Waiting(NamedTuple):
@@ -64,7 +63,7 @@ def may_wait(error: MendError, written: Manifest) -> bool:
     One that is out of reach is told again by the bus: no number of jobs is what it lacks.
     """
     for_now = isinstance(error, WarehouseBusy)
-    for_now = for_now or (isinstance(error, ForeignFailure) and error.reason == _QUOTA)
+    for_now = for_now or (isinstance(error, ForeignFailure) and error.reason == OVER_QUOTA)
     return for_now and written.mode == "append" and written.rows > 0
 
 
@@ -104,11 +103,10 @@ def called_by_clock(tick: Event, ports: Ports) -> list[Event]:
     due = (Where("wake_at", ">", 0), Where("wake_at", "<=", ports.clock.now()))
     keys = [each.key for each in ports.state.query(LOADS, due, order_by="wake_at", limit=CALLED_MAX)]
     alike: dict[str, list[Waiting]] = {}
-    for each in (
-        found(key, ports.state) for key in keys
-    ):  # not as the query saw them: nobody else claims them meanwhile
-        if each is not None and not each.group:
-            alike.setdefault(each.alike, []).append(each)
+    for key in keys:
+        waits = found(key, ports.state)  # not as the query saw it: so nobody else claims it meanwhile
+        if waits is not None and not waits.group:
+            alike.setdefault(waits.alike, []).append(waits)
     groups = [(members, each) for each in alike for members in _bounded(alike[each])]
     return [claim(members, each, tick, ports) for members, each in groups[:CALLS_MAX]]
 

@@ -15,6 +15,8 @@ BATCH_COLUMN = "_mend_batch"
 ROW_COLUMN = "_mend_row"
 SEQ_COLUMN = "_mend_seq"
 
+OVER_QUOTA = "quotaExceeded"  # reason of a ``ForeignFailure``: the table has had the loads that it may have a day
+
 
 class TableColumn(NamedTuple):
     """A column of a table, in logical types."""

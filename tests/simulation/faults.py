@@ -20,7 +20,7 @@ from shared.domain.errors import (
 )
 from shared.ports.channel import Channel, Notice
 from shared.ports.event_bus import Delivery, Message
-from shared.ports.warehouse import JobResult, LoadJob, TableInfo
+from shared.ports.warehouse import OVER_QUOTA, JobResult, LoadJob, TableInfo
 from shared.runtime.wiring import Process
 
 # Methods that only look, do nothing outside, or belong to the worker's own bookkeeping.
@@ -115,7 +115,7 @@ def _refused(reason: str) -> Callable[[], Exception]:
 
 _REFUSED: Mapping[str, Callable[[], Exception]] = {
     "busy": lambda: WarehouseBusy("planted: not for a while"),
-    "quota": _refused("quotaExceeded"),
+    "quota": _refused(OVER_QUOTA),
     "bad": _refused("resourcesExceeded"),
 }
 

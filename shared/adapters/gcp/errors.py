@@ -15,6 +15,7 @@ from shared.domain.errors import (
     WarehouseUnavailable,
 )
 from shared.domain.masking import mask
+from shared.ports.warehouse import OVER_QUOTA
 
 Meaning = Literal["unavailable", "conflict", "refused", "absent"]
 
@@ -91,7 +92,7 @@ REASONS: Final[dict[str, bool]] = {
     "notImplemented": False,
     "policyViolation": False,
     "proxyAuthenticationRequired": False,
-    "quotaExceeded": False,
+    OVER_QUOTA: False,
     "rateLimitExceeded": True,
     "resourceInUse": True,
     "resourcesExceeded": False,

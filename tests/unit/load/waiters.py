@@ -11,7 +11,7 @@ from shared.domain.errors import ForeignFailure, WarehouseBusy
 from shared.events.codec import decode, topic_of
 from shared.events.types import BatchValidated, ClockTicked, LoadDue
 from shared.ports.event_bus import Subscription
-from shared.ports.warehouse import JobResult, LoadJob
+from shared.ports.warehouse import OVER_QUOTA, JobResult, LoadJob
 from shared.runtime.handling import Outcome
 from shared.runtime.wiring import Process
 from tests.conformance.turned_clock import TurnedClock
@@ -25,7 +25,7 @@ def busy() -> Exception:
 
 
 def over_quota() -> Exception:
-    return ForeignFailure("too many jobs", system="bigquery", reason="quotaExceeded")
+    return ForeignFailure("too many jobs", system="bigquery", reason=OVER_QUOTA)
 
 
 def refused() -> Exception:
