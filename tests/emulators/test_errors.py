@@ -19,6 +19,7 @@ from shared.domain.errors import (
     MendError,
     ObjectsUnavailable,
     StoreUnavailable,
+    WarehouseBusy,
     WarehouseUnavailable,
 )
 
@@ -88,6 +89,20 @@ def test_every_reason_of_bigquery(reason: str) -> None:
     assert isinstance(found, WarehouseUnavailable if REASONS[reason] else ForeignFailure)
     if isinstance(found, ForeignFailure):
         assert (found.reason, found.http_status, found.system) == (reason, 400, "bigquery")
+
+
+@pytest.mark.parametrize("reason", ["jobRateLimitExceeded", "rateLimitExceeded"])
+def test_a_warehouse_that_has_had_its_jobs_is_busy_however_often_the_client_tried(reason: str) -> None:
+    answer = exceptions.Forbidden("Exceeded rate limits", errors=[{"reason": reason}])
+    for error in (answer, exceptions.RetryError("Timeout of 60.0s exceeded", answer)):
+        assert isinstance(of_bigquery(error, WarehouseUnavailable), WarehouseBusy)
+        assert not isinstance(of_bigquery(error, ObjectsUnavailable), WarehouseBusy)  # a table that is only read
+
+
+def test_what_the_client_tried_again_in_vain_is_what_it_last_heard() -> None:
+    never = of_bigquery(exceptions.RetryError("Timeout", ConnectionError("refused")), WarehouseUnavailable)
+    assert isinstance(never, WarehouseUnavailable)
+    assert not isinstance(never, WarehouseBusy)
 
 
 def test_a_status_without_a_reason() -> None:

@@ -19,6 +19,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
+from shared.adapters.gcp import warehouse_jobs
 from shared.adapters.gcp.object_store import GcsObjectStore, bucket_of
 from shared.adapters.gcp.warehouse import BigQueryWarehouse, bytes_of, client_of
 from shared.adapters.gcp.warehouse_files import File, Staged
@@ -26,7 +27,7 @@ from shared.adapters.gcp.warehouse_jobs import Jobs
 from shared.adapters.gcp.warehouse_schema import COLUMN_FORBIDDEN
 from shared.adapters.gcp.warehouse_sql import pruning
 from shared.adapters.table_shape import StoredColumn
-from shared.domain.errors import ForeignFailure, LimitExceeded
+from shared.domain.errors import ForeignFailure, LimitExceeded, WarehouseBusy
 from shared.ports.warehouse import Layout, TableColumn
 from tests.conformance.warehouse_judging_suite import WarehouseJudgingSuite
 from tests.conformance.warehouse_rows import COLUMNS, TABLE, Files, Put, content
@@ -47,6 +48,17 @@ class OneColumnAtATime(bigquery.Client):
             table = before[before.rindex("ALTER TABLE") :]
             query = before + added + rest.replace(", ADD COLUMN", f";\n{table}ADD COLUMN")
         return super().query_and_wait(query, **how)
+
+
+def forwarded(emulators: Emulators, request: Asked) -> Answer:
+    """What the emulator answers."""
+    url, headers = f"http://{emulators.bigquery}{request.path}", {"content-type": "application/json"}
+    sent = urllib.request.Request(url, request.body or None, headers, method=request.method)
+    try:
+        with urllib.request.urlopen(sent, timeout=60) as answer:
+            return Answer(answer.status, answer.read())
+    except urllib.error.HTTPError as error:
+        return Answer(error.code, error.read())
 
 
 @pytest.fixture
@@ -191,6 +203,31 @@ def test_a_job_that_another_delivery_began_is_waited_for() -> None:
     assert found.job.labels == {"mend_rows": "7"}
 
 
+@pytest.mark.parametrize("refused", ["/jobs", "/tables"])
+def test_who_has_had_its_number_of_jobs_is_told_so(
+    refused: str,
+    emulators: Emulators,
+    client: bigquery.Client,
+    objects: GcsObjectStore,
+    files: Files,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whether the rate of jobs is met or that of changes of a table: the load then waits for others (decision 011)."""
+    monkeypatch.setattr(warehouse_jobs, "_PATIENCE_SECONDS", 1.0)
+    told = {"reason": "rateLimitExceeded", "message": "Exceeded rate limits"}
+    busy = Answer(403, {"error": {"code": 403, "message": "Exceeded rate limits", "errors": [told]}})
+
+    def answer(request: Asked) -> Answer:
+        if request.method == "POST" and request.path.partition("?")[0].endswith(refused):
+            return busy
+        return forwarded(emulators, request)
+
+    with Recorder(answer) as server:
+        client._connection.API_BASE_URL = server.url
+        with pytest.raises(WarehouseBusy, match="rateLimitExceeded"):
+            BigQueryWarehouse(client, objects).run(files.job("append", "b1", [{"k": 1, "v": "x"}]))
+
+
 def test_a_query_that_would_read_too_much_is_not_run() -> None:
     asked: list[dict[str, Any]] = []
 
@@ -214,18 +251,12 @@ def test_no_query_may_bill_more_than_is_allowed(
     """The emulator bills nothing: a server before it sees what each query is asked with."""
     asked: list[Any] = []
 
-    def forwarded(request: Asked) -> Answer:
+    def seen(request: Asked) -> Answer:
         if request.method == "POST":
             asked.append(json.loads(request.body))
-        url, headers = f"http://{emulators.bigquery}{request.path}", {"content-type": "application/json"}
-        sent = urllib.request.Request(url, request.body or None, headers, method=request.method)
-        try:
-            with urllib.request.urlopen(sent, timeout=60) as answer:
-                return Answer(answer.status, answer.read())
-        except urllib.error.HTTPError as error:
-            return Answer(error.code, error.read())
+        return forwarded(emulators, request)
 
-    with Recorder(forwarded) as server:
+    with Recorder(seen) as server:
         client._connection.API_BASE_URL = server.url
         warehouse = BigQueryWarehouse(client, objects, bytes_billed_max=123_000_000)
         warehouse.run(files.job("append", "b1", [{"k": 1, "v": "x"}]))

@@ -151,7 +151,14 @@ def translating(what: str, unavailable: type[TransientError]) -> Iterator[None]:
 
 
 def of_bigquery(error: Exception, unavailable: type[TransientError]) -> MendError:
-    """Our error for one of BigQuery's: out of reach for now, or refused with its reason and no cells."""
+    """Our error for one of BigQuery's: out of reach for now, or refused with its reason and no cells.
+
+    A client that has tried again in vain raises an error of its own around the last answer, which is what counts.
+    """
+    from google.api_core.exceptions import RetryError
+
+    if isinstance(error, RetryError) and isinstance(error.cause, Exception):
+        return of_bigquery(error.cause, unavailable)
     reason, status = reason_of(error)
     kind = type(error).__name__
     if REASONS.get(reason, status == 0 or status >= 500):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.gcp import channels, warehouse_schema, warehouse_sql
 from shared.adapters.gcp.warehouse_files import File, Staged, checked, files_of, grouped
-from shared.adapters.gcp.warehouse_jobs import Jobs, answering, billing, patience
+from shared.adapters.gcp.warehouse_jobs import Jobs, answering, asked, finished, patience
 from shared.adapters.gcp.warehouse_query import bound, parameters_of
 from shared.adapters.gcp.warehouse_schema import PROVENANCE, TableName, planned, refused, stored_columns
 from shared.adapters.gcp.warehouse_sql import Script
@@ -161,7 +161,7 @@ class BigQueryWarehouse:
     def _books_say(self, job_id: str) -> int | None:
         sql = f"SELECT `rows` FROM {self._tables.books().jobs} WHERE job_id = {warehouse_sql.text(job_id)}"
         with answering():
-            rows = [row[0] for row in self._client.query_and_wait(sql, job_config=billing(self._bytes_billed_max))]
+            rows = [row[0] for row in asked(self._client, sql, self._bytes_billed_max)]
         return int(rows[0]) if rows else None
 
     # ── files into tables ──────────────────────────────────────────────────────────────────────────────────────────
@@ -176,7 +176,7 @@ class BigQueryWarehouse:
             first, rows = group.files[0], sum(file.rows for file in group.files)
             uris = [file.uri for file in group.files]
             with answering():  # whoever loads it at the same time loads the same
-                self._load(None, uris, group.table, first, rows, "WRITE_TRUNCATE").result()
+                finished(self._load(None, uris, group.table, first, rows, "WRITE_TRUNCATE"))
         return groups
 
     def _load(
@@ -191,14 +191,14 @@ class BigQueryWarehouse:
             labels={_ROWS_LABEL: str(rows)},
         )
         config._properties["load"]["columnNameCharacterMap"] = "V2"
-        return self._client.load_table_from_uri(uris, table, job_id=job_id, job_config=config, retry=patience())
+        return self._client.load_table_from_uri(uris, table, job_id=job_id, job_config=config, **patience())
 
     def _script(self, job_id: str, sql: str, rows: int | None) -> bigquery.QueryJob:
         from google.cloud import bigquery
 
         labels = {} if rows is None else {_ROWS_LABEL: str(rows)}
         config = bigquery.QueryJobConfig(labels=labels, maximum_bytes_billed=self._bytes_billed_max)
-        return self._client.query(sql, job_id=job_id, job_config=config, retry=patience(), job_retry=None)
+        return self._client.query(sql, job_id=job_id, job_config=config, **patience(), job_retry=None)
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -222,11 +222,8 @@ class BigQueryWarehouse:
         present = " AND ".join(f"{column} IS NOT NULL" for column in names)
         listed = ", ".join(names)
         with answering():
-            found = self._client.query_and_wait(
-                f"SELECT DISTINCT {listed} FROM {name.sql} WHERE {present} ORDER BY {listed}",
-                job_config=billing(self._bytes_billed_max),
-            )
-            return found.to_arrow(create_bqstorage_client=False)
+            sql = f"SELECT DISTINCT {listed} FROM {name.sql} WHERE {present} ORDER BY {listed}"
+            return asked(self._client, sql, self._bytes_billed_max).to_arrow(create_bqstorage_client=False)
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None, rows_max: int = 10_000) -> pa.Table:
         """Rows of one GoogleSQL SELECT; ``LimitExceeded`` when they are more than ``rows_max`` or cost too much."""
@@ -246,7 +243,7 @@ class BigQueryWarehouse:
 
     def _stream(self, sql: str) -> Iterator[pa.RecordBatch]:
         with answering():
-            rows = self._client.query_and_wait(sql, job_config=billing(self._bytes_billed_max))
+            rows = asked(self._client, sql, self._bytes_billed_max)
             batches = iter(rows.to_arrow_iterable())
         while True:
             with answering():
@@ -291,4 +288,4 @@ def bytes_of(client: bigquery.Client, sql: str) -> int:
 
     config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
     with answering():
-        return int(client.query(sql, job_config=config).total_bytes_processed or 0)
+        return int(client.query(sql, job_config=config, **patience(), job_retry=None).total_bytes_processed or 0)

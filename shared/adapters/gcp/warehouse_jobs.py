@@ -16,10 +16,11 @@ from shared.domain.ids import derive
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
+    from google.cloud.bigquery.table import RowIterator
 
 TRIES_MAX: Final = 60
-_PATIENCE_SECONDS: Final = 60.0
-_WAIT_SECONDS_MAX: Final = 510.0  # of one delivery: a push gives up after 600
+_PATIENCE_SECONDS: Final = 60.0  # with one call, tries again included; one try may last as long
+_WAIT_SECONDS_MAX: Final = 450.0  # for a job: a push gives up after 600
 Job = Any  # LoadJob or QueryJob: what both have in common has no type of its own
 
 
@@ -54,7 +55,7 @@ class Jobs:
                 try:
                     begun = start(name)
                 except Conflict:  # somebody else began it just now
-                    begun = self._client.get_job(name, retry=patience())
+                    begun = self._client.get_job(name, **patience())
                     self._wait(begun)
                     return Done(begun, repeated=True)
                 self._wait(begun)
@@ -66,7 +67,7 @@ class Jobs:
 
         with answering():
             try:
-                return self._client.get_job(name, retry=patience())
+                return self._client.get_job(name, **patience())
             except NotFound:
                 return None
 
@@ -77,7 +78,7 @@ class Jobs:
         return job.error_result is None
 
     def _wait(self, job: Job) -> None:
-        job.result(timeout=_WAIT_SECONDS_MAX)
+        finished(job)
 
 
 def billing(bytes_max: int) -> bigquery.QueryJobConfig:
@@ -87,8 +88,30 @@ def billing(bytes_max: int) -> bigquery.QueryJobConfig:
     return bigquery.QueryJobConfig(maximum_bytes_billed=bytes_max)
 
 
-def patience() -> Any:
-    """How the client tries again: for a minute, not for ten, since the event comes again anyway."""
+def patience() -> dict[str, Any]:
+    """How long a call may last and is tried again: for a minute, not for ten, since the event comes again anyway."""
+    return {"timeout": _PATIENCE_SECONDS, "retry": _tried_again()}
+
+
+def asked(client: bigquery.Client, sql: str, bytes_max: int) -> RowIterator:
+    """The rows of a query of ours. One that fails on BigQuery's side is not begun again: the event comes again."""
+    once: Any = None  # which the client takes, and its types do not say
+    return client.query_and_wait(
+        sql,
+        job_config=billing(bytes_max),
+        retry=_tried_again(),
+        job_retry=once,
+        api_timeout=_PATIENCE_SECONDS,
+        wait_timeout=_WAIT_SECONDS_MAX,
+    )
+
+
+def finished(job: Job, **how: Any) -> Any:
+    """What a job comes to, waited for as long as one delivery may."""
+    return job.result(timeout=_WAIT_SECONDS_MAX, retry=_tried_again(), **how)
+
+
+def _tried_again() -> Any:
     from google.cloud.bigquery.retry import DEFAULT_RETRY
 
     return DEFAULT_RETRY.with_timeout(_PATIENCE_SECONDS)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from shared.adapters.gcp.warehouse_jobs import finished, patience
 from shared.adapters.gcp.warehouse_schema import refused
 from shared.adapters.read_only_sql import read_only, tables_of
 from shared.domain.errors import LimitExceeded
@@ -48,14 +49,15 @@ class Parameters(NamedTuple):
 
         values = list(self.values)
         asked = bigquery.QueryJobConfig(query_parameters=values, dry_run=True, use_query_cache=False)
-        trial = client.query(sql, job_config=asked)
+        trial = client.query(sql, job_config=asked, **patience(), job_retry=None)
         if trial.statement_type != "SELECT":
             raise refused("accessDenied", "a query only reads")
         if (trial.total_bytes_processed or 0) > bytes_max:
             read = f"{trial.total_bytes_processed:,}"
             raise LimitExceeded(f"the query reads {read} bytes; at most {bytes_max:,} are allowed")
         config = bigquery.QueryJobConfig(query_parameters=values, maximum_bytes_billed=bytes_max)
-        rows = client.query(sql, job_config=config).result(max_results=rows_max + 1)
+        begun = client.query(sql, job_config=config, **patience(), job_retry=None)
+        rows = finished(begun, max_results=rows_max + 1, job_retry=None)
         found = rows.to_arrow(create_bqstorage_client=False)
         if found.num_rows > rows_max:
             raise LimitExceeded(f"the query has more than {rows_max} rows; add a LIMIT")

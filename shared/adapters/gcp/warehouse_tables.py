@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, cast
 
-from shared.adapters.gcp.warehouse_jobs import answering, billing, patience
+from shared.adapters.gcp.warehouse_jobs import answering, asked, patience
 from shared.adapters.gcp.warehouse_schema import (
     SQL_TYPES,
     TableName,
@@ -99,9 +99,8 @@ class Tables:
         if self._books_there:
             booked = f"SELECT COUNT(*) FROM `{jobs_table}` WHERE table_name = {text(name.short)}"
         with answering():
-            answer = self._client.query_and_wait(
-                f"SELECT (SELECT COUNT(*) FROM {name.sql}), ({booked})", job_config=billing(self._bytes_billed_max)
-            )
+            sql = f"SELECT (SELECT COUNT(*) FROM {name.sql}), ({booked})"
+            answer = asked(self._client, sql, self._bytes_billed_max)
             rows, jobs = next(iter(answer)).values()
         return int(rows), int(jobs)
 
@@ -119,7 +118,7 @@ class Tables:
                 full = self._book(table)
                 made = bigquery.Table(full, schema=[bigquery.SchemaField(*column) for column in columns])
                 with answering():
-                    self._client.create_table(made, exists_ok=True, retry=patience())
+                    self._client.create_table(made, exists_ok=True, **patience())
                 places.append(f"`{full}`")
             self._made = Books(*places)
         return self._made
@@ -129,7 +128,7 @@ class Tables:
 
     def _create(self, name: TableName, columns: Sequence[TableColumn], layout: Layout) -> None:
         self._dataset(name.dataset)
-        self._client.create_table(new_table(name, columns, layout), retry=patience())
+        self._client.create_table(new_table(name, columns, layout), **patience())
 
     def _change(self, table: bigquery.Table, name: TableName, changes: Sequence[SchemaChange]) -> None:
         stored = stored_columns(table)
@@ -144,8 +143,8 @@ class Tables:
         added = {change.column: cast("LogicalType", change.new_type) for change in changes if change.action == "add"}
         sql = (widened(table, name, retyped) if retyped else "") + extended(name, added)
         if sql:
-            self._client.query_and_wait(sql, job_config=billing(self._bytes_billed_max))
-            table = self._client.get_table(name.full, retry=patience())
+            asked(self._client, sql, self._bytes_billed_max)
+            table = self._client.get_table(name.full, **patience())
         # What a statement of SQL does not say, or has lost: the descriptions by which we know objects and arrays.
         logical = {column: (each.name, each.logical_type) for column, each in stored.items()}
         logical |= {column.casefold(): (column, kind) for column, kind in added.items()}
@@ -155,14 +154,14 @@ class Tables:
         wanted = [_field(before.get(column), name, kind, column in touched) for column, (name, kind) in logical.items()]
         if wanted != list(table.schema):
             table.schema = wanted
-            self._client.update_table(table, ["schema"], retry=patience())
+            self._client.update_table(table, ["schema"], **patience())
 
     def _found(self, full_name: str) -> bigquery.Table | None:
         from google.api_core.exceptions import NotFound
 
         with answering():
             try:
-                return self._client.get_table(full_name, retry=patience())
+                return self._client.get_table(full_name, **patience())
             except NotFound:
                 return None
 
@@ -175,7 +174,7 @@ class Tables:
         if hours:
             made.default_table_expiration_ms = hours * 3_600_000
         with answering():
-            self._client.create_dataset(made, exists_ok=True, retry=patience())
+            self._client.create_dataset(made, exists_ok=True, **patience())
 
 
 def _field(found: bigquery.SchemaField | None, name: str, logical: LogicalType, touched: bool) -> bigquery.SchemaField:
