@@ -26,14 +26,14 @@ def believed(state: StateStore, key: str, incident: dict[str, Any]) -> Story:
     earlier = (incident.get("diagnoses") or [])[:-1]
     cause = CAUSES.get(str(incident.get("cause", "")))
     return {
-        **{name: incident.get(name, "") for name in names},
+        **{name: incident.get(name, "") for name in (*names, "model")},
         "means": cause.meaning if cause else "",
         "rivals": [each for each in incident.get("rivals") or [] if isinstance(each, dict)],
         "remedies_that_fit": list(cause.remedies) if cause else [],
         "advice": cause.advice if cause else "",
         "because": because,
         "would_change": counterfactuals.would_change(incident),
-        "before": [{name: each.get(name, "") for name in ("at", "attempt", *names)} for each in earlier],
+        "before": [{name: each.get(name, "") for name in ("at", "attempt", *names, "model")} for each in earlier],
         "near": [
             {**{name: getattr(each.entry, name) for name in ("id", "kind", "title")}, "because": each.because}
             for each in near

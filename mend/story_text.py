@@ -82,6 +82,8 @@ def _incident(story: Story) -> Iterator[str]:
     for each in believed["because"]:
         weight = f" (weighs {float(each['weight']):.2f})" if each["weight"] else ""
         yield f"  – {each['source']}: {each['field']} = {each['value']}{weight}"
+    if believed["model"]:
+        yield f"  its words were read by the text model {believed['model']}"
     for each in believed["rivals"]:
         yield f"  else look at {each['cause']}: {one_line(str(each['because']), 200)}"
     for each in believed["would_change"]:

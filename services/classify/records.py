@@ -8,9 +8,10 @@ incidents/{incident_id} = {kind: "incident", incident_id, fingerprint, family, o
   exception_type, http_status, grpc_status, sqlstate, reason, exit_code, message,
   evidence_json,                                                # of the last report, as it came
   failure_class, cause, confidence, explanation, diagnosis: [{source, field, value, weight}],
+  model,                                                        # version of the text model if words count in it
   shadow: {champion, challenger: {version, failure_class, cause, confidence}} | null,     # of the last report that came
   source, rivals: [{cause, because}],                           # other causes that circumstances.py speaks for
-  diagnoses: [{at, attempt, failure_class, cause, confidence, explanation}],     # how the belief changed, last 10
+  diagnoses: [{at, attempt, failure_class, cause, confidence, explanation, model}],  # how the belief changed, last 10
   similar: [{incident_id, state, confidence, closed_at, batch_id, explanation}],
   feedback: [{at, by, verdict, failure_class, cause, note, believed_class, believed_cause}],  # the last holds
   closed_at, close_explanation, rows_healed, rows_left,
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from services.classify import text_model
 from services.classify.diagnosis import Diagnosis
 from shared.domain.ids import derive, incident_id
 from shared.domain.incident import IncidentState
@@ -110,9 +112,10 @@ def believe(incident: Document, diagnosis: Diagnosis, at: int, attempt: int, sim
         "cause": diagnosis.cause,
         "confidence": diagnosis.confidence,
         "explanation": diagnosis.explanation,
+        "model": text_model.chosen().version if any(each.source == "words" for each in diagnosis.evidence) else "",
     }
     known = incident["diagnoses"]
-    if not known or {name: known[-1][name] for name in belief} != belief:
+    if not known or {name: known[-1].get(name, "") for name in belief} != belief:
         known = [*known, {"at": at, "attempt": attempt, **belief}][-DIAGNOSES_MAX:]
     evidence = [each._asdict() for each in diagnosis.evidence]
     incident.update(belief, diagnoses=known, diagnosis=evidence, similar=similar)

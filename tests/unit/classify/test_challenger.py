@@ -132,6 +132,15 @@ def test_both_verdicts_are_kept_where_words_were_read(tmp_path: Path, other: Pat
     assert len(json.dumps(told)) < 500
 
 
+def test_an_incident_says_which_model_read_its_words(tmp_path: Path) -> None:
+    process, _ = lived(tmp_path / "plain", [])
+    found = {each["message"]: each for each in kept(process).values() if each["kind"] == "incident"}
+    assert found[""]["model"] == ""  # of rows
+    told = found[MESSAGES[0]]
+    assert told["model"] == text_model.chosen().version
+    assert {each["model"] for each in told["diagnoses"]} == {text_model.chosen().version}
+
+
 def test_what_was_kept_live_is_measured_and_the_rest_is_made_up_for(
     tmp_path: Path, other: Path, named: pytest.MonkeyPatch
 ) -> None:

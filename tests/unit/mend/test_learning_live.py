@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -166,3 +167,10 @@ def test_the_commands_exit_code_is_the_alarm(told: Told) -> None:
     now_real = CliRunner().invoke(app, ["learn", "--drift", "7", "--root", str(told.root)])
     assert now_real.exit_code == 0
     assert "30 on each side are needed" in now_real.stdout
+    now = time.time_ns() // 1_000
+    told.add(KNOWN, 0, first_seen=now - 20 * DAY)
+    told.add(KNOWN, 0, first_seen=now - 3 * DAY)
+    assert learn("--drift", 7, "--root", told.root).exit_code == 0
+    told.add(STRANGE * 2, 0, first_seen=now - 2 * DAY)
+    alarm = learn("--drift", 7, "--root", told.root, "--json")
+    assert (alarm.exit_code, json.loads(alarm.stdout)["drifted"]) == (1, True)
