@@ -26,6 +26,7 @@ _PATHS = (
     (re.compile(r"(?:/[\w.-]+)*/node/node_modules"), "/srv/app/node_modules"),
     (re.compile(r"/tmp/corpus-servers/full"), "/mnt/scratch"),
     (re.compile(r"/tmp/(?:case|corpus)-[\w.-]+"), "/srv/job"),
+    (re.compile(r"/tmp/mend-emulators-\w+"), "/srv/emulators"),
     (re.compile(r"(?<![\w.}$-])/(?:work|root|farm|home/\w+|Users/\w+)(?=/|\b)"), "/srv/etl"),
     (re.compile(r"/tmp/\w+"), "/srv/job"),
 )
@@ -85,7 +86,7 @@ def rows(raw: Path) -> Iterator[dict[str, str]]:
 
 def _written(case: str) -> bool:
     """Whether the case raises a library's error with a text of its documentation instead of provoking it."""
-    return bool(re.match(r"raise |(?:aws_error|gcs_http|status_of|throw )\(?", case)) or "; raise " in case
+    return bool(re.match(r"raise |(?:aws_error|gcs_http|status_of|throw )\(?|print\(\"", case)) or "; raise " in case
 
 
 def _clean(message: str) -> str:

@@ -7,8 +7,10 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+
+from tests.emulators.running import running
 
 _PORTS = {
     "postgres": 15432, "mariadb": 13306, "redis": 16379, "locked_redis": 16380, "http": 18080, "https": 18443,
@@ -25,6 +27,7 @@ class Servers:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.addresses: dict[str, str | int] = {}
         self._silent: socket.socket | None = None
+        self._emulators = ExitStack()
 
     def start(self) -> dict[str, str | int]:
         """The addresses by the names that cases use."""
@@ -34,6 +37,9 @@ class Servers:
         for each in (self._http, self._postgres, self._mariadb, self._redis, self._ssh, self._mqtt, self._others):
             with suppress(FileNotFoundError, subprocess.SubprocessError, OSError):
                 each()
+        with suppress(RuntimeError, OSError):  # where no Google Cloud SDK is found
+            found = self._emulators.enter_context(running())
+            self.addresses["EMULATORS"] = found.environment()  # type: ignore[assignment]
         silent = self._silent = socket.socket()
         silent.bind(("127.0.0.1", _PORTS["silent"]))
         silent.listen(100)
@@ -45,6 +51,7 @@ class Servers:
 
     def stop(self) -> None:
         """End what was started here."""
+        self._emulators.close()
         for process in self.processes:
             process.terminate()
         for process in self.processes:
