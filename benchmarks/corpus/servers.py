@@ -35,7 +35,7 @@ class Servers:
         self.folder.chmod(0o755)
         self._certificate()
         for each in (self._http, self._postgres, self._mariadb, self._redis, self._ssh, self._mqtt, self._others):
-            with suppress(FileNotFoundError, subprocess.SubprocessError, OSError):
+            with suppress(LookupError, subprocess.SubprocessError, OSError):  # no such program, or no such user
                 each()
         with suppress(RuntimeError, OSError):  # where no Google Cloud SDK is found
             found = self._emulators.enter_context(running())
