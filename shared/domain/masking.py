@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from shared.domain.personal_values import hidden
@@ -11,6 +11,8 @@ from shared.domain.stack_frames import without_frames
 
 MESSAGE_CHARACTERS_MAX = 600
 EXCERPTED_CHARACTERS_MAX = 20_000
+_REMEMBERED_CHARACTERS_MAX = 160
+_REMEMBERED_MAX = 2_048
 _LINE_CHARACTERS_MIN = 160  # of a long report's line are always shown
 
 _QUOTED = re.compile(r"'[^'\n]{0,400}'|\"[^\"\n]{0,400}\"|`[^`\n]{0,400}`|«[^»\n]{0,400}»")
@@ -40,6 +42,12 @@ def clean(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX, *, personal: 
 
     Personal data is hidden as well, except for who may see it (``personal``).
     """
+    if len(text) <= _REMEMBERED_CHARACTERS_MAX:
+        return _cleaned_before(text, characters_max, personal)
+    return _cleaned(text, characters_max, personal)
+
+
+def _cleaned(text: str, characters_max: int, personal: bool) -> str:
     shortened = text[: characters_max * 4]
     shown = _CONTROL.sub(" ", _OF_NO_WIDTH.sub("", shortened))
     shown = _URL_USER.sub("***@", shown)
@@ -47,6 +55,10 @@ def clean(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX, *, personal: 
     if not personal:
         shown = hidden(_EMAIL.sub("***@***", shown))
     return shown if len(shown) <= characters_max else shown[: characters_max - 1] + "…"
+
+
+# Every line of the log names the same pipelines, files and tables again and again.
+_cleaned_before = lru_cache(maxsize=_REMEMBERED_MAX)(_cleaned)
 
 
 def visible(text: str) -> str:
