@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any, get_args, get_origin
 
@@ -60,6 +61,45 @@ def test_every_payload_fits_its_avro_schema(event: Event) -> None:
     assert fastavro.validate(payload, schema, raise_errors=True)
     assert set(payload) == {field["name"] for field in schema["fields"]}
     assert None not in payload.values()
+
+
+def _resolved(payload: dict[str, Any], writer: dict[str, Any], reader: dict[str, Any]) -> Any:
+    """A record as Avro gives it to who has another schema than who wrote it."""
+    written = io.BytesIO()
+    fastavro.schemaless_writer(written, fastavro.parse_schema(writer), payload)
+    written.seek(0)
+    return fastavro.schemaless_reader(written, fastavro.parse_schema(writer), fastavro.parse_schema(reader))
+
+
+@pytest.mark.parametrize("model", EVENT_TYPES.values(), ids=lambda model: model.TYPE)
+def test_an_event_may_grow(model: type[Event]) -> None:
+    """Pub/Sub takes a revision that reads what the one before wrote, and that the one before reads: for every field."""
+    newer = schemas.avro_schema(model)
+    older = {**newer, "fields": newer["fields"][:-1]}
+    empty = {field["name"]: field["default"] for field in newer["fields"]}
+    assert fastavro.validate(empty, fastavro.parse_schema(newer), raise_errors=True)
+    last = newer["fields"][-1]["name"]
+    less = {name: value for name, value in empty.items() if name != last}
+    assert _resolved(less, older, newer) == empty, "what was written before is read now, the new field absent"
+    assert _resolved(empty, newer, older) == less, "what is written now is read by who does not know the field"
+
+
+def test_a_schema_without_defaults_may_not_grow() -> None:
+    """What the defaults are for: Avro refuses the same step without them."""
+    newer = schemas.avro_schema(SourceDue)
+    bare = [{name: value for name, value in field.items() if name != "default"} for field in newer["fields"]]
+    older = {**newer, "fields": bare[:-1]}
+    less = {field["name"]: field["default"] for field in newer["fields"][:-1]}
+    with pytest.raises(fastavro.read.SchemaResolutionError):
+        _resolved(less, older, {**newer, "fields": bare})
+
+
+def test_other_words_about_an_event_are_no_other_schema() -> None:
+    class Reworded(SourceDue):
+        """The same event in other words."""
+
+    assert schemas.avro_schema(Reworded) == schemas.avro_schema(SourceDue)
+    assert "doc" not in schemas.avro_schema(SourceDue)
 
 
 def test_the_schema_files_are_current(request: pytest.FixtureRequest) -> None:
