@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,12 @@ from google.protobuf.json_format import ParseError
 
 from mend.deploy import scheduled_jobs
 from mend.deploy.description import FUNCTIONS
-from mend.deploy.plan import IMAGES, MONITORING, ROOT, plan
+from mend.deploy.images import BUILD
+from mend.deploy.plan import plan
+from mend.deploy.rights import IMAGES
 from mend.deploy.steps import Target
 from mend.deploy.topology import history_of, queues, recorded
+from mend.deploy.watching import MONITORING, ROOT
 from mend.runner import run_events
 from services.notify.overdue import overdue
 from shared.adapters.gcp.log_lines import shaper
@@ -155,17 +159,87 @@ def test_the_build_is_what_cloud_build_takes() -> None:
         Build.from_json(json.dumps({**written, "noSuchField": 1}))
 
 
+_BUILDS = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text(encoding="utf-8"))["steps"]
+_PLACES = {"$_REGION": "r", "$_REPOSITORY": "mend", "$PROJECT_ID": "p", "$_SINCE": "HEAD~1", "$$": "$"}
+_SCRIPTS = {
+    each["id"]: reduce(lambda text, at: text.replace(*at), _PLACES.items(), each["args"][-1]) for each in _BUILDS
+}
+# What an image brings, as its publisher describes it, and what a package adds.
+_DEBIAN = {"apt-get", "bash", "cat", "cut", "grep", "ls", "rm", "sort"}
+_IMAGES = {
+    "python:3.12-bookworm": {*_DEBIAN, "curl", "git", "make", "python3", "gcc"},
+    "gcr.io/cloud-builders/git": {*_DEBIAN, "git"},
+    "gcr.io/google.com/cloudsdktool/cloud-sdk:528.0.0": {*_DEBIAN, "curl", "git", "python3", "gcloud", "bq"},
+}
+_PACKAGES = {
+    "make": {"make"},
+    "git": {"git"},
+    "openjdk-17-jre-headless": {"java"},
+    "google-cloud-cli": {"gcloud", "bq"},
+    "google-cloud-cli-pubsub-emulator": {"the emulator of Pub/Sub"},
+    "google-cloud-cli-firestore-emulator": {"the emulator of Firestore"},
+}
+# What a script starts that starts others: the tests ask for the emulators' programs, .ci/run being told to.
+_STARTED = {
+    ".ci/run": {"make", "git", "java", "gcloud", "bq", "the emulator of Pub/Sub", "the emulator of Firestore"},
+    "make": {"python3", "bash"},
+}
+_WORDS_OF_BASH = set("set while for if then else fi do done echo read continue command true".split())  # noqa: SIM905
+
+
+def called(script: str) -> set[str]:
+    """The programs that a script calls, as bash reads it: each first word of a command."""
+    joined = re.sub(r"'[^']*'", "''", re.sub(r"\\\n\s*", " ", script))
+    lines = [line for line in joined.splitlines() if not line.strip().startswith("#")]
+    words = set()
+    for part in re.split(r"\n|;|\|\||&&|\||\$\(|\{ |\bdo\b|\bthen\b|\bif\b|\belse\b", "\n".join(lines)):
+        first = next(iter(part.replace("command -v", "").split()), "")
+        words |= {first} if re.fullmatch(r"[a-z.][a-z./-]*", first) else set()
+    return words - _WORDS_OF_BASH
+
+
+@pytest.mark.parametrize("step", _BUILDS, ids=lambda step: step["id"])
+def test_a_step_of_the_build_has_every_program_that_it_calls(step: dict[str, Any]) -> None:
+    script = _SCRIPTS[step["id"]]
+    assert subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True).stderr == ""
+    installed = re.findall(
+        r"apt-get install -qq --no-install-recommends ([^;&|]+?)(?:;|\n)", re.sub(r"\\\n", " ", script)
+    )
+    packages = {word.partition("=")[0] for line in installed for word in line.split()}
+    assert packages <= _PACKAGES.keys()
+    there = _IMAGES[step["name"]].union(*(_PACKAGES[each] for each in packages))
+    needed = called(script)
+    needed |= set().union(*(_STARTED.get(each, set()) for each in needed)) - {".ci/run"}
+    assert needed - {".ci/run"} <= there
+    assert needed & {"make", "git", "gcloud", ".ci/run"}, "the programs are found in the script"
+
+
+def test_an_environment_is_used_where_it_was_built() -> None:
+    """A .venv is of the Python of its image: another image would not find that."""
+    names = {each["name"] for each in _BUILDS if {"make", ".ci/run"} & called(_SCRIPTS[each["id"]])}
+    assert len(names) == 1
+    assert "rm -rf .venv" in _SCRIPTS["check"], "also of what lay in the folder that was sent"
+
+
+def test_an_image_is_built_as_cloud_build_takes_it() -> None:
+    written = yaml.safe_load((ROOT / BUILD).read_text(encoding="utf-8"))
+    build = Build.from_json(json.dumps(written))
+    assert list(build.images) == ["$_IMAGE"]
+    assert "$_IMAGE" in build.steps[0].args
+    assert build.options.logging == type(build.options).LoggingMode.CLOUD_LOGGING_ONLY, (
+        "an account of ours may not write"
+    )
+    assert BUILD in _SCRIPTS["build"]
+
+
 def built(folder: Path, step: str, stubs: str) -> subprocess.CompletedProcess[str]:
     """What a step of the build does for two services, with stand-ins for the programs that it calls."""
-    (script,) = [
-        each["args"][-1]
-        for each in yaml.safe_load((ROOT / "cloudbuild.yaml").read_text(encoding="utf-8"))["steps"]
-        if each["id"] == step
-    ]
+    script = _SCRIPTS[step]
     (folder / "services.txt").write_text("load\nnotify\n")
-    places = {"$_REGION": "r", "$_REPOSITORY": "mend", "$PROJECT_ID": "p", "$BUILD_ID": "b", "$$": "$"}
-    for name, value in {**places, "/workspace": str(folder)}.items():
-        script = script.replace(name, value)
+    for each in ("load", "notify"):
+        (folder / "build" / "stage" / each).mkdir(parents=True, exist_ok=True)
+        (folder / "build" / "stage" / each / ".tag").write_text(f"tag-of-{each}\n")
+    script = script.replace("/workspace", str(folder))
     return subprocess.run(["bash", "-c", f"{stubs}\n{script}"], cwd=folder, capture_output=True, text=True)
 
 
@@ -177,8 +251,8 @@ _STUBS = "".join(f"{name}() {{ {_STUB}; }}\n" for name in ("make", "pack", "gclo
     ("step", "calls", "broken"),
     [
         ("stage", 2, "*SERVICE=load"),
-        ("build", 2, "*/load:b*"),
-        ("deploy", 8, "*jobs\\ update*/load:b*"),
+        ("build", 4, "*submit*/load:tag-of-load*"),
+        ("deploy", 8, "*jobs\\ update*/load:tag-of-load*"),
         ("deploy", 8, "*services\\ list*=load*"),
         ("deploy", 8, "*jobs\\ list*=load*"),
     ],
@@ -196,3 +270,12 @@ def test_images_are_put_where_the_deployment_made_room_for_them() -> None:
     written = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text(encoding="utf-8"))
     assert written["substitutions"]["_REPOSITORY"] == IMAGES
     assert any(IMAGES in step.make and "artifacts" in step.make for step in plan(Target("my-project", "europe-west1")))
+
+
+def test_an_image_that_is_there_is_not_built_again(tmp_path: Path) -> None:
+    stub = 'gcloud() { echo "$*" >> done; case "$*" in *list*/load*) printf "other\\ntag-of-load\\n" ;; esac; }'
+    assert built(tmp_path, "build", stub).returncode == 0
+    asked = (tmp_path / "done").read_text().splitlines()
+    assert [line for line in asked if "submit" in line and "/load" in line] == []
+    (submitted,) = [line for line in asked if "submit" in line]
+    assert "--substitutions=_IMAGE=r-docker.pkg.dev/p/mend/notify:tag-of-notify" in submitted
