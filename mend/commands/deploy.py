@@ -9,13 +9,15 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from mend.deploy.steps import Step
+from mend.deploy.steps import PRELUDE, Step, Target
 from mend.output import Exit, console
 
 Project = Annotated[str, typer.Option("--project", help="Project on Google Cloud.")]
 Region = Annotated[str, typer.Option("--region", help="Region of everything.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Print the commands; run none.")]
-Service = Annotated[str, typer.Option("--service", help="Deploy one service alone.")]
+Service = Annotated[
+    str, typer.Option("--service", help="Deploy one service alone (audit: the scheduled commands), and what it needs.")
+]
 Destroy = Annotated[bool, typer.Option("--destroy", help="Take the system away; data stays.")]
 Spans = Annotated[bool, typer.Option("--spans", help="Send every handled event to Cloud Trace as a span.")]
 Secret = Annotated[
@@ -25,13 +27,28 @@ Accounts = Annotated[
     list[str] | None,
     typer.Option("--signals-from", help="Open mend-signals to this service account's tokens; may be given again."),
 ]
+Secrets = Annotated[
+    list[str] | None,
+    typer.Option("--secret", help="Let services read this secret, and no others; may be given again."),
+]
+Datasets = Annotated[
+    list[str] | None,
+    typer.Option("--dataset", help="Let services write and read this dataset, and no others; may be given again."),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before destroying.")]
 
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_DATASET: Final = re.compile(r"[A-Za-z0-9_]{1,1024}")
 _ACCOUNT: Final = re.compile(r"[a-z0-9._-]+@[a-z0-9.-]+\.[a-z]+")
 # As Google gives them. Of a project named by a domain (example.com:name) buckets and accounts are named otherwise.
 _PROJECT: Final = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
 _REGION: Final = re.compile(r"[a-z]+-[a-z]+[0-9]+")
+
+_ASKED: Final = (
+    "Take Mendline away from {project}? Its buckets, tables and documents stay, and so do events that are not in its"
+    " tables yet (the topics of events, and the subscriptions history.…, which cost nothing). Requests, reports and"
+    " dead letters that no service has taken up yet are lost (mend-requests, mend-signals, mend-dead-letters)."
+)
 
 
 def deploy(
@@ -44,41 +61,46 @@ def deploy(
     spans: Spans = False,
     signals_secret: Secret = "",
     signals_from: Accounts = None,
+    secret: Secrets = None,
+    dataset: Datasets = None,
 ) -> None:
-    """Deploy to Google Cloud, or print what that takes; what is there already is left as it is."""
+    """Deploy to Google Cloud, or print what that takes; what is there already is made as it should be now."""
     from mend.deploy import plan as planning
-    from mend.deploy.steps import Target
 
-    accounts = tuple(signals_from or ())
-    _refuse_misspelt(project, region, signals_secret, accounts)
+    accounts, secrets, datasets = tuple(signals_from or ()), tuple(secret or ()), tuple(dataset or ())
+    target = Target(project, region, spans, signals_secret, accounts, secrets, datasets)
+    _refuse_misspelt(target)
     _refuse_service(service, destroy)
-    target = Target(project, region, spans, signals_secret, accounts)
     steps = planning.destroyed(target) if destroy else planning.plan(target, service)
     if plan:
         sys.stdout.write(_script(project, steps))
         return
     if destroy and not yes:
-        typer.confirm(f"Take Mendline away from {project}? Its buckets, tables and documents stay.", abort=True)
+        typer.confirm(_ASKED.format(project=project), abort=True)
     _run(project, steps, destroy)
 
 
-def _refuse_misspelt(project: str, region: str, secret: str, accounts: tuple[str, ...]) -> None:
+def _refuse_misspelt(target: Target) -> None:
     """What is no name of a secret or no address would be deployed and believe nobody."""
-    if not _PROJECT.fullmatch(project):
-        _refuse(f"{project!r} is no project's id: 6 to 30 small letters, digits and hyphens, such as my-project")
-    if not _REGION.fullmatch(region):
-        _refuse(f"{region!r} is no region: europe-west1 is one (gcloud run regions list)")
-    wrong = [secret] if secret and not _SECRET.fullmatch(secret) else []
-    wrong += [each for each in accounts if not _ACCOUNT.fullmatch(each)]
+    if not _PROJECT.fullmatch(target.project):
+        _refuse(f"{target.project!r} is no project's id: 6 to 30 small letters, digits and hyphens, such as my-project")
+    if not _REGION.fullmatch(target.region):
+        _refuse(f"{target.region!r} is no region: europe-west1 is one (gcloud run regions list)")
+    wrong = [each for each in (target.signals_secret, *target.secrets) if each and not _SECRET.fullmatch(each)]
+    wrong += [each for each in target.signals_accounts if not _ACCOUNT.fullmatch(each)]
     if wrong:
         told = "is neither a secret's name nor an account's address (NAME@PROJECT.iam.gserviceaccount.com)"
         _refuse(f"{wrong[0]!r} {told}")
+    for each in target.datasets:
+        if not _DATASET.fullmatch(each) or each.startswith("mend_"):
+            _refuse(f"{each!r} is no dataset that pipelines load: letters, digits and _, and none of ours (mend_…)")
 
 
 def _refuse_service(service: str, destroy: bool) -> None:
+    from mend.deploy.scheduled_jobs import STAGED
     from mend.services import every_service
 
-    if service and service not in (known := [each.name for each in every_service()]):
+    if service and service not in (known := [*(each.name for each in every_service()), STAGED]):
         _refuse(f"there is no service {service}: {', '.join(known)}")
     if service and destroy:
         _refuse("--destroy takes everything away, never one service alone: leave out --service")
@@ -92,7 +114,7 @@ def _refuse(what: str) -> NoReturn:
 def _script(project: str, steps: list[Step]) -> str:
     head = "#!/usr/bin/env bash\n# Run it in the repository's folder, after make stage.\nset -euo pipefail\n"
     number = f"NUMBER=$(gcloud projects describe {shlex.quote(project)} --format='value(projectNumber)')\n"
-    return head + number + "".join(f"\n# {step.what}\n{step.shell()}\n" for step in steps)
+    return head + number + PRELUDE + "".join(f"\n# {step.what}\n{step.shell()}\n" for step in steps)
 
 
 def _run(project: str, steps: list[Step], destroy: bool) -> None:

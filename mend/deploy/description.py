@@ -58,11 +58,17 @@ PROJECT_ROLES: Final = {
     "remediate": ("roles/bigquery.dataViewer", "roles/bigquery.jobUser"),
     "notify": ("roles/secretmanager.secretAccessor", "roles/monitoring.metricWriter"),
 }
+# Those that are given for single secrets and datasets where some are named; else for all that the project has.
+SECRET_ROLE: Final = "roles/secretmanager.secretAccessor"
+TABLE_ROLES: Final = ("roles/bigquery.dataViewer", "roles/bigquery.dataEditor")
+OWN_DATASETS: Final = ("mend_books", "mend_staging")  # where load keeps what it does
 # Only where spans are sent: Google's own collector, which speaks OpenTelemetry's protocol.
 SPANS_ENDPOINT: Final = "https://telemetry.googleapis.com/v1/traces"
 SPANS_ROLE: Final = "roles/telemetry.tracesWriter"
 COMMON_ROLES: Final = ("roles/datastore.user",)
 EVENTARC_ROLE: Final = "roles/eventarc.eventReceiver"  # of the account that pushes
+READS_ROLE: Final = "roles/storage.objectViewer"
+WRITES_ROLE: Final = "roles/storage.objectUser"  # files, and no rights to them
 WRITES_OBJECTS: Final = ("ingest", "validate", "load", "remediate")
 # Queries by some fields in the order of another; those by a single field Firestore indexes by itself.
 INDEXES: Final = (

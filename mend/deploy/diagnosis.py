@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
-from mend.deploy import refusals, scheduled_jobs
+from mend.deploy import refusals
 from mend.deploy.description import (
     APIS,
-    COMMON_ROLES,
     EVENTARC_ROLE,
     FUNCTIONS,
     PROJECT_ROLES,
+    READS_ROLE,
     SPANS_ENDPOINT,
     WRITES_OBJECTS,
+    WRITES_ROLE,
 )
 from mend.deploy.refusals import Finding
-from mend.deploy.steps import SIGNALS, Target
+from mend.deploy.rights import project_roles
+from mend.deploy.steps import DATASETS_GRANTED, SECRETS_GRANTED, SIGNALS, Target
 from mend.deploy.topology import history_of, queues, recorded, topics
 
 _SECONDS_MAX: Final = 60
@@ -27,7 +29,9 @@ _AT_ONCE: Final = 4  # each is a process of gcloud's, which takes a second to st
 _LINES_MAX: Final = 100  # of the log
 ANYWHERE: Final = "REGION"  # as a command shows it that somebody has to complete
 _FIRST: Final = "mend-ingest"
-_OPTIONS: Final = "  # and what else it was deployed with: --spans, --signals-secret, --signals-from"
+_OPTIONS: Final = (
+    "  # and what else it was deployed with: --spans, --signals-secret, --signals-from, --secret, --dataset"
+)
 _REGION_LABEL: Final = "cloud.googleapis.com/location"
 
 
@@ -87,10 +91,16 @@ def _as_deployed(running: Any, target: Target) -> Target | None:
     if settings and SIGNALS not in settings:
         return None
     believed = settings.get(SIGNALS, {})
+
+    def granted(name: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(word for each in settings.values() for word in each.get(name, "").split()))
+
     return target._replace(
         spans=any(each.get("MEND_OTLP_ENDPOINT") == SPANS_ENDPOINT for each in settings.values()),
         signals_secret=believed.get("MEND_SIGNALS_SECRET", ""),
         signals_accounts=tuple(believed.get("MEND_SIGNALS_ACCOUNTS", "").split()),
+        secrets=granted(SECRETS_GRANTED),
+        datasets=granted(DATASETS_GRANTED),
     )
 
 
@@ -159,20 +169,13 @@ def _held(answer: Any) -> set[tuple[str, str]]:
 
 def _roles(answer: Any, target: Target) -> list[Finding]:
     held = _held(answer)
-    wanted = [(service, role, service) for service, role in _wanted_roles()]
-    wanted += [(scheduled_jobs.STAGED, role, "") for role in scheduled_jobs.ROLES]
+    wanted = [(account, role, account) for account, role in project_roles(target)]
     wanted.append(("push", EVENTARC_ROLE, ""))
     return [
         Finding(f"{account} lacks {role}", target.command(alone))
         for account, role, alone in wanted
         if (role, f"serviceAccount:{target.account(account)}") not in held
     ]
-
-
-def _wanted_roles() -> Iterator[tuple[str, str]]:
-    for service, roles in PROJECT_ROLES.items():
-        for role in (*COMMON_ROLES, *roles):
-            yield service, role
 
 
 def _bucket(name: str, role: str, services: tuple[str, ...]) -> Callable[[Any, Target], list[Finding]]:
@@ -241,12 +244,12 @@ _CHECKS: Final = (
     _Check(
         "bucket of deliveries",
         ("storage", "buckets", "get-iam-policy", "{objects}"),
-        _bucket("objects", "roles/storage.objectAdmin", WRITES_OBJECTS),
+        _bucket("objects", WRITES_ROLE, WRITES_OBJECTS),
     ),
     _Check(
         "bucket of the project",
         ("storage", "buckets", "get-iam-policy", "{definitions}"),
-        _bucket("definitions", "roles/storage.objectViewer", tuple(PROJECT_ROLES)),
+        _bucket("definitions", READS_ROLE, tuple(PROJECT_ROLES)),
     ),
     _Check("topics", ("pubsub", "topics", "list"), _named("topic", {topic.name for topic in topics()})),
     _Check("subscriptions", ("pubsub", "subscriptions", "list"), _named("subscription", _SUBSCRIPTIONS)),

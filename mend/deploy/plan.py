@@ -1,4 +1,7 @@
-"""The deployment as gcloud commands, in order. Each step first asks whether it is done, so that all can run again."""
+"""The deployment as gcloud commands, in order: each step makes what is missing and changes what is not as it should be.
+
+So all can run again, after a failure or a change.
+"""
 
 from __future__ import annotations
 
@@ -6,65 +9,33 @@ import json
 import shlex
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 from typing import Final
 
-from mend.deploy import history, scheduled_jobs
-from mend.deploy.description import (
-    APIS,
-    COMMON_ROLES,
-    EVENTARC_ROLE,
-    FUNCTIONS,
-    INDEXES,
-    PROJECT_ROLES,
-    RECEIPTS,
-    SINK,
-    SINK_EXCLUDED,
-    SINK_FILTER,
-    SIZES,
-    SPANS_ROLE,
-    WRITES_OBJECTS,
-    Function,
-)
-from mend.deploy.steps import NUMBER, Step, Target, Words, gcloud, granted, region, shell
-from mend.deploy.topology import (
-    ACK_SECONDS,
-    BACKOFF_SECONDS_MAX,
-    BACKOFF_SECONDS_MIN,
-    DELIVERIES_MAX,
-    Queue,
-    history_of,
-    published,
-    queues,
-    recorded,
-    topics,
-)
+from mend.deploy import bus, history, images, rights, scheduled_jobs, watching
+from mend.deploy.description import APIS, EVENTARC_ROLE, FUNCTIONS, INDEXES, RECEIPTS, SINK, SINK_EXCLUDED, SINK_FILTER
+from mend.deploy.steps import Step, Target, asking, gcloud, granted, region, shell, unless
+from mend.deploy.topology import queues, recorded, users_of
 from mend.services import every_service
 from services.ingest.signals import DEPLOYMENT
-from shared.ports.event_bus import DEAD_LETTER_TOPIC, SIGNALS_TOPIC
+from shared.ports.event_bus import SIGNALS_TOPIC
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-MONITORING: Final = "infra/monitoring"
-IMAGES: Final = "mend"  # where cloudbuild.yaml puts what it builds
 _MOMENT: Final = "MOMENT"  # the shell that runs the step fills it in
-_PUBSUB: Final = f"service-{NUMBER}@gcp-sa-pubsub.iam.gserviceaccount.com"  # Google's own account
-# An index cannot be asked for by its fields: it is made, and that it is there already is no failure.
-_THERE: Final = "*'already exists'*"
-_AS_SAID: Final = 'printf "%s\\n" "$said" >&2'
-PRIVATE: Final = ("--no-allow-unauthenticated", "--ingress=internal")
+_AGENTS: Final = ("pubsub", "eventarc")  # Google's own accounts that are given rights here; made at first use otherwise
+_TRIGGER: Final = "mend-landed"
 
 
 def plan(target: Target, service: str = "") -> list[Step]:
-    """Every step, or those that one service needs alone."""
+    """Every step, or those that one service (or ``audit``) needs alone."""
     signals = [queue for queue in queues() if queue.topic == SIGNALS_TOPIC]
     others = [queue for queue in queues() if queue.topic != SIGNALS_TOPIC]
-    before = [*_ground(target), *_state(target), *_tables(target), *_bus(target), *_history(target)]
-    before += [*_publishers(target), _burial(target), *_subscriptions(target, signals)]
-    after = [*_functions(target), *_subscriptions(target, others), *_schedules(target), *_sink(target)]
-    after += [*scheduled_jobs.steps(target), *_monitoring(target)]
+    before = [*_ground(target), *rights.steps(target), *watching.metrics(target), *_state(target), *_tables(target)]
+    before += [*bus.made(target), *_history(target), *bus.recordings(target), *bus.publishers(target)]
+    before += [bus.burial(target), *bus.subscriptions(target, signals), *images.built(target)]
+    after = [*images.functions(target), *bus.subscriptions(target, others), *_schedules(target), *_landing(target)]
+    after += [*_sink(target), *images.jobs(target), *watching.shown(target)]
 
     def asked(steps: list[Step]) -> list[Step]:
-        return [step for step in steps if not service or step.service == service]
+        return [step for step in steps if not service or service in step.services]
 
     return [*asked(before), _told(target, service), *asked(after)]
 
@@ -79,15 +50,15 @@ def _told(target: Target, service: str) -> Step:
     now = '"$(date -u +%Y-%m-%dT%H:%M:%SZ)"'
     words = shell(gcloud(target, "pubsub topics publish", SIGNALS_TOPIC))
     told = f"{words} --message={shlex.quote(head)}{now}{shlex.quote(tail)}"
-    return Step("the deployment is told to mend-signals", ("sh", "-c", told), service=service)
+    return Step("the deployment is told to mend-signals", ("sh", "-c", told), services=(service,) if service else ())
 
 
 def destroyed(target: Target) -> list[Step]:
-    """What takes the system away and leaves the data: buckets, tables and documents stay.
+    """What takes the system away and leaves the data: buckets, tables, documents, and what history has yet to take.
 
     What would go on without it goes too: an alert that nothing is heard, a subscription to a topic that is no more.
     """
-    steps = [*_unwatched(target)]
+    steps = [*watching.destroyed(target)]
     steps += [
         Step(
             f"function {function.name}",
@@ -96,11 +67,9 @@ def destroyed(target: Target) -> list[Step]:
         for function in FUNCTIONS
     ]
     steps.append(Step("the sink of failures", gcloud(target, "logging sinks delete", SINK, "--quiet")))
-    words = ("eventarc triggers delete mend-landed", f"--location={target.region}", "--quiet")
+    words = (f"eventarc triggers delete {_TRIGGER}", f"--location={target.region}", "--quiet")
     steps.append(Step("an object that lands is told", gcloud(target, *words)))
-    names = [*(each.name for each in queues()), *(history_of(topic) for topic in recorded())]
-    steps += [Step(f"subscription {name}", gcloud(target, "pubsub subscriptions delete", name)) for name in names]
-    steps += [Step(f"topic {each.name}", gcloud(target, "pubsub topics delete", each.name)) for each in topics()]
+    steps += bus.destroyed(target, queues())
     steps += [
         Step(
             f"schedule {name}",
@@ -111,52 +80,13 @@ def destroyed(target: Target) -> list[Step]:
     return [*steps, *scheduled_jobs.destroyed(target)]
 
 
-def _unwatched(target: Target) -> Iterator[Step]:
-    for kind, folder, command in (
-        ("alert", "alerts", "alpha monitoring policies"),
-        ("dashboard", "dashboards", "monitoring dashboards"),
-    ):
-        for path in sorted((ROOT / MONITORING / folder).glob("*.json")):
-            listed = shell(_named(target, command, f"Mendline: {path.stem}"))
-            delete = shell(gcloud(target, f"{command} delete", "--quiet"))
-            every = f'found=$({listed}) && printf "%s\\n" "$found" | xargs -r -n 1 {delete}'
-            yield Step(f"{kind} {path.stem}", ("sh", "-c", every))
-    for path in sorted((ROOT / MONITORING / "metrics").glob("*.json")):
-        yield Step(f"metric {path.stem}", gcloud(target, "logging metrics delete", path.stem, "--quiet"))
-
-
 def _ground(target: Target) -> Iterator[Step]:
     apis = [f"{api}.googleapis.com" for api in (*APIS, *(("telemetry",) if target.spans else ()))]
     yield Step("APIs", gcloud(target, "services enable", *apis))
-    # What is deployed from a folder is built under this account, which may do nothing in a project of today.
-    builder = f"{NUMBER}-compute@developer.gserviceaccount.com"
-    yield Step("Cloud Run may build", granted(target, builder, "roles/run.builder"))
-    place = f"--location={target.region}"
-    made = gcloud(target, f"artifacts repositories create {IMAGES}", place, "--repository-format=docker")
-    yield Step("the images' repository", made, gcloud(target, f"artifacts repositories describe {IMAGES}", place))
-    names = [*(each.name for each in every_service()), "push", "scheduler", scheduled_jobs.STAGED]
-    for name in names:
-        yield Step(
-            f"account mend-{name}",
-            gcloud(target, "iam service-accounts create", f"mend-{name}"),
-            gcloud(target, "iam service-accounts describe", target.account(name)),
-            name if name in SIZES else "",
-        )
-    for service in SIZES:
-        for role in (*COMMON_ROLES, *PROJECT_ROLES[service], *((SPANS_ROLE,) if target.spans else ())):
-            yield Step(f"{service}: {role}", granted(target, target.account(service), role), service=service)
-    for bucket in (target.objects, target.definitions):
-        guarded = ("--uniform-bucket-level-access", "--public-access-prevention", f"--location={target.region}")
-        made = gcloud(target, "storage buckets create", bucket, *guarded)
-        yield Step(bucket, made, gcloud(target, "storage buckets describe", bucket))
-    for service in SIZES:
-        rights = [(target.definitions, "roles/storage.objectViewer")]
-        if service in WRITES_OBJECTS:
-            rights.append((target.objects, "roles/storage.objectAdmin"))
-        for bucket, role in rights:
-            member = (f"--member=serviceAccount:{target.account(service)}", f"--role={role}")
-            words = gcloud(target, "storage buckets add-iam-policy-binding", bucket, *member)
-            yield Step(f"{service}: {role} on {bucket}", words, service=service)
+    for api in _AGENTS:
+        made = gcloud(target, "beta services identity create", f"--service={api}.googleapis.com")
+        yield Step(f"Google's own account for {api}", made, patient=True)
+    yield Step("Eventarc may watch", granted(target, rights.EVENTARC, "roles/eventarc.serviceAgent"), patient=True)
 
 
 def _state(target: Target) -> Iterator[Step]:
@@ -165,202 +95,97 @@ def _state(target: Target) -> Iterator[Step]:
     yield Step("the state's database", gcloud(target, "firestore databases create", *place), described)
     ttl = gcloud(target, f"firestore fields ttls update expire_at --collection-group={RECEIPTS} --enable-ttl --async")
     yield Step("receipts end by themselves", ttl)
-    for collection in sorted({name for service in every_service() for name in service.collections} | {RECEIPTS}):
+    owners = {name: (each.name,) for each in every_service() for name in each.collections}
+    for collection in sorted({*owners, RECEIPTS}):
         exempt = f"firestore indexes fields update json --collection-group={collection} --disable-indexes --async"
-        yield Step(f"{collection}: its text is not indexed", gcloud(target, exempt))
+        what = f"{collection}: its text is not indexed"
+        yield Step(what, gcloud(target, exempt), services=owners.get(collection, ()))
+    # Whoever is deployed alone may ask in a new way, also for what another service owns.
+    anybody = (*(each.name for each in every_service()), scheduled_jobs.STAGED)
     for collection, fields, order, way in INDEXES:
         configured = [f"--field-config=field-path=f.{field},order=ascending" for field in fields]
         configured.append(f"--field-config=field-path=f.{order},order={way}")
         made = f"firestore indexes composite create --collection-group={collection} --async"
-        words = gcloud(target, made, *configured)
-        yield Step(
-            f"index {collection} by {', '.join(fields)}, {order} {way}",
-            ("sh", "-c", f"said=$({shell(words)} 2>&1) || case $said in {_THERE}) ;; *) {_AS_SAID}; exit 1 ;; esac"),
-        )
+        # An index cannot be asked for by its fields: that it is there already is no failure.
+        words = unless(shell(gcloud(target, made, *configured)), "already exists")
+        yield Step(f"index {collection} by {', '.join(fields)}, {order} {way}", words, services=anybody)
 
 
 def _tables(target: Target) -> Iterator[Step]:
-    for dataset, hours in (("mend_books", 0), ("mend_staging", 48), ("mend_history", 0)):
+    known = [("mend_books", 0, ()), ("mend_staging", 48, ()), (history.DATASET, 0, ())]
+    readers = ("load", "validate", "remediate", scheduled_jobs.STAGED)
+    for dataset, hours, services in [*known, *((name, 0, readers) for name in target.datasets)]:
         ending = (f"--default_table_expiration={hours * 3_600}",) if hours else ()
         place = ("bq", f"--location={target.region}", f"--project_id={target.project}", "mk", "--force", *ending)
-        yield Step(f"dataset {dataset}", (*place, "--dataset", f"{target.project}:{dataset}"))
+        made = (*place, "--dataset", f"{target.project}:{dataset}")
+        yield Step(f"dataset {dataset}", made, services=services)
+    yield from rights.on_datasets(target)
 
 
 def _history(target: Target) -> Iterator[Step]:
-    """Every event is written down by Pub/Sub itself; what it writes twice the views show once."""
-    ask = ("bq", f"--location={target.region}", f"--project_id={target.project}", "query", "--use_legacy_sql=false")
+    """The tables into which Pub/Sub writes every event, and the views over them."""
+    users = {history.table_of(topic.schema): users_of(topic.name) for topic in recorded()}
     for statement in [*history.tables(), *history.new_columns(), *history.views()]:
-        yield Step(f"history: {statement.name}", (*ask, statement.sql))
-    may = f'GRANT `roles/bigquery.dataEditor` ON SCHEMA `{history.DATASET}` TO "serviceAccount:{_PUBSUB}"'
-    yield Step("Pub/Sub may write history", (*ask, may))
-    for topic in recorded():
-        table = f"--bigquery-table={target.project}:{history.DATASET}.{history.table_of(topic.schema)}"
-        how = (table, "--use-topic-schema", "--write-metadata", "--drop-unknown-fields", "--expiration-period=never")
-        name = history_of(topic)
-        made = gcloud(target, "pubsub subscriptions create", name, f"--topic={topic.name}", *how)
-        yield Step(f"subscription {name}", made, gcloud(target, "pubsub subscriptions describe", name))
-
-
-def _bus(target: Target) -> Iterator[Step]:
-    for topic in topics():
-        schema: Words = ()
-        if topic.schema:
-            file = f"schemas/events/{topic.schema}.avsc"
-            how = ("--type=avro", f"--definition-file={file}")
-            described = gcloud(target, "pubsub schemas describe", topic.name)
-            made = gcloud(target, "pubsub schemas create", topic.name, *how)
-            yield Step(f"schema {topic.name}", made, described)
-            # An event that has grown: the same but for spaces is no news.
-            newest, spaceless = shell((*described, "--format=value(definition)")), "tr -d '[:space:]'"
-            same = f'{newest} | {spaceless} | grep -qxF -e "$({spaceless} < {file})"'
-            revised = gcloud(target, "pubsub schemas commit", topic.name, *how)
-            yield Step(f"schema {topic.name} as it is now", revised, ("sh", "-c", same))
-            schema = (f"--schema={topic.name}", "--message-encoding=json")
-        yield Step(
-            f"topic {topic.name}",
-            gcloud(target, "pubsub topics create", topic.name, *schema),
-            gcloud(target, "pubsub topics describe", topic.name),
-        )
-
-
-def _publishers(target: Target) -> Iterator[Step]:
-    """Each service may publish what it emits, and nothing else."""
-    for service, topic in published():
-        member = (f"--member=serviceAccount:{target.account(service)}", "--role=roles/pubsub.publisher")
-        words = gcloud(target, "pubsub topics add-iam-policy-binding", topic, *member)
-        yield Step(f"{service} may publish {topic}", words, service=service)
-
-
-def _functions(target: Target) -> Iterator[Step]:
-    for function in FUNCTIONS:
-        yield Step(f"function {function.name}", _deployed(target, function), service=function.service)
-        if target.is_open(function.name):
-            continue
-        caller = "scheduler" if function.target in ("due", "tick", "measure") else "push"
-        member = (f"--member=serviceAccount:{target.account(caller)}", "--role=roles/run.invoker")
-        words = gcloud(target, "run services add-iam-policy-binding", function.name, *region(target), *member)
-        yield Step(f"{function.name} may be called by {caller} alone", words, service=function.service)
-
-
-def _deployed(target: Target, function: Function) -> Words:
-    size = SIZES[function.service]
-    return gcloud(
-        target,
-        "run deploy",
-        function.name,
-        f"--source=build/stage/{function.service}",
-        *region(target),
-        f"--service-account={target.account(function.service)}",
-        f"--labels=mend={function.service}",
-        *(("--allow-unauthenticated", "--ingress=all") if target.is_open(function.name) else PRIVATE),
-        f"--memory={size.memory}",
-        f"--cpu={size.cpu}",
-        f"--concurrency={size.concurrency}",
-        f"--max-instances={size.instances_max}",
-        f"--timeout={ACK_SECONDS}",
-        f"{target.settings},FUNCTION_TARGET={function.target}{target.judging(function.name)}",
-        "--quiet",
-    )
-
-
-def _burial(target: Target) -> Step:
-    member = (f"--member=serviceAccount:{_PUBSUB}", "--role=roles/pubsub.publisher")
-    words = gcloud(target, "pubsub topics add-iam-policy-binding", DEAD_LETTER_TOPIC, *member)
-    return Step("Pub/Sub may bury what nobody can take", words)
-
-
-def _subscriptions(target: Target, wanted: list[Queue]) -> Iterator[Step]:
-    for queue in wanted:
-        dead = (
-            (f"--dead-letter-topic={queue.buried}", f"--max-delivery-attempts={DELIVERIES_MAX}") if queue.buried else ()
-        )
-        make = gcloud(
-            target,
-            "pubsub subscriptions create",
-            queue.name,
-            f"--topic={queue.topic}",
-            f"--push-endpoint={target.url(f'mend-{queue.service}')}",
-            f"--push-auth-service-account={target.account('push')}",
-            f"--ack-deadline={ACK_SECONDS}",
-            f"--min-retry-delay={BACKOFF_SECONDS_MIN}s",
-            f"--max-retry-delay={BACKOFF_SECONDS_MAX}s",
-            "--expiration-period=never",
-            *dead,
-        )
-        exists = gcloud(target, "pubsub subscriptions describe", queue.name)
-        yield Step(f"subscription {queue.name}", make, exists, queue.service)
-        if queue.buried:
-            words = gcloud(
-                target,
-                "pubsub subscriptions add-iam-policy-binding",
-                queue.name,
-                f"--member=serviceAccount:{_PUBSUB}",
-                "--role=roles/pubsub.subscriber",
-            )
-            yield Step(f"{queue.name}: dead letters", words, service=queue.service)
+        of = statement.name.partition(",")[0].removeprefix("events_")
+        yield Step(f"history: {statement.name}", (*asking(target), statement.sql), services=users.get(of, ()))
+    yield rights.of_pubsub(target)
 
 
 def _schedules(target: Target) -> Iterator[Step]:
     yield _scheduled(target, "the minute", "tick", "* * * * *")
     yield _scheduled(target, "how things stand is written", "measure", "*/5 * * * *")
+
+
+def _scheduled(target: Target, what: str, entry: str, when: str) -> Step:
+    """A schedule; when it is, somebody may have changed since."""
+    name = f"mend-{entry}"
+    url = target.url(name)
+    place = f"--location={target.region}"
+    account = f"--oidc-service-account-email={target.account('scheduler')}"
+    how = (place, f"--uri={url}/{entry}", "--http-method=POST", account, f"--oidc-token-audience={url}")
+    made = gcloud(target, f"scheduler jobs create http {name}", f"--schedule={when}", *how)
+    asked = gcloud(target, f"scheduler jobs describe {name}", place)
+    (service,) = [function.service for function in FUNCTIONS if function.name == name]
+    update = gcloud(target, f"scheduler jobs update http {name}", *how)
+    return Step(what, made, asked, (service,), update=update, patient=True)
+
+
+def _landing(target: Target) -> Iterator[Step]:
+    """An object that lands in the bucket of the project is told to ingest."""
+    filters = ("--event-filters=type=google.cloud.storage.object.v1.finalized", "--event-filters=bucket=")
     bucket = target.definitions.removeprefix("gs://")
-    filters = ("--event-filters=type=google.cloud.storage.object.v1.finalized", f"--event-filters=bucket={bucket}")
-    place = (
-        f"--location={target.region}",
+    place = f"--location={target.region}"
+    how = (
+        place,
         "--destination-run-service=mend-ingest",
         f"--destination-run-region={target.region}",
+        f"--service-account={target.account('push')}",
     )
-    made = gcloud(
-        target, "eventarc triggers create mend-landed", *place, *filters, f"--service-account={target.account('push')}"
-    )
-    asked = gcloud(target, "eventarc triggers describe mend-landed", f"--location={target.region}")
-    yield Step("Eventarc may tell ingest", granted(target, target.account("push"), EVENTARC_ROLE))
+    yield Step("Eventarc may tell ingest", granted(target, target.account("push"), EVENTARC_ROLE), patient=True)
     agent = shell(gcloud(target, "storage service-agent"))
     words = shell(("gcloud", "projects", "add-iam-policy-binding", target.project))
     role = "--role=roles/pubsub.publisher --condition=None --quiet"
     tell = f'{words} --member="serviceAccount:$({agent})" {role}'
-    yield Step("Cloud Storage may tell Eventarc", ("sh", "-c", tell))
-    yield Step("an object that lands is told", made, asked)
-
-
-def _scheduled(target: Target, what: str, entry: str, when: str) -> Step:
-    name = f"mend-{entry}"
-    url = target.url(name)
-    words = (f"--location={target.region}", f"--schedule={when}", f"--uri={url}/{entry}", "--http-method=POST")
-    account = f"--oidc-service-account-email={target.account('scheduler')}"
-    made = gcloud(target, f"scheduler jobs create http {name}", *words, account, f"--oidc-token-audience={url}")
-    return Step(what, made, gcloud(target, f"scheduler jobs describe {name}", f"--location={target.region}"))
+    yield Step("Cloud Storage may tell Eventarc", ("sh", "-c", tell), patient=True)
+    yield Step(
+        "an object that lands is told",
+        gcloud(target, f"eventarc triggers create {_TRIGGER}", *how, filters[0], f"{filters[1]}{bucket}"),
+        gcloud(target, f"eventarc triggers describe {_TRIGGER}", place),
+        update=gcloud(target, f"eventarc triggers update {_TRIGGER}", *how),
+        patient=True,
+    )
 
 
 def _sink(target: Target) -> Iterator[Step]:
     """Failures of other systems, out of the logs: each entry comes in as a signal."""
     topic = f"pubsub.googleapis.com/projects/{target.project}/topics/{SIGNALS_TOPIC}"
-    how = (f"--log-filter={SINK_FILTER}", f"--exclusion=name=own,filter={SINK_EXCLUDED}")
+    how = (topic, f"--log-filter={SINK_FILTER}")
+    excluded = f"exclusion=name=own,filter={SINK_EXCLUDED}"
     asked = gcloud(target, "logging sinks describe", SINK)
-    yield Step("failures in the logs are told", gcloud(target, "logging sinks create", SINK, topic, *how), asked)
+    made = gcloud(target, "logging sinks create", SINK, *how, f"--{excluded}")
+    update = gcloud(target, "logging sinks update", SINK, *how, f"--update-{excluded}")
+    yield Step("failures in the logs are told", made, asked, update=update)
     identity = shell((*asked, "--format=value(writerIdentity)"))
     granted = shell(gcloud(target, "pubsub topics add-iam-policy-binding", SIGNALS_TOPIC))
     words = f'{granted} --member="$({identity})" --role=roles/pubsub.publisher'
-    yield Step("the logs may send signals", ("sh", "-c", words))
-
-
-def _monitoring(target: Target) -> Iterator[Step]:
-    for path in sorted((ROOT / MONITORING / "metrics").glob("*.json")):
-        made = gcloud(
-            target, "logging metrics create", path.stem, f"--config-from-file={MONITORING}/metrics/{path.name}"
-        )
-        yield Step(f"metric {path.stem}", made, gcloud(target, "logging metrics describe", path.stem))
-    for path in sorted((ROOT / MONITORING / "dashboards").glob("*.json")):
-        made = gcloud(target, "monitoring dashboards create", f"--config-from-file={MONITORING}/dashboards/{path.name}")
-        yield Step(f"dashboard {path.stem}", made, _listed(target, "monitoring dashboards", f"Mendline: {path.stem}"))
-    for path in sorted((ROOT / MONITORING / "alerts").glob("*.json")):
-        made = gcloud(target, "alpha monitoring policies create", f"--policy-from-file={MONITORING}/alerts/{path.name}")
-        yield Step(f"alert {path.stem}", made, _listed(target, "alpha monitoring policies", f"Mendline: {path.stem}"))
-
-
-def _named(target: Target, kind: str, name: str) -> Words:
-    return gcloud(target, f"{kind} list", f'--filter=displayName="{name}"', "--format=value(name)")
-
-
-def _listed(target: Target, kind: str, name: str) -> Words:
-    return ("sh", "-c", f"{shell(_named(target, kind, name))} | grep -q .")
+    yield Step("the logs may send signals", ("sh", "-c", words), patient=True)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from mend.deploy import refusals
-from mend.deploy.plan import ROOT
-from mend.deploy.steps import Step
+from mend.deploy.steps import PRELUDE, STAGED, TAG, Step
 
-_FILE: Final = re.compile(r"--(?:source|definition-file|config-from-file|policy-from-file)=(.+)")
-_STAGED: Final = "build/stage/"
+ROOT: Final = Path(__file__).resolve().parents[2]
+_FILE: Final = re.compile(r"--(?:config|definition-file|config-from-file|policy-from-file)=(.+)")
+_FOLDER: Final = re.compile(rf"{STAGED}/([a-z]+)")
 _SDK: Final = "https://cloud.google.com/sdk/docs/install"
 
 
@@ -29,14 +29,15 @@ def missing(steps: Iterable[Step], root: Path = ROOT) -> str:
     for program in ("gcloud", "bq"):
         if program in words and shutil.which(program) is None:
             return f"{program} is not installed, or not on the PATH: {_SDK}"
-    named = [found[1] for found in map(_FILE.fullmatch, words) if found]
-    absent = list(dict.fromkeys(each for each in named if not (root / each).exists()))
-    staged = [each.removeprefix(_STAGED) for each in absent if each.startswith(_STAGED)]
-    if len(staged) < len(absent):
+    named = dict.fromkeys(found[1] for found in map(_FILE.fullmatch, words) if found)
+    absent = [each for each in named if not (root / each).exists()]
+    if absent:
         return f"there is no {absent[0]} in {root}: mend deploy works in a copy of the repository, after make setup"
-    if staged:
-        stage = f"make stage SERVICE={staged[0]}" if len(staged) == 1 else "make stage"
-        return f"nothing is staged for {', '.join(staged)}: {stage}"
+    folders = dict.fromkeys(found[1] for found in map(_FOLDER.fullmatch, words) if found)
+    unstaged = [each for each in folders if not (root / STAGED / each / TAG).is_file()]
+    if unstaged:
+        stage = f"make stage SERVICE={unstaged[0]}" if len(unstaged) == 1 else "make stage"
+        return f"nothing is staged for {', '.join(unstaged)}: {stage}"
     return ""
 
 
@@ -53,7 +54,7 @@ def done(step: Step, environment: Mapping[str, str], *, gone_is_fine: bool) -> b
     """Run one step in the repository's folder, wherever one is; ``gone_is_fine``: what is not there is taken away."""
     how = subprocess.PIPE if gone_is_fine else None
     ended = subprocess.run(
-        ["sh", "-c", step.shell()], cwd=ROOT, env=dict(environment), stderr=how, text=True, check=False
+        ["sh", "-c", PRELUDE + step.shell()], cwd=ROOT, env=dict(environment), stderr=how, text=True, check=False
     )
     said = ended.stderr or ""
     gone = ended.returncode != 0 and gone_is_fine and refusals.is_absent(said)

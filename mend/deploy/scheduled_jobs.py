@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from mend.deploy.steps import Step, Target, gcloud, granted, region
+from mend.deploy.steps import Step, Target, Words, gcloud, region
 
 STAGED: Final = "audit"  # the folder under build/stage, and the account
 EXTRAS: Final = ("cli", "learn")  # what the folder's commands need installed
@@ -40,38 +40,31 @@ def procfile() -> str:
     return "".join(f"{job.process}: python -m mend {job.arguments}\n" for job in JOBS)
 
 
-def steps(target: Target) -> Iterator[Step]:
-    """What lets the account read, makes the jobs, and starts them."""
-    account = target.account(STAGED)
-    for role in ROLES:
-        yield Step(f"audit: {role}", granted(target, account, role))
-    for bucket in (target.objects, target.definitions):
-        member = (f"--member=serviceAccount:{account}", "--role=roles/storage.objectViewer")
-        words = gcloud(target, "storage buckets add-iam-policy-binding", bucket, *member)
-        yield Step(f"audit: roles/storage.objectViewer on {bucket}", words)
-    for job in JOBS:
-        yield from _made(target, job)
-
-
-def _made(target: Target, job: Job) -> Iterator[Step]:
+def how(target: Target, job: Job) -> Words:
+    """The flags by which a job is deployed, its image and place aside."""
     size = ("--memory=2Gi", "--cpu=1", f"--task-timeout={job.timeout}", "--max-retries=0")
     settings = target._replace(spans=False).settings
-    how = (f"--service-account={target.account(STAGED)}", f"--labels=mend={STAGED}", settings, "--quiet")
     what = () if job.process == _STARTED_BY_ITSELF else (f"--command={job.process}",)
-    source = f"--source=build/stage/{STAGED}"
-    yield Step(
-        f"job {job.name}",
-        gcloud(target, "run jobs deploy", job.name, source, *what, *region(target), *size, *how),
-    )
+    return (*what, *size, f"--service-account={target.account(STAGED)}", settings, "--quiet")
+
+
+def started(target: Target, job: Job) -> Iterator[Step]:
+    """What lets the scheduler start a job, and the schedule; when that is, somebody may have changed since."""
     caller = (f"--member=serviceAccount:{target.account('scheduler')}", "--role=roles/run.invoker")
     may = gcloud(target, "run jobs add-iam-policy-binding", job.name, *region(target), *caller)
-    yield Step(f"{job.name} may be started by the scheduler", may)
-    started = f"https://run.googleapis.com/v2/projects/{target.project}/locations/{target.region}/jobs/{job.name}:run"
+    yield Step(f"{job.name} may be started by the scheduler", may, services=(STAGED,), patient=True)
+    address = f"https://run.googleapis.com/v2/projects/{target.project}/locations/{target.region}/jobs/{job.name}:run"
     place = f"--location={target.region}"
-    when = (place, f"--schedule={job.every}", f"--uri={started}", "--http-method=POST")
     by = f"--oauth-service-account-email={target.account('scheduler')}"
-    asked = gcloud(target, "scheduler jobs describe", job.name, place)
-    yield Step(job.purpose, gcloud(target, "scheduler jobs create http", job.name, *when, by), asked)
+    to_where = (place, f"--uri={address}", "--http-method=POST", by)
+    yield Step(
+        job.purpose,
+        gcloud(target, "scheduler jobs create http", job.name, f"--schedule={job.every}", *to_where),
+        gcloud(target, "scheduler jobs describe", job.name, place),
+        (STAGED,),
+        update=gcloud(target, "scheduler jobs update http", job.name, *to_where),
+        patient=True,
+    )
 
 
 def destroyed(target: Target) -> list[Step]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import hashlib
 import py_compile
 import shutil
 import subprocess
@@ -10,12 +11,12 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from mend.deploy import scheduled_jobs
+from mend.deploy import scheduled_jobs, steps
 from shared.domain.errors import DefinitionError
 from shared.runtime import settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-STAGED: Final = ROOT / "build" / "stage"
+STAGED: Final = ROOT / steps.STAGED
 # functions-framework puts the folder last on the path: an installed package called shared would hide ours.
 _ENTRY_POINT: Final = '''"""Puts its own folder first, whatever else is installed, and hands over the functions."""
 
@@ -40,7 +41,8 @@ def services() -> list[str]:
 def stage(service: str, folder: Path, *, requirements: bool = True, text_model: Path | None = None) -> Path:
     """Make the folder anew: the kernel, the service, an entry point, its dependencies alone.
 
-    It is byte-compiled, and names the Python that did it, so that it is built with that one.
+    It is byte-compiled, and names the Python that did it, so that it is built with that one. Its last file, ``.tag``,
+    is the name of the image.
 
     ``requirements`` are exported from the lock by uv, with hashes, so that what is built is what was tested. The
     scheduled commands (``audit``) are the command line, with what it imports. ``text_model`` is put in the place of the
@@ -62,7 +64,20 @@ def stage(service: str, folder: Path, *, requirements: bool = True, text_model: 
     (folder / ".python-version").write_text(f"{sys.version_info.major}.{sys.version_info.minor}\n", encoding="utf-8")
     # Checked by content, not by time: a build copies the files and gives them other times.
     compileall.compile_dir(folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+    (folder / steps.TAG).write_text(f"{content_of(folder)}\n", encoding="utf-8")
     return folder
+
+
+def content_of(folder: Path) -> str:
+    """A name for all that is in a folder: the same content has the same one, staged wherever and whenever.
+
+    Compiled files are left out: they hold the place where it was done, and follow from the others.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(each for each in folder.rglob("*") if each.is_file() and each.suffix != ".pyc"):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(folder).as_posix()}\n{content}\n".encode())
+    return digest.hexdigest()[:20]
 
 
 def _refuse_damaged(text_model: Path) -> None:

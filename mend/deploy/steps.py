@@ -2,38 +2,80 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Final, NamedTuple
 
 from mend.deploy.description import SETTLE_SECONDS, SPANS_ENDPOINT, WAIT_SECONDS
 
 NUMBER: Final = "${NUMBER}"  # of the project; only Google knows it
+STAGED: Final = "build/stage"
+TAG: Final = ".tag"  # in a staged folder: what its image is called, made of all that is in it
+# What the shell fills in itself.
+_LIVE: Final = re.compile(r"\$\{NUMBER\}|\$\(cat [a-z/]+/\.tag\)")
+# What every step may use. An account, an agent of Google's or a metric that was made a moment ago is not known
+# everywhere for up to ten minutes. Only what is said of such things is waited for: who may not hears it at once.
+PRELUDE: Final = r"""
+patiently() {
+  for wait in 10 20 40 80 160 300 0; do
+    if said=$("$@" 2>&1); then return 0; fi
+    case $wait$said in
+      0*) break ;;
+      *ccount*'not exist'* | *User*'not exist'*) sleep "$wait" ;;
+      *'Cannot find metric'* | *ropagat* | *'Service Agent'*) sleep "$wait" ;;
+      *) break ;;
+    esac
+  done
+  printf '%s\n' "$said" >&2
+  return 1
+}
+"""
+AS_SAID: Final = 'printf "%s\\n" "$said" >&2'
 Words = tuple[str, ...]
 
 
 class Step(NamedTuple):
-    """One command; ``exists`` succeeds when there is nothing to do (empty: it does no harm to run it again)."""
+    """One command, and what is asked before it.
+
+    ``exists`` succeeds when the thing is there (empty: it does no harm to make it again), and then ``update`` makes it
+    as it should be now. ``same`` succeeds when it is so already. ``patient``: it may need what was made just before.
+    """
 
     what: str
     make: Words
     exists: Words = ()
-    service: str = ""  # the service that needs it alone
+    services: tuple[str, ...] = ()  # those that need it when one of them is deployed alone
+    update: Words = ()
+    same: Words = ()
+    patient: bool = False
 
     def shell(self) -> str:
-        """The step as one line of shell."""
-        made = shell(self.make)
-        return f"{shell(self.exists)} >/dev/null 2>&1 || {made}" if self.exists else made
+        """The step as one line of shell, after ``PRELUDE``."""
+        made = f"patiently {shell(self.make)}" if self.patient else shell(self.make)
+        if self.exists and self.update:
+            made = f"if {shell(self.exists)} >/dev/null 2>&1; then {shell(self.update)}; else {made}; fi"
+        elif self.exists:
+            made = f"{shell(self.exists)} >/dev/null 2>&1 || {made}"
+        return f"{shell(self.same)} >/dev/null 2>&1 || {made}" if self.same else made
+
+
+def unless(command: str, said: str) -> Words:
+    """The command, whose failure is none when it says ``said``."""
+    return ("sh", "-c", f"said=$({command} 2>&1) || case $said in *'{said}'*) ;; *) {AS_SAID}; exit 1 ;; esac")
 
 
 SIGNALS: Final = "mend-signals"
 SIGNALS_SERVICE: Final = "ingest"
+SECRETS_GRANTED: Final = "MEND_GRANTED_SECRETS"
+DATASETS_GRANTED: Final = "MEND_GRANTED_DATASETS"
 
 
 class Target(NamedTuple):
     """Where to deploy, and what is asked for beside.
 
     ``signals_secret`` and ``signals_accounts`` say whom the function that takes signals believes; where one of them is
-    given anybody can reach it, otherwise the platform lets nobody in without a role.
+    given anybody can reach it, otherwise the platform lets nobody in without a role. ``secrets`` and ``datasets`` are
+    all that the services may read and write; none named: every one of the project.
     """
 
     project: str
@@ -41,6 +83,8 @@ class Target(NamedTuple):
     spans: bool = False  # whether every handled event is sent to Cloud Trace
     signals_secret: str = ""  # name of the secret that reports are signed with
     signals_accounts: tuple[str, ...] = ()  # addresses of accounts whose tokens are believed
+    secrets: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
 
     @property
     def objects(self) -> str:
@@ -51,6 +95,11 @@ class Target(NamedTuple):
     def definitions(self) -> str:
         """The bucket of the project folder, in which deliveries may land too."""
         return f"gs://{self.project}-mend-project"
+
+    @property
+    def builds(self) -> str:
+        """The bucket of folders that images are built from."""
+        return f"gs://{self.project}-mend-builds"
 
     @property
     def settings(self) -> str:
@@ -66,6 +115,9 @@ class Target(NamedTuple):
         }
         if self.spans:
             variables["MEND_OTLP_ENDPOINT"] = SPANS_ENDPOINT
+        # No process reads these two: `mend doctor` sees by them what was granted.
+        variables |= {SECRETS_GRANTED: " ".join(self.secrets)} if self.secrets else {}
+        variables |= {DATASETS_GRANTED: " ".join(self.datasets)} if self.datasets else {}
         return "--set-env-vars=" + ",".join(f"{name}={value}" for name, value in variables.items())
 
     def command(self, service: str = "") -> str:
@@ -76,6 +128,8 @@ class Target(NamedTuple):
         if service in ("", SIGNALS_SERVICE):
             words += [f"--signals-secret={self.signals_secret}"] if self.signals_secret else []
             words += [f"--signals-from={account}" for account in self.signals_accounts]
+        words += [f"--secret={name}" for name in self.secrets]
+        words += [f"--dataset={name}" for name in self.datasets]
         return shlex.join(words)
 
     def is_open(self, function: str) -> bool:
@@ -107,6 +161,11 @@ def granted(target: Target, account: str, role: str) -> Words:
     return ("gcloud", "projects", "add-iam-policy-binding", target.project, *member, "--quiet")
 
 
+def asking(target: Target) -> Words:
+    """BigQuery, asked in GoogleSQL."""
+    return ("bq", f"--location={target.region}", f"--project_id={target.project}", "query", "--use_legacy_sql=false")
+
+
 def region(target: Target) -> Words:
     """The flag that says where."""
     return (f"--region={target.region}",)
@@ -123,9 +182,8 @@ def shell(words: Words) -> str:
 
 
 def _word(word: str) -> str:
-    if NUMBER not in word:
-        return shlex.quote(word)
-    parts = word.split(NUMBER)
-    if all(shlex.quote(part) == part for part in parts if part):
+    live = _LIVE.findall(word)
+    first, *others = (shlex.quote(part) if part else "" for part in _LIVE.split(word))
+    if all(shlex.quote(part) == part for part in _LIVE.split(word) if part) and live:
         return f'"{word}"'
-    return f'"{NUMBER}"'.join(shlex.quote(part) if part else "" for part in parts)
+    return first + "".join(f'"{each}"{part}' for each, part in zip(live, others, strict=True)) or "''"

@@ -42,6 +42,12 @@ def published() -> list[tuple[str, str]]:
     return sorted(pairs | {(_CLOCK, topic_of(ClockTicked))})
 
 
+def users_of(topic: str) -> tuple[str, ...]:
+    """The services that publish to a topic or hear it."""
+    heard = {queue.service for queue in queues() if queue.topic == topic}
+    return tuple(sorted(heard | {service for service, each in published() if each == topic}))
+
+
 def topics() -> list[Topic]:
     """Every topic: one per event type, and those without schema."""
     typed = [Topic(topic_of(name), name) for name in sorted(EVENT_TYPES)]

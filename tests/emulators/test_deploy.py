@@ -18,26 +18,21 @@ from google.pubsub_v1.types import PubsubMessage
 from typer.testing import CliRunner
 
 from mend.deploy import refusals
-from mend.deploy.plan import MONITORING, destroyed, plan
-from mend.deploy.steps import Step, Target
+from mend.deploy.plan import destroyed, plan
+from mend.deploy.steps import PRELUDE, Step, Target
+from mend.deploy.watching import MONITORING
 from mend.main import app
 from shared.adapters.gcp import channels
 from shared.events.codec import encode, topic_of
-from shared.events.types import ClockTicked, SourceDue
+from shared.events.types import BatchStaged, BatchValidated, ClockTicked, SourceDue
 from shared.ports.event_bus import DEAD_LETTER_TOPIC
 from tests.emulators.running import Emulators
 from tests.emulators.test_doctor import refused
+from tests.support.heard_commands import ALL_IS_THERE, NOTHING_IS_THERE, heard
 from tests.tidy.tree import ROOT
 
 TARGET = Target("deploy-test", "europe-west1")
 _FLAG_VALUE = re.compile(r"(--[a-z-]+)=.*")
-
-
-def command_of(words: tuple[str, ...]) -> str:
-    """The gcloud command in a step, whatever becomes of its output."""
-    whole = words[2].partition(" | ")[0] if words[:2] == ("sh", "-c") else shlex.join(words)
-    kept = re.match(r"(?:said|found)=\$\((.+?)(?: 2>&1)?\) (?:&&|\|\|) ", whole)
-    return (kept[1] if kept else whole).replace("${NUMBER}", "123")
 
 
 def shape_of(command: str) -> tuple[str, ...]:
@@ -60,12 +55,22 @@ def lint(commands: list[str], tmp_path: Path) -> dict[str, str]:
 
 
 def test_gcloud_accepts_every_command(emulators: Emulators, tmp_path: Path) -> None:
-    asked = TARGET._replace(spans=True, signals_secret="s", signals_accounts=("a@b.example", "c@d.example"))
-    steps = [*plan(TARGET), *plan(asked), *destroyed(TARGET)]
-    commands = [command_of(words) for step in steps for words in (step.make, step.exists) if words and words[0] != "bq"]
-    shapes = {shape_of(command): command for command in commands}
+    """Those that are given where nothing is there, where all is there as it was, and what is asked before."""
+    asked = TARGET._replace(
+        spans=True, signals_secret="s", signals_accounts=("a@b.example", "c@d.example"), secrets=("x",), datasets=("y",)
+    )
+    channel = "*notificationChannels*) echo projects/p/notificationChannels/1 ;; "
+    worlds = (NOTHING_IS_THERE, ALL_IS_THERE, f"case $* in {channel}*userLabels*) ;; *describe*|*list*) echo x ;; esac")
+    given = [
+        heard([*plan(target), *destroyed(target)], tmp_path, each) for target in (TARGET, asked) for each in worlds
+    ]
+    commands = {shlex.join(each) for run in given for each in run.commands if each[0] == "gcloud"}
+    shapes = {shape_of(command): command for command in sorted(commands)}
     wrong = "gcloud pubsub topics create x --no-such-flag=1 --project=p"
-    assert len(shapes) > 25
+    for kind in ("subscriptions update", "jobs update", "sinks update", "metrics update", "dashboards update"):
+        assert any(kind in command for command in shapes.values()), kind
+    for kind in ("policies update", "triggers update", "builds submit", "identity create", "remove-iam-policy-binding"):
+        assert any(kind in command for command in shapes.values()), kind
     refused = lint([*shapes.values(), wrong], tmp_path)
     assert set(refused) == {wrong}, "and it does refuse what is wrong"
 
@@ -115,7 +120,7 @@ def gcloud(emulators: Emulators, tmp_path: Path) -> dict[str, str]:
 
 def run(step: Step, environment: dict[str, str]) -> None:
     ended = subprocess.run(
-        ["sh", "-c", step.shell()], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+        ["sh", "-c", PRELUDE + step.shell()], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
     )
     assert ended.returncode == 0, f"{step.what}: {ended.stderr}"
 
@@ -170,6 +175,48 @@ def test_an_event_that_has_grown_is_a_new_revision_of_its_schema(emulators: Emul
     assert known == [1, 2, 2], "kept, revised once, and then as it is"
     wanted = json.loads((ROOT / "schemas" / "events" / f"{ClockTicked.TYPE}.avsc").read_text())
     assert json.loads(schemas.get_schema(name=name).definition) == wanted
+
+
+def test_the_twenty_first_revision_takes_the_place_of_the_first(emulators: Emulators, gcloud: dict[str, str]) -> None:
+    """Pub/Sub keeps twenty; its emulator keeps more, so that only the deployment's own step can have made room."""
+    name = f"projects/{TARGET.project}/schemas/{topic_of(BatchStaged)}"
+    schemas = SchemaServiceClient(transport=SchemaServiceGrpcTransport(channel=channels.insecure(emulators.pubsub)))
+    parent, topic = f"projects/{TARGET.project}", topic_of(BatchStaged)
+    for number in range(20):
+        fields = [{"name": f"n{count}", "type": "string", "default": ""} for count in range(number + 1)]
+        definition = json.dumps({"type": "record", "name": "grown", "fields": fields})
+        schema = {"name": name, "type_": "AVRO", "definition": definition}
+        if number == 0:
+            schemas.create_schema(request={"parent": parent, "schema_id": topic, "schema": schema})
+        else:
+            schemas.commit_schema(request={"name": name, "schema": schema})
+    before = [each.revision_id for each in schemas.list_schema_revisions(name=name)]
+    run({step.what: step for step in plan(TARGET)}[f"schema {topic} as it is now"], gcloud)
+    after = [each.revision_id for each in schemas.list_schema_revisions(name=name)]
+    assert (len(before), len(after)) == (20, 20)
+    assert len(set(before) - set(after)) == 1
+    wanted = json.loads((ROOT / "schemas" / "events" / f"{BatchStaged.TYPE}.avsc").read_text())
+    assert json.loads(schemas.get_schema(name=name).definition) == wanted
+
+
+def test_a_subscription_that_is_there_is_brought_up_to_date(emulators: Emulators, gcloud: dict[str, str]) -> None:
+    """Made with another endpoint and another patience, as by an earlier version."""
+    home, topic = f"projects/{TARGET.project}", topic_of(BatchValidated)
+    publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channels.insecure(emulators.pubsub)))
+    subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channels.insecure(emulators.pubsub)))
+    steps = {step.what: step for step in plan(TARGET)}
+    run(steps[f"topic {DEAD_LETTER_TOPIC}"], gcloud)
+    publisher.create_topic(name=f"{home}/topics/{topic}")
+    name = f"{home}/subscriptions/load.{topic}"
+    older = {"name": name, "topic": f"{home}/topics/{topic}", "ack_deadline_seconds": 60}
+    subscriber.create_subscription(request={**older, "push_config": {"push_endpoint": "https://elsewhere.example"}})
+    for _ in range(2):
+        run(steps[f"subscription load.{topic}"], gcloud)
+        found = subscriber.get_subscription(subscription=name)
+        assert found.push_config.push_endpoint == "https://mend-load-123.europe-west1.run.app"
+        assert found.push_config.oidc_token.service_account_email == TARGET.account("push")
+        assert (found.ack_deadline_seconds, found.dead_letter_policy.max_delivery_attempts) == (600, 20)
+        assert (found.retry_policy.minimum_backoff.seconds, found.retry_policy.maximum_backoff.seconds) == (10, 600)
 
 
 def test_nothing_is_found_without_gcloud() -> None:

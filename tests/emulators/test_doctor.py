@@ -69,7 +69,7 @@ def whole(asked: Asked) -> Answer:
         "/v1/projects/p-1/locations": {"locations": [{"locationId": "europe-west1"}, {"locationId": "us-central1"}]},
         "/v1/projects/p-1:getIamPolicy": policy(*roles),
         "/v1/projects/p-1/databases/(default)": {"name": f"{HOME}/databases/(default)"},
-        "/storage/v1/b/p-1-mend-objects/iam": policy(*((each, "roles/storage.objectAdmin") for each in WRITES_OBJECTS)),
+        "/storage/v1/b/p-1-mend-objects/iam": policy(*((each, "roles/storage.objectUser") for each in WRITES_OBJECTS)),
         "/storage/v1/b/p-1-mend-project/iam": policy(*((each, "roles/storage.objectViewer") for each in PROJECT_ROLES)),
         "/v1/projects/p-1/topics": {"topics": [{"name": f"{HOME}/topics/{each.name}"} for each in topics()]},
         "/v1/projects/p-1/subscriptions": {
@@ -230,7 +230,7 @@ def test_a_command_keeps_what_was_asked_for_at_the_last_deployment(emulators: Em
     found = look(refusing(answers), tmp_path)
     options = "--signals-secret=mend-signals --signals-from=a@b.example --signals-from=c@d.example"
     assert found["there is no topic mend-requests"] == f"{AGAIN} --spans {options}"
-    lacks = "lacks roles/storage.objectAdmin on gs://p-1-mend-objects"
+    lacks = "lacks roles/storage.objectUser on gs://p-1-mend-objects"
     assert found[f"ingest {lacks}"] == f"{AGAIN} --service ingest --spans {options}"
     assert found[f"load {lacks}"] == f"{AGAIN} --service load --spans"
 
@@ -242,7 +242,7 @@ def test_a_command_says_so_where_its_options_are_unknown(emulators: Emulators, t
         RUNNING: DENIED if running == "refused" else deployed_with({}, without="mend-signals"),
     }
     found = look(refusing(answers), tmp_path)
-    unsure = "  # and what else it was deployed with: --spans, --signals-secret, --signals-from"
+    unsure = "  # and what else it was deployed with: --spans, --signals-secret, --signals-from, --secret, --dataset"
     assert found["there is no topic mend-requests"] == f"{AGAIN}{unsure}"
 
 

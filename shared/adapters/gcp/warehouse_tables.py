@@ -166,6 +166,8 @@ class Tables:
                 return None
 
     def _dataset(self, dataset: str, hours: int = 0) -> None:
+        """Made where it is not there: who may write to it may not always make others, and would be refused."""
+        from google.api_core.exceptions import NotFound
         from google.cloud import bigquery
 
         made = bigquery.Dataset(f"{self._client.project}.{dataset}")
@@ -174,7 +176,10 @@ class Tables:
         if hours:
             made.default_table_expiration_ms = hours * 3_600_000
         with answering():
-            self._client.create_dataset(made, exists_ok=True, **patience())
+            try:
+                self._client.get_dataset(made.reference, **patience())
+            except NotFound:
+                self._client.create_dataset(made, exists_ok=True, **patience())
 
 
 def _field(found: bigquery.SchemaField | None, name: str, logical: LogicalType, touched: bool) -> bigquery.SchemaField:

@@ -10,8 +10,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from mend.deploy.plan import ROOT, destroyed, plan
-from mend.deploy.running import done, missing
+from mend.deploy.plan import destroyed, plan
+from mend.deploy.running import ROOT, done, missing
 from mend.deploy.steps import Target
 from mend.main import app
 
@@ -96,14 +96,16 @@ def test_what_a_deployment_needs_is_looked_for_before_its_first_step(
     gcloud("exit 0")
     monkeypatch.setenv("PATH", f"{tmp_path}/bin")
     alone, whole = plan(TARGET, "validate"), plan(TARGET)
-    assert "make stage SERVICE=validate" in missing(alone, tmp_path)
-    (tmp_path / "build" / "stage" / "validate").mkdir(parents=True)
-    assert missing(alone, tmp_path) == ""
     assert "bq is not installed" in missing(whole, tmp_path)
     (tmp_path / "bin" / "bq").symlink_to("gcloud")
     assert "mend deploy works in a copy of the repository" in missing(whole, tmp_path)
     for name in ("schemas", "infra"):
         (tmp_path / name).symlink_to(ROOT / name)
+    assert "make stage SERVICE=validate" in missing(alone, tmp_path)
+    (tmp_path / "build" / "stage" / "validate").mkdir(parents=True)
+    assert "make stage SERVICE=validate" in missing(alone, tmp_path), "as an interrupted staging leaves it"
+    (tmp_path / "build" / "stage" / "validate" / ".tag").write_text("abc")
+    assert missing(alone, tmp_path) == ""
     assert missing(whole, tmp_path).startswith("nothing is staged for ingest, ")
     assert missing(destroyed(TARGET), tmp_path) == ""
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from mend import report
-from mend.deploy.plan import MONITORING
+from mend.deploy.watching import MONITORING
 from mend.runner import run_events, run_pipeline
 from services.notify.gauges import LATEST_MAX, OTHERS, PIPELINES_MAX, REPAIRS_SECONDS, ROWS_SECONDS, gauges
 from services.notify.overdue import PROMISES_MAX, overdue
