@@ -13,16 +13,19 @@ from typing import Any
 
 import pytest
 
-from mend.deploy.description import SINK_FILTER
-from mend.deploy.plan import MONITORING, plan
-from mend.deploy.steps import Step, Target
+from mend.deploy.description import SINK_EXCLUDED, SINK_FILTER
+from mend.deploy.plan import plan
+from mend.deploy.steps import PRELUDE, Step, Target, shell
+from mend.deploy.watching import MONITORING
 from shared.ports.event_bus import SIGNALS_TOPIC
 from tests.emulators.http_server import Answer, Asked, Recorder
 from tests.emulators.running import Emulators
 from tests.tidy.tree import ROOT
 
 TARGET = Target("p-1", "europe-west1")
-SERVICES = ("CLOUDSCHEDULER", "LOGGING", "IAM", "CLOUDRESOURCEMANAGER", "MONITORING")
+SERVICES = (
+    "CLOUDSCHEDULER", "LOGGING", "IAM", "CLOUDRESOURCEMANAGER", "MONITORING", "ARTIFACTREGISTRY", "SECRETMANAGER",
+)  # fmt: skip
 STEPS = {step.what: step for step in plan(TARGET)}
 
 
@@ -42,11 +45,16 @@ class Cloud:
             self.made[path.partition(":")[0]] = body["policy"]
             self.writes.append((path, body["policy"]))
             return Answer(200, body["policy"])
+        if asked.method in ("PATCH", "PUT") and path in self.made:
+            self.made[path] = {**self.made[path], **body}
+            self.writes.append((f"{asked.method} {asked.path}", body))
+            return Answer(200, self.made[path])
         if asked.method == "POST":
             made = dict(body)
             name = str(made.get("name") or made.get("accountId") or f"{len(self.made)}").rpartition("/")[2]
             if path.endswith("serviceAccounts"):
                 name = f"{name}@{TARGET.project}.iam.gserviceaccount.com"
+            made["etag"] = "BwY="
             made["name"] = f"{path.lstrip('/').partition('/')[2]}/{name}"
             self.made[f"{path}/{name}"] = made
             self.writes.append((path, body))
@@ -80,17 +88,29 @@ def gcloud(emulators: Emulators, cloud: Cloud, tmp_path: Path) -> Iterator[dict[
 
 def run(step: Step, environment: dict[str, str]) -> None:
     ended = subprocess.run(
-        ["sh", "-c", step.shell()], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+        ["sh", "-c", PRELUDE + step.shell()], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
     )
     assert ended.returncode == 0, f"{step.what}: {ended.stderr}"
 
 
 def sent(cloud: Cloud, environment: dict[str, str], what: str) -> tuple[str, Any]:
-    """Where the only write of a step goes, and what it says; done again, the step writes nothing."""
+    """Where the only write of a step goes, and what it says; done again, nothing is made that is there."""
     cloud.writes.clear()
     run(STEPS[what], environment)
+    (write,) = cloud.writes
     if STEPS[what].exists:
         run(STEPS[what], environment)
+        assert all(path.startswith(("PATCH ", "PUT ")) for path, _ in cloud.writes[1:])
+    return write
+
+
+def brought_back(cloud: Cloud, environment: dict[str, str], what: str, since: dict[str, Any]) -> tuple[str, Any]:
+    """What a step sends when what it has made was changed ``since``; and once more nothing else."""
+    run(STEPS[what], environment)
+    (place,) = cloud.made
+    cloud.made[place] |= since
+    cloud.writes.clear()
+    run(STEPS[what], environment)
     (write,) = cloud.writes
     return write
 
@@ -117,7 +137,8 @@ def test_accounts_and_their_rights(cloud: Cloud, gcloud: dict[str, str]) -> None
     path, body = sent(cloud, gcloud, "account mend-load")
     assert (path, body["accountId"]) == ("/v1/projects/p-1/serviceAccounts", "mend-load")
     for role in ("roles/bigquery.dataEditor", "roles/bigquery.jobUser"):
-        path, policy = sent(cloud, gcloud, f"load: {role}")
+        (what,) = [each for each in STEPS if each.startswith(f"load: {role}")]
+        path, policy = sent(cloud, gcloud, what)
         assert path == "/v1/projects/p-1:setIamPolicy"
         member = f"serviceAccount:{TARGET.account('load')}"
         assert {"role": role, "members": [member]} in policy["bindings"]
@@ -139,3 +160,103 @@ def test_what_watches(cloud: Cloud, gcloud: dict[str, str], what: str, path: str
     named = written.get("displayName") or written["name"]
     assert body.get("displayName", body.get("name")) == named
     assert len(json.dumps(body)) > 0.8 * len(json.dumps(written)), "and all that is in the file"
+
+
+def test_what_has_changed_is_brought_back(cloud: Cloud, gcloud: dict[str, str]) -> None:
+    """The clock's address and account; when it ticks is whose who has set it."""
+    elsewhere = {"schedule": "*/30 * * * *", "httpTarget": {"uri": "https://elsewhere.example", "httpMethod": "GET"}}
+    path, body = brought_back(cloud, gcloud, "the minute", elsewhere)
+    assert path.startswith("PATCH /v1/projects/p-1/locations/europe-west1/jobs/mend-tick?")
+    assert "updateMask=" in path
+    assert "schedule" not in path.partition("updateMask=")[2].split("&")[0].replace("%2C", ",").split(",")
+    url = "https://mend-tick-123.europe-west1.run.app"
+    assert (body["httpTarget"]["uri"], body["httpTarget"]["httpMethod"]) == (f"{url}/tick", "POST")
+    assert body["httpTarget"]["oidcToken"] == {"audience": url, "serviceAccountEmail": TARGET.account("scheduler")}
+
+
+def test_another_filter_of_the_sink_is_brought_back(cloud: Cloud, gcloud: dict[str, str]) -> None:
+    older = {
+        "filter": "severity>=ERROR",
+        "exclusions": [{"name": "own", "filter": "x"}, {"name": "yours", "filter": "y"}],
+    }
+    path, body = brought_back(cloud, gcloud, "failures in the logs are told", older)
+    assert path.startswith("PATCH /v2/projects/p-1/sinks/mend-failures?")
+    assert body["filter"] == SINK_FILTER
+    kept = {each["name"]: each["filter"] for each in body["exclusions"]}
+    assert kept == {"own": SINK_EXCLUDED, "yours": "y"}
+
+
+@pytest.mark.parametrize(
+    ("what", "path", "since"),
+    [
+        ("metric mend_overdue", "PUT /v2/projects/p-1/metrics/mend_overdue", {"filter": "older"}),
+        ("dashboard loop", "PATCH /v1/projects/p-1/dashboards/0", {"mosaicLayout": {"columns": 1}}),
+        (
+            "alert freshness",
+            "PATCH /v3/projects/p-1/alertPolicies/0",
+            {"userLabels": {"mend": "older"}, "combiner": "OR"},
+        ),
+    ],
+)
+def test_what_watches_is_brought_back(
+    cloud: Cloud, gcloud: dict[str, str], what: str, path: str, since: dict[str, Any]
+) -> None:
+    channel = f"projects/{TARGET.project}/notificationChannels/7"
+    told = {"notificationChannels": [channel]} if what.startswith("alert") else {}
+    place, body = brought_back(cloud, gcloud, what, {**since, **told})
+    kind, _, name = what.partition(" ")
+    written = json.loads((ROOT / MONITORING / f"{kind}s" / f"{name}.json").read_text(encoding="utf-8"))
+    assert place.startswith(path)
+    assert len(json.dumps(body)) > 0.8 * len(json.dumps(written)), "all that is in the file"
+    assert body.get("filter", "") != "older"
+    if kind == "dashboard":
+        assert body["etag"] == "BwY=", "who changed it meanwhile is not overwritten unseen"
+    if kind == "alert":
+        assert body["notificationChannels"] == [channel]
+        assert body["userLabels"]["mend"] != "older"
+
+
+def test_an_alert_of_the_same_file_is_left_as_it_is(cloud: Cloud, gcloud: dict[str, str]) -> None:
+    run(STEPS["alert freshness"], gcloud)
+    cloud.writes.clear()
+    run(STEPS["alert freshness"], gcloud)
+    assert cloud.writes == []
+
+
+def test_an_account_that_builds_puts_images_where_they_are(cloud: Cloud, gcloud: dict[str, str]) -> None:
+    path, policy = sent(cloud, gcloud, "build: roles/artifactregistry.writer on mend")
+    assert path == "/v1/projects/p-1/locations/europe-west1/repositories/mend:setIamPolicy"
+    member = f"serviceAccount:{TARGET.account('build')}"
+    assert policy["bindings"] == [{"role": "roles/artifactregistry.writer", "members": [member]}]
+
+
+def test_a_named_secret_is_read_by_who_needs_it(cloud: Cloud, gcloud: dict[str, str]) -> None:
+    steps = {step.what: step for step in plan(TARGET._replace(secrets=("hook",)))}
+    run(steps["notify: roles/secretmanager.secretAccessor on hook"], gcloud)
+    ((path, policy),) = cloud.writes
+    assert path == "/v1/projects/p-1/secrets/hook:setIamPolicy"
+    assert policy["bindings"][0]["members"] == [f"serviceAccount:{TARGET.account('notify')}"]
+
+
+def test_what_is_no_longer_given_in_the_whole_project_is_taken_away(cloud: Cloud, gcloud: dict[str, str]) -> None:
+    """And where it was not there, in gcloud's own words, nothing is wrong."""
+    run(STEPS["load: roles/bigquery.jobUser"], gcloud)
+    wide = next(step for what, step in STEPS.items() if what.startswith("load: roles/bigquery.dataEditor"))
+    run(wide, gcloud)
+    narrow = {step.what: step for step in plan(TARGET._replace(datasets=("shop",)))}
+    for _ in range(2):
+        run(narrow["load: roles/bigquery.dataEditor no longer in the whole project"], gcloud)
+    assert [each["role"] for each in cloud.writes[-1][1]["bindings"]] == ["roles/bigquery.jobUser"]
+    assert len(cloud.writes) == 3
+
+
+def test_an_image_is_asked_for_before_it_is_built(cloud: Cloud, gcloud: dict[str, str]) -> None:
+    tag = "0123456789abcdef0123"
+    repository = "/v1/projects/p-1/locations/europe-west1/repositories/mend"
+    tags = f"{repository}/packages/load/tags"
+    cloud.made[repository] = {"name": repository.removeprefix("/v1/"), "format": "DOCKER"}
+    cloud.made[f"{tags}/{tag}"] = {"name": f"{tags}/{tag}".removeprefix("/v1/"), "version": "sha256:1"}
+    asked = [word.replace("$(cat build/stage/load/.tag)", tag) for word in STEPS["image of load"].exists]
+    assert subprocess.run(["sh", "-c", shell(tuple(asked))], env=gcloud, timeout=60).returncode == 0
+    other = [word.replace(tag, "fedcba") for word in asked]
+    assert subprocess.run(["sh", "-c", shell(tuple(other))], env=gcloud, timeout=60).returncode == 1
