@@ -4,9 +4,11 @@ Method: the server keeps what is made and gives it back, so that a second run fi
 regional addresses cannot be led to a local server: gcloud's own parser judges those commands (test_deploy.py).
 """
 
+import io
 import json
 import os
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ import pytest
 
 from mend.deploy.description import SINK_EXCLUDED, SINK_FILTER
 from mend.deploy.plan import plan
-from mend.deploy.steps import PRELUDE, Step, Target, shell
+from mend.deploy.stage import stage
+from mend.deploy.steps import PRELUDE, STAGED, Step, Target, shell
 from mend.deploy.watching import MONITORING
 from shared.ports.event_bus import SIGNALS_TOPIC
 from tests.emulators.http_server import Answer, Asked, Recorder
@@ -260,3 +263,50 @@ def test_an_image_is_asked_for_before_it_is_built(cloud: Cloud, gcloud: dict[str
     assert subprocess.run(["sh", "-c", shell(tuple(asked))], env=gcloud, timeout=60).returncode == 0
     other = [word.replace(tag, "fedcba") for word in asked]
     assert subprocess.run(["sh", "-c", shell(tuple(other))], env=gcloud, timeout=60).returncode == 1
+
+
+def test_what_is_staged_is_built_under_its_own_account(
+    emulators: Emulators, gcloud: dict[str, str], tmp_path: Path
+) -> None:
+    """The folder is put into the bucket of builds, and Cloud Build is told what ``infra/image.yaml`` says."""
+    stage("notify", tmp_path / STAGED / "notify", requirements=False)
+    (tmp_path / "infra").symlink_to(ROOT / "infra")
+    tag = (tmp_path / STAGED / "notify" / ".tag").read_text().strip()
+    told: list[Any] = []
+    kept: list[set[str]] = []
+    name = "projects/p-1/locations/global/builds/b1"
+    made = {"id": "b1", "status": "SUCCESS", "name": name, "projectId": "p-1", "logUrl": "https://x.example"}
+
+    def answer(asked: Asked) -> Answer:
+        place = asked.path.partition("?")[0]
+        if asked.method == "POST" and place.endswith("/builds"):
+            told.append(json.loads(asked.body))
+            build = told[0] | made
+            return Answer(200, {"name": "operations/build/p-1/b1", "done": True, "metadata": {"build": build}})
+        if place.endswith("/builds/b1"):
+            return Answer(200, told[0] | made)
+        if "/upload/" not in asked.path:
+            return Answer(200, {"name": "p-1-mend-builds"})
+        content = asked.body[asked.body.index(b"\x1f\x8b") :].rpartition(b"\n--")[0]
+        kept.append({each.name for each in tarfile.open(fileobj=io.BytesIO(content)).getmembers()})
+        return Answer(
+            200, {"bucket": "p-1-mend-builds", "name": "source/x.tgz", "generation": "7", "size": len(content)}
+        )
+
+    with Recorder(answer) as server:
+        addresses = ("CLOUDBUILD", "STORAGE")
+        known = gcloud | {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{each}": f"{server.url}/" for each in addresses}
+        step = STEPS["image of notify"]._replace(exists=())
+        ended = subprocess.run(
+            ["sh", "-c", step.shell()], cwd=tmp_path, env=known, capture_output=True, text=True, timeout=120
+        )
+    assert ended.returncode == 0, ended.stderr
+    (build,), (files,) = told, kept
+    assert {"main.py", "Procfile", ".python-version", "services/notify/handlers.py"} <= files
+    assert any(each.endswith(".pyc") for each in files)
+    image = f"europe-west1-docker.pkg.dev/p-1/mend/notify:{tag}"
+    assert (build["images"], build["substitutions"]) == (["$_IMAGE"], {"_IMAGE": image}), "Cloud Build puts it in"
+    assert build["steps"][0]["args"][:2] == ["build", "$_IMAGE"]
+    assert build["serviceAccount"] == f"projects/p-1/serviceAccounts/{TARGET.account('build')}"
+    assert build["options"]["logging"] == "CLOUD_LOGGING_ONLY"
+    assert build["source"]["storageSource"]["bucket"] == "p-1-mend-builds"
