@@ -288,7 +288,8 @@ def test_what_is_staged_is_built_under_its_own_account(
         if "/upload/" not in asked.path:
             return Answer(200, {"name": "p-1-mend-builds"})
         content = asked.body[asked.body.index(b"\x1f\x8b") :].rpartition(b"\n--")[0]
-        kept.append({each.name for each in tarfile.open(fileobj=io.BytesIO(content)).getmembers()})
+        with tarfile.open(fileobj=io.BytesIO(content)) as folder:
+            kept.append(set(folder.getnames()))
         return Answer(
             200, {"bucket": "p-1-mend-builds", "name": "source/x.tgz", "generation": "7", "size": len(content)}
         )
