@@ -59,7 +59,7 @@ PROJECT_ROLES: Final = {
     "notify": ("roles/secretmanager.secretAccessor", "roles/monitoring.metricWriter"),
 }
 # Those that are given for single secrets and datasets where some are named; else for all that the project has.
-SECRET_ROLE: Final = "roles/secretmanager.secretAccessor"
+ACCESSOR_ROLE: Final = "roles/secretmanager.secretAccessor"
 TABLE_ROLES: Final = ("roles/bigquery.dataViewer", "roles/bigquery.dataEditor")
 OWN_DATASETS: Final = ("mend_books", "mend_staging")  # where load keeps what it does
 # Only where spans are sent: Google's own collector, which speaks OpenTelemetry's protocol.

@@ -183,7 +183,11 @@ def _sink(target: Target) -> Iterator[Step]:
     excluded = f"exclusion=name=own,filter={SINK_EXCLUDED}"
     asked = gcloud(target, "logging sinks describe", SINK)
     made = gcloud(target, "logging sinks create", SINK, *how, f"--{excluded}")
-    update = gcloud(target, "logging sinks update", SINK, *how, f"--update-{excluded}")
+    # Our exclusion among those of the sink: others are whose who made them, and ours may have been taken out.
+    known, taken_out = (
+        gcloud(target, "logging sinks update", SINK, *how, f"--{way}-{excluded}") for way in ("update", "add")
+    )
+    update = ("sh", "-c", f"{shell(known)} 2>/dev/null || {shell(taken_out)}")
     yield Step("failures in the logs are told", made, asked, update=update)
     identity = shell((*asked, "--format=value(writerIdentity)"))
     granted = shell(gcloud(target, "pubsub topics add-iam-policy-binding", SIGNALS_TOPIC))

@@ -7,11 +7,11 @@ from typing import Final
 
 from mend.deploy import history, scheduled_jobs
 from mend.deploy.description import (
+    ACCESSOR_ROLE,
     COMMON_ROLES,
     OWN_DATASETS,
     PROJECT_ROLES,
     READS_ROLE,
-    SECRET_ROLE,
     SIZES,
     SPANS_ROLE,
     TABLE_ROLES,
@@ -81,11 +81,11 @@ def _all_roles() -> list[tuple[str, str]]:
 
 def _named(target: Target, role: str) -> bool:
     """Whether the role is given for single things instead."""
-    return bool(target.secrets) if role == SECRET_ROLE else bool(target.datasets) and role in TABLE_ROLES
+    return bool(target.secrets) if role == ACCESSOR_ROLE else bool(target.datasets) and role in TABLE_ROLES
 
 
 def _wide(role: str) -> str:
-    if role == SECRET_ROLE:
+    if role == ACCESSOR_ROLE:
         return " (every secret of the project; --secret names fewer)"
     return f" (every table of the project, {history.DATASET} too; --dataset names fewer)" if role in TABLE_ROLES else ""
 
@@ -110,7 +110,7 @@ def _narrowed(target: Target) -> Iterator[Step]:
         to_whom = shell((*member(target.account(account), role), "--condition=None", "--quiet"))
         gone = unless(f"{of_project} {to_whom}", "not found")
         yield Step(f"{account}: {role} no longer in the whole project", gone, services=(account,))
-        for name in names if role == SECRET_ROLE else ():
+        for name in names if role == ACCESSOR_ROLE else ():
             words = gcloud(target, "secrets add-iam-policy-binding", name, *member(target.account(account), role))
             yield Step(f"{account}: {role} on {name}", words, services=(account,), patient=True)
 

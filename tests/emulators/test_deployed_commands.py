@@ -177,11 +177,10 @@ def test_what_has_changed_is_brought_back(cloud: Cloud, gcloud: dict[str, str]) 
     assert body["httpTarget"]["oidcToken"] == {"audience": url, "serviceAccountEmail": TARGET.account("scheduler")}
 
 
-def test_another_filter_of_the_sink_is_brought_back(cloud: Cloud, gcloud: dict[str, str]) -> None:
-    older = {
-        "filter": "severity>=ERROR",
-        "exclusions": [{"name": "own", "filter": "x"}, {"name": "yours", "filter": "y"}],
-    }
+@pytest.mark.parametrize("there", [True, False], ids=["ours changed", "ours taken out"])
+def test_another_filter_of_the_sink_is_brought_back(cloud: Cloud, gcloud: dict[str, str], there: bool) -> None:
+    ours, yours = {"name": "own", "filter": "x"}, {"name": "yours", "filter": "y"}
+    older = {"filter": "severity>=ERROR", "exclusions": [ours, yours] if there else [yours]}
     path, body = brought_back(cloud, gcloud, "failures in the logs are told", older)
     assert path.startswith("PATCH /v2/projects/p-1/sinks/mend-failures?")
     assert body["filter"] == SINK_FILTER

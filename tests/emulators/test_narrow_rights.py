@@ -50,5 +50,5 @@ def test_a_table_is_made_where_no_dataset_may_be() -> None:
         warehouse = BigQueryWarehouse(client_of("p", "EU", server.url), objects)
         warehouse.ensure("shop.orders", [TableColumn("k", "integer")], Layout())
         assert list(service.tables) == [f"{DATASETS}/shop/tables/orders"]
-        with pytest.raises(MendError, match="shop2|datasets.create"):
+        with pytest.raises(MendError, match=r"datasets\.create"):
             warehouse.ensure("shop2.orders", [TableColumn("k", "integer")], Layout())

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import functions_framework
 import pytest
 from sqlglot import exp, parse_one
 from typer.testing import CliRunner
@@ -136,6 +137,16 @@ def variables(words: tuple[str, ...]) -> dict[str, str]:
     """The settings that a function is deployed with, as gcloud splits them."""
     (flag,) = [word for word in words if word.startswith("--set-env-vars=")]
     return dict(pair.partition("=")[::2] for pair in flag.removeprefix("--set-env-vars=").split(","))
+
+
+def test_every_request_that_an_instance_takes_has_a_thread() -> None:
+    """functions-framework starts as many threads as THREADS says; left to itself four for each processor."""
+    made = {step.what: step.make for step in plan(TARGET)}
+    for function in FUNCTIONS:
+        words = made[f"function {function.name}"]
+        assert f"--concurrency={variables(words)['THREADS']}" in words
+    framework = (Path(functions_framework.__file__).parent / "_http" / "gunicorn.py").read_text(encoding="utf-8")
+    assert "THREADS" in framework
 
 
 def test_what_is_opened_believes_whom_it_is_told_to() -> None:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mend.deploy import scheduled_jobs
-from mend.deploy.description import COMMON_ROLES, OWN_DATASETS, SECRET_ROLE, TABLE_ROLES, WRITES_OBJECTS
+from mend.deploy.description import ACCESSOR_ROLE, COMMON_ROLES, OWN_DATASETS, TABLE_ROLES, WRITES_OBJECTS
 from mend.deploy.history import DATASET
 from mend.deploy.plan import plan
 from mend.deploy.steps import Target
@@ -18,7 +18,7 @@ from tests.support.heard_commands import ALL_IS_THERE, heard
 
 TARGET = Target("p-1", "europe-west1")
 NARROW = TARGET._replace(secrets=("hook", "db"), datasets=("shop",), signals_secret="signed")
-WIDE = (SECRET_ROLE, *TABLE_ROLES)
+WIDE = (ACCESSOR_ROLE, *TABLE_ROLES)
 
 
 def of_project(target: Target, folder: Path) -> set[tuple[str, str]]:
@@ -64,7 +64,7 @@ def test_the_plan_says_what_is_wide() -> None:
     assert (
         "load: roles/bigquery.dataEditor (every table of the project, mend_history too; --dataset names fewer)" in said
     )
-    assert f"ingest: {SECRET_ROLE} (every secret of the project; --secret names fewer)" in said
+    assert f"ingest: {ACCESSOR_ROLE} (every secret of the project; --secret names fewer)" in said
     assert not any("--dataset" in step.what or "--secret" in step.what for step in plan(NARROW))
 
 
