@@ -5,11 +5,13 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import io
+import posixpath
 import random
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
-from shared.domain.errors import DefinitionMissing, ForeignFailure
+from shared.adapters.notice_text import bounded
+from shared.domain.errors import DefinitionError, DefinitionMissing, ForeignFailure
 from shared.ports.channel import Notice
 from shared.ports.definitions import DefinitionText
 from shared.ports.source import Found
@@ -46,35 +48,70 @@ class SimulatedSource:
 
 
 class SimulatedChannel:
-    """Keeps every notice that it took."""
+    """Keeps every notice that it took, bounded and cleaned as every channel does."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, takes: bool = True) -> None:
         self.name = name
         self.notices: list[Notice] = []
+        self._takes = takes
 
     def send(self, notice: Notice) -> None:
         """Take it."""
-        self.notices.append(notice)
+        if not self._takes:
+            raise ForeignFailure("it takes nothing", system=self.name, exception_type="ConnectionError")
+        self.notices.append(bounded(notice))
 
 
 class SimulatedDefinitions:
-    """Definition files by path."""
+    """Definition files by path; what is wrong with one is found when it is put down and said when it is read."""
 
     def __init__(self, files: Mapping[str, str]) -> None:
-        self._files = {
-            path: DefinitionText(path, text, hashlib.sha256(text.encode()).hexdigest()[:12])
-            for path, text in files.items()
-        }
+        self._files: dict[str, DefinitionText | DefinitionError] = {}
+        for path, text in files.items():
+            self.put(path, text.encode())
+
+    def put(self, path: str, content: bytes) -> None:
+        """A file, or another one in its place."""
+        self._files[path] = _read(path, content)
 
     def read(self, path: str) -> DefinitionText:
         """The file's text and version."""
-        if path not in self._files:
+        found = self._files.get(_inside(path))
+        if found is None:
             raise DefinitionMissing(f"{path}: there is no such file")
-        return self._files[path]
+        if isinstance(found, DefinitionError):
+            raise found
+        return found._replace(path=path)
 
     def list(self, folder: str) -> list[str]:
-        """Paths of the files in the folder, sorted."""
-        return sorted(path for path in self._files if path.rpartition("/")[0] == folder.rstrip("/"))
+        """Paths of the YAML files in the folder, sorted; hidden ones are left out."""
+        place = _inside(folder or ".")
+        mine = [path for path in self._files if (posixpath.dirname(path) or ".") == place]
+        return sorted(path for path in mine if path.endswith(_ENDINGS) and not posixpath.basename(path).startswith("."))
+
+
+_ENDINGS = (".yaml", ".yml")
+_BYTES_MAX = 1_000_000
+
+
+def _inside(path: str) -> str:
+    """The path in its shortest form."""
+    shortest = posixpath.normpath(path)
+    if "\0" in path or shortest.startswith(("/", "..")):
+        raise DefinitionError(path.partition("\0")[0], 0, 0, "leads out of the project folder", "give a path inside it")
+    return shortest
+
+
+def _read(path: str, content: bytes) -> DefinitionText | DefinitionError:
+    if len(content) > _BYTES_MAX:
+        return DefinitionError(path, 0, 0, "has more than 1 MB", "is it the data?")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        column = len(before.rpartition(b"\n")[2].decode("utf-8", "replace")) + 1
+        return DefinitionError(path, before.count(b"\n") + 1, column, "is not UTF-8 text", "save the file as UTF-8")
+    return DefinitionText(path, text, hashlib.sha256(content).hexdigest()[:12])
 
 
 class SeededIds:
