@@ -1,0 +1,1 @@
+"""What Python finds first on the path of a command whose clock is to be set back."""
