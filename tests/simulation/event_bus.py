@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from shared.domain.checks import check
@@ -29,6 +30,9 @@ class SimulatedEventBus:
     def __init__(self, clock: Clock) -> None:
         self.limits = BusLimits()
         self.published: list[Message] = []
+        self.twice: Callable[[], bool] = lambda: False  # whether the next dead letter is published twice
+        self.buried: Counter[str] = Counter()
+        self._dead: set[tuple[str, str]] = set()  # by subscription: events that died there
         self._clock = clock
         self._subscriptions: dict[str, Subscription] = {}
         self._topics: dict[str, list[str]] = {}
@@ -157,7 +161,14 @@ class SimulatedEventBus:
             "mend-dead-topic": self._subscriptions[name].topic,
             "mend-dead-attempts": str(waiting.attempts),
         }
-        self.publish([Message(DEAD_LETTER_TOPIC, waiting.message.data, {**waiting.message.attributes, **told})])
+        letter = Message(DEAD_LETTER_TOPIC, waiting.message.data, {**waiting.message.attributes, **told})
+        twice = self.twice()
+        dead = (name, waiting.message.attributes.get("ce-id", ""))
+        self.buried["bus: a dead letter"] += 1
+        self.buried["bus: a dead letter that is published twice"] += twice
+        self.buried["bus: a dead letter of an event that had died before"] += dead in self._dead
+        self._dead.add(dead)
+        self.publish([letter] * (2 if twice else 1))
 
     def _refuse(self, message: Message) -> None:
         limits = self.limits

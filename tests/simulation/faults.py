@@ -20,8 +20,9 @@ from shared.domain.errors import (
 )
 from shared.ports.channel import Channel, Notice
 from shared.ports.event_bus import Delivery, Message
-from shared.ports.warehouse import OVER_QUOTA, JobResult, LoadJob, TableInfo
+from shared.ports.warehouse import JobResult, LoadJob, TableInfo
 from shared.runtime.wiring import Process
+from tests.simulation.refusals import Refusals
 
 # Methods that only look, do nothing outside, or belong to the worker's own bookkeeping.
 _QUIET = frozenset({"close", "uri", "subscribe", "next_due", "leased", "under_way", "limits"})
@@ -46,6 +47,8 @@ class Trouble:
         self.rate = rate
         self.between: Callable[[], None] | None = None  # what another process does meanwhile
         self.told: list[str] = []
+        self.tell: Callable[[str], None] = _nobody_listens
+        self.at_work = ""  # on what, as far as the bus knows
         self.struck = 0
         self.kinds: Counter[str] = Counter()
         self.crowd = 0.0  # how likely another process does something during a call, as long as strikes are left
@@ -63,61 +66,22 @@ class Trouble:
         if self._script is not None and self.struck not in self._script:
             return ""
         self.told.append(f"{where}: {kind}")
+        self.tell(f"strike {self.struck}: {where}: {kind} (at {self.at_work or 'its bookkeeping'})")
         self.kinds[f"{where.partition('.')[0]} {kind}"] += 1
         return kind
 
     def meanwhile(self) -> None:
         """Let another process do something now, where there is one; what it does meanwhile is not interrupted."""
-        other, self.between = self.between, None
+        other, self.between, at_work = self.between, None, self.at_work
         if other is not None:
             try:
                 other()
             finally:
-                self.between = other
+                self.between, self.at_work = other, at_work
 
 
-class Refusals:
-    """A warehouse that takes no load of a table for a while, or none with one batch in it, under dice of its own.
-
-    ``busy`` and ``quota``: whatever comes for the table meanwhile waits. ``bad``: every job that brings the
-    batch is refused for good, whoever else is in it.
-    """
-
-    def __init__(self, chance: random.Random) -> None:
-        self._chance = chance
-        self._rate = chance.choice([0.0, 0.0, 0.1, 0.3])
-        self._left: dict[str, tuple[str, int]] = {}  # by table or batch: how it is refused, and how often still
-        self._spells = 4
-        self.kinds: Counter[str] = Counter()
-
-    def look(self, job: LoadJob) -> None:
-        """Refuse the job, if it brings rows and a spell lies on its table or on a batch in it."""
-        if not job.files or not self._rate:
-            return
-        batches = [file.split("/")[1] for file in job.files]
-        if self._spells and self._chance.random() < self._rate:
-            self._spells -= 1
-            kind = self._chance.choice(["busy", "busy", "quota", "bad"])
-            place = self._chance.choice(batches) if kind == "bad" else job.table
-            self._left[place] = (kind, self._chance.randrange(2, 9))
-        for place in (job.table, *batches):
-            kind, left = self._left.get(place, ("", 0))
-            if left:
-                self._left[place] = (kind, left - 1)
-                self.kinds[f"warehouse {kind}"] += 1
-                refused = _REFUSED[kind]
-                raise refused()
-
-
-def _refused(reason: str) -> Callable[[], Exception]:
-    return lambda: ForeignFailure("planted", system="planted", exception_type="BadRequest", reason=reason)
-
-
-_REFUSED: Mapping[str, Callable[[], Exception]] = {
-    "busy": lambda: WarehouseBusy("planted: not for a while"),
-    "quota": _refused(OVER_QUOTA),
-    "bad": _refused("resourcesExceeded"),
-}
+def _nobody_listens(_: str) -> None:
+    """Most worlds are lived through in silence."""
 
 
 class Faulty:
@@ -248,6 +212,12 @@ class ShuffledBus(Faulty):
 
     def pull(self, subscriptions: Sequence[str], messages_max: int, lease_seconds: float) -> list[Delivery]:
         """One message out of those that are due."""
+        self._trouble.at_work = ""
+        pulled = self._pulled(subscriptions, messages_max, lease_seconds)
+        self._trouble.at_work = ", ".join(f"{each.subscription.name} #{each.message_id}" for each in pulled[:3])
+        return pulled
+
+    def _pulled(self, subscriptions: Sequence[str], messages_max: int, lease_seconds: float) -> list[Delivery]:
         if not self._ahead:
             return list(self._inner.pull(subscriptions, messages_max, lease_seconds))
         if len(self._waiting) < self._ahead:

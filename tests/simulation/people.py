@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from shared.domain.causes import CAUSES
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 _FOOLS = 0.3
 _FOOLS_SPEAK = 0.5
+_REPLAYS_EARLY = 0.5
 
 
 class People:
@@ -27,9 +30,11 @@ class People:
         self.store = simulation.store
         self.chance = simulation.chance
         self.words = random.Random(f"words {simulation.seed}")
+        self.replays = random.Random(f"replays {simulation.seed}")
         self.fools = self.words.random() < _FOOLS  # somebody calls failures whatever comes to mind
         self.misled = False  # they did
-        self._replays: set[str] = set()
+        self.said: Counter[str] = Counter()
+        self._replays: set[str] = set()  # at rest
 
     def decide(self) -> None:
         """A person says something about a diagnosis, a remedy, or a held batch."""
@@ -62,6 +67,7 @@ class People:
         named = verdict == "wrong" and self.words.random() < 0.8
         fields = {"failure_class": str(CAUSES[cause].failure_class), "cause": cause} if named else {}
         self.misled = True
+        self.said[f"people: {verdict}"] += 1
         self.world.tell(f"ada: {incident} ({believed['cause']}) is {verdict} {fields.get('cause', '')}")
         self.world.asked += 1
         name = f"judge {self.world.seed} {self.world.asked}"
@@ -76,6 +82,7 @@ class People:
         if batch and decision == "approve":
             self.world.touched.add(batch)
         self.world.tell(f"{by}: {decision} {remedy}")
+        self.said[f"people: {decision}{' a held batch' if remedy.startswith('release:') else ''}"] += 1
         for _ in range(self.chance.choice([1, 1, 2])):
             self.world.asked += 1
             about = f"say {self.world.seed} {self.world.asked}"
@@ -84,20 +91,38 @@ class People:
 
     def replayed(self) -> bool:
         """Publish once more every dead letter that was not handled since, or of which others never heard."""
-        found = False
+        asked = [key for key in self._dead_letters() if key not in self._replays]
+        self._replays.update(asked)
+        found = [self._replay(key) for key in asked]
+        return any(found)
+
+    def replay_at_once(self) -> None:
+        """Now and then somebody replays a dead letter while things still go wrong: the event may die again."""
+        if self.replays.random() < _REPLAYS_EARLY:
+            for key in list(self._dead_letters()):
+                if self.replays.random() < _REPLAYS_EARLY:
+                    self._replay(key)
+
+    def _dead_letters(self) -> Iterator[str]:
+        """Incidents of dead letters that were not handled since, or of which others never heard."""
+        receipts = self.store.documents("receipts")
         for key, incident in sorted(self.store.documents("incidents").items()):
             name, event_id = incident.get("service", ""), incident.get("event_id", "")
-            known = self.store.documents("receipts").get(f"{name}:{event_id}", {"state": "failing", "published": False})
+            known = receipts.get(f"{name}:{event_id}", {"state": "failing", "published": False})
             done = known["state"] != "failing" and known["published"]
-            if incident.get("origin") != "dead_letter" or key in self._replays or done:
-                continue
-            self._replays.add(key)
-            carried = [each for each in self.world.bus.published if each.attributes.get("ce-id") == event_id]
-            events = [each for each in carried if each.topic not in UNTYPED]
-            self.world.tell(f"replay {incident.get('event_topic')} {event_id} for {name}")
-            self.world.bus.publish(events[:1])
-            found = found or bool(events)
-        return found
+            if incident.get("origin") == "dead_letter" and not done:
+                yield key
+
+    def _replay(self, key: str) -> bool:
+        """Have the bus carry an incident's event once more; whether there is one."""
+        incident = self.store.documents("incidents")[key]
+        event_id = incident["event_id"]
+        carried = [each for each in self.world.bus.published if each.attributes.get("ce-id") == event_id]
+        events = [each for each in carried if each.topic not in UNTYPED]
+        self.world.tell(f"replay {incident.get('event_topic')} {event_id} for {incident.get('service')}")
+        self.said["people: replay a dead letter"] += 1
+        self.world.bus.publish(events[:1])
+        return bool(events)
 
     def retried(self) -> bool:
         """The bug is mended: what a service failed at for good is handled again, as `mend replay` would have it."""
@@ -113,6 +138,7 @@ class People:
             self._replays.add(key)
             proposal, state = asked.get(str(receipt["event_id"]), ("", ""))
             self.world.tell(f"replay of {receipt['event_type']} for {receipt['service']}, which failed at it")
+            self.said["people: replay what failed"] += 1
             if state == "proposed":
                 self.say(proposal, "approve", "")
                 return True

@@ -24,6 +24,7 @@ CHUNK = {"real": 5, "plain": 50}
 SHOWN_MAX = 10
 SHRINKS_MAX = 3
 SHRINK_RUNS_MAX = 150
+TERMINAL_SECONDS, FILE_SECONDS = 5.0, 30.0  # between two words on how far it is, to a terminal or to a file
 
 
 class Case(NamedTuple):
@@ -62,6 +63,7 @@ class Summary:
     steps: int = 0
     batches: int = 0
     faults: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
     failed: dict[int, list[str]] = field(default_factory=dict)
 
     def add(self, lived: Lived) -> None:
@@ -70,6 +72,7 @@ class Summary:
         self.steps += lived.steps
         self.batches += lived.batches
         self.faults += lived.faults
+        self.events += lived.events
         if lived.problems:
             self.failed[lived.seed] = lived.problems
 
@@ -144,10 +147,23 @@ def _told(summary: Summary, seconds: float) -> str:
     )
 
 
+def _counted(summary: Summary) -> str:
+    """How often what happened: strikes of ports by port, then whatever else, by whom it befell."""
+    lines = ["ports:", *(f"  {count:8,} {kind}" for kind, count in summary.faults.most_common())]
+    by_whom: dict[str, Counter[str]] = {}
+    for name, count in summary.events.items():
+        whom, _, kind = name.partition(": ")
+        by_whom.setdefault(whom, Counter())[kind] += count
+    for whom, kinds in sorted(by_whom.items()):
+        lines += [f"{whom}:", *(f"  {count:8,} {kind}" for kind, count in kinds.most_common())]
+    return "\n".join(lines)
+
+
 def _many(given: argparse.Namespace) -> int:
     started = time.monotonic()
-    last = 0.0
+    last = started
     told: set[int] = set()
+    terminal = sys.stderr.isatty()
 
     def progress(summary: Summary) -> None:
         nonlocal last
@@ -155,15 +171,15 @@ def _many(given: argparse.Namespace) -> int:
         for seed in sorted(set(summary.failed) - told):
             told.add(seed)
             print(f"seed {seed} broke: {kind_of(summary.failed[seed])}", flush=True)
-        if now - last > 5 and sys.stderr.isatty():
-            sys.stderr.write(f"\r{_told(summary, now - started)}   ")
+        if now - last > (TERMINAL_SECONDS if terminal else FILE_SECONDS):
+            text = _told(summary, now - started)
+            sys.stderr.write(f"\r{text}   " if terminal else f"{text}\n")
             sys.stderr.flush()
             last = now
 
     summary = live(given.plane, range(given.first, given.first + given.seeds), given.workers, progress)
     print(_told(summary, time.monotonic() - started))
-    for kind, count in summary.faults.most_common():
-        print(f"  {count:8,} {kind}")
+    print(_counted(summary))
     for number, (seed, problems) in enumerate(sorted(summary.failed.items())[:SHOWN_MAX]):
         case = Case(given.plane, seed)
         print(f"seed {seed}: {' '.join(problems[0].split())[-400:]}")
@@ -177,7 +193,7 @@ def _one(given: argparse.Namespace) -> int:
     strikes = None if given.strikes is None else tuple(int(each) for each in given.strikes.split(",") if each != "none")
     case = Case(given.plane, given.seed, tuple(filter(None, given.without.split(","))), strikes)
     lived = case.lived(loud=True)
-    print(f"seed {given.seed}: {lived.steps} steps, {lived.batches} batches, {dict(lived.faults)}")
+    print(f"seed {given.seed}: {lived.steps} steps, {lived.batches} batches, {dict(lived.faults + lived.events)}")
     for problem in lived.problems:
         print(f"  {problem}")
     return 1 if lived.problems else 0

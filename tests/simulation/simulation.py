@@ -15,13 +15,13 @@ from typing import Any
 from mend.services import every_service
 from shared.events.types import Event, SourceDue
 from shared.runtime.handling import messages_of
-from shared.runtime.logs import EventLog
+from shared.runtime.logs import EventLog, LogLine
 from shared.runtime.settings import load
 from shared.runtime.wiring import Process, callers_of, sql_engine_of
 from shared.runtime.worker import Worker
 from tests.conformance.turned_clock import TurnedClock
 from tests.simulation.event_bus import SimulatedEventBus
-from tests.simulation.faults import Died, Refusals, Trouble, troubled
+from tests.simulation.faults import Died, Trouble, troubled
 from tests.simulation.judge import Judge
 from tests.simulation.outside import (
     File,
@@ -35,12 +35,15 @@ from tests.simulation.outside import (
 from tests.simulation.people import People
 from tests.simulation.planes.real import RealPlane
 from tests.simulation.project import Delivery, World, make_world
+from tests.simulation.refusals import Refusals
 from tests.simulation.state_store import SimulatedStateStore
 from tests.simulation.watch import Watch
 
 STEPS_MAX = 6_000  # deliveries handled until a world must be at rest
 FAR_MICROSECONDS = 86_400_000_000  # timers further away than a day are not waited for
 _EXPIRED = 8 * FAR_MICROSECONDS
+_BURIED_TWICE = 0.3
+_IN_PARTS = 0.5
 _SETTINGS = load({}, root="simulated", project="simulated")
 _SERVICES = every_service()
 
@@ -58,7 +61,8 @@ class Lived:
     steps: int = 0
     batches: int = 0
     strikes: int = 0
-    faults: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)  # of ports
+    events: Counter[str] = field(default_factory=Counter)  # whatever else happened
 
 
 class Simulation:
@@ -94,8 +98,12 @@ class Simulation:
         self.definitions = SimulatedDefinitions(self.world.files)
         self.sql = sql_engine_of(_SETTINGS)
         self.log = EventLog()
+        # A world that is given is compared with another one, whose files must be the same.
+        self.rows_per_part = _rows_per_part(seed) if plane.name == "real" and world is None else 0
         self.watch = Watch(self)
         self.log.listen(self.watch.logged)
+        if loud:
+            self.log.listen(self._tell_line)
         self.ids = SeededIds(random.Random(f"ids {seed}"))
         self._read: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.touched: set[str] = set()
@@ -103,9 +111,17 @@ class Simulation:
         self.meddled: set[str] = set()
         self.steps = 0
         self.asked = 0
-        chance = self.chance
+        self._draw_trouble(script)
+        self.workers: list[tuple[Process, Worker]] = []
+        self.people = People(self)
+        self._happened: Counter[str] = Counter()
+
+    def _draw_trouble(self, script: frozenset[int] | None) -> None:
+        """What goes wrong in this world, and how often."""
+        chance, seed = self.chance, self.seed
         strikes = 0 if chance.random() < 0.25 else chance.randrange(1, 25)
         self.trouble = Trouble(chance, strikes, chance.choice([0.01, 0.05]), script)
+        self.trouble.tell = self.tell
         self.trouble.crowd = chance.choice([0.0, 0.0, 0.0, 0.1])
         self.trouble.refusals = self.refusals = Refusals(random.Random(f"refusals {seed}"))
         self.ahead = chance.choice([0, 0, 3, 8])
@@ -115,13 +131,22 @@ class Simulation:
         self.meddling = chance.random() < 0.5
         if chance.random() < 0.15:  # a bus that gives up soon
             self.bus.limits = self.bus.limits._replace(deliveries_max=3)
-        self.workers: list[tuple[Process, Worker]] = []
-        self.people = People(self)
+        graves = random.Random(f"graves {seed}")
+        self.bus.twice = lambda: graves.random() < _BURIED_TWICE
 
     def tell(self, what: str) -> None:
         """Say what happens, to whoever looks for the cause of a failure."""
         if self.loud:
             print(f"    {self.steps:5} {what}")
+
+    def _tell_line(self, line: LogLine) -> None:
+        again = f" (delivery {line.attempt})" if line.attempt > 1 else ""
+        self.tell(f"{line.service}: {line.event} {line.outcome}{again} {line.about}")
+
+    @property
+    def happened(self) -> Counter[str]:
+        """What the world brought beside failing ports, by kind."""
+        return self._happened + self.bus.buried + self.people.said
 
     def rows(self, path: str) -> list[dict[str, Any]]:
         """The rows of a file, read once while it stays the same."""
@@ -135,8 +160,11 @@ class Simulation:
 
     def plain(self) -> Process:
         """A process that nothing happens to."""
+        settings = _SETTINGS
+        if self.rows_per_part:
+            settings = settings.model_copy(update={"rows_per_part": self.rows_per_part})
         return Process(
-            settings=_SETTINGS,
+            settings=settings,
             store=self.watch.store,
             bus=self.watch.bus,
             objects=self.objects,
@@ -179,12 +207,14 @@ class Simulation:
             done = (worker.turn() if self.grouped else worker.step()) or worker.tick()
         except Died:
             self.tell(f"died: {self.trouble.told[-1]}")
+            self._happened["process: died"] += 1
             self._replace()
             return True
         except Exception as error:
             if not self.trouble.told or "planted" not in str(error):
                 raise
             self.tell(f"the bus failed under the worker: {self.trouble.told[-1]}")
+            self._happened["process: the bus failed under it"] += 1
             self._replace()
             return True
         self.watch.after_step()
@@ -196,7 +226,7 @@ class Simulation:
         if chance < 0.4:  # a process that is seen to be dead holds nothing any more
             self.bus.abandon()
         elif chance < 0.7:
-            self.clock.sleep(601.0)
+            self._turn_clock(601.0)
 
     def work(self, steps: int) -> None:
         """Some deliveries; fewer when there is nothing to do."""
@@ -211,6 +241,7 @@ class Simulation:
         self.trouble.strikes = 0
         self.trouble.spoilt.clear()
         self.trouble.refusals = None
+        self.bus.twice = lambda: False
         self.start(quiet=True)
         self._until_idle()
         while self.people.replayed() or self.people.retried():
@@ -232,6 +263,7 @@ class Simulation:
     def put(self, delivery: Delivery, number: int) -> None:
         """A file arrives."""
         arrived = (1_690_000_000 + number * 60) * 1_000_000_000
+        self._happened.update(f"delivery: {fault}" for fault in delivery.faults or ["clean"])
         self.source.files[f"landing/{delivery.pipeline}/{delivery.name}"] = File(delivery.content, arrived)
         self.tell(f"{delivery.pipeline}/{delivery.name}: {len(delivery.rows)} rows {delivery.faults}")
 
@@ -264,7 +296,7 @@ class Simulation:
         if self.meddling and not problems:
             problems = self.people.back_and_forth()
         if not problems and self.chance.random() < 0.5:
-            self.clock.time += _EXPIRED
+            self._turn_clock(_EXPIRED / 1_000_000)
             self.rest()
             problems = self.judged("after all proposals expired")
         return problems
@@ -275,11 +307,18 @@ class Simulation:
             self.work(chance.choice([5, 40, 400]))
             if self.meddling and chance.random() < 0.5:
                 self.people.decide()
-        self.clock.sleep(chance.choice([0.0, 1.0, 60.0, 700.0, 7_200.0]))
+            self.people.replay_at_once()
+        self._turn_clock(chance.choice([0.0, 1.0, 60.0, 700.0, 7_200.0]))
         if self.meddling and chance.random() < 0.05:
-            self.clock.sleep(8 * 86_400.0)
+            self._turn_clock(8 * 86_400.0)
         if chance.random() < 0.03:  # somebody sets the clock back
-            self.clock.time -= 90_000_000
+            self._turn_clock(-90.0)
+
+    def _turn_clock(self, seconds: float) -> None:
+        self.clock.sleep(seconds)
+        if abs(seconds) > 1:
+            self.tell(f"the clock goes {seconds:+,.0f} s")
+            self._happened[f"clock: {seconds:+,.0f} s"] += 1
 
     def shown(self, pipeline: str) -> dict[Any, dict[str, Any]]:
         """A pipeline's table without columns that are null everywhere."""
@@ -293,6 +332,12 @@ class Simulation:
         states = sorted({f"{each['remedy']} {each['state']}" for each in judge.remedies.values()})
         self.tell(f"{when}: {judge.rows_read} rows read, {judge.rows_loaded} loaded; {', '.join(states)}")
         return problems
+
+
+def _rows_per_part(seed: int) -> int:
+    """In every second world so few rows that a delivery takes several files and rounds; 0: what the product takes."""
+    chance = random.Random(f"parts {seed}")
+    return chance.randrange(7, 41) if chance.random() < _IN_PARTS else 0
 
 
 def _silent(step: str, done: int, total: int) -> None:
@@ -328,7 +373,8 @@ def run_seed(
     with _folder(plane) as folder, plane.installed():
         simulation = Simulation(seed, plane, folder, loud=loud, script=script, without=without)
         try:
-            lived.problems = simulation.run()
+            with plane.in_parts(simulation.rows_per_part) if simulation.rows_per_part else nullcontext():
+                lived.problems = simulation.run()
         except Restless as error:
             lived.problems = [f"rest: {error}"]
         finally:
@@ -337,4 +383,5 @@ def run_seed(
     lived.batches = len(simulation.store.documents("deliveries"))
     lived.strikes = simulation.trouble.struck
     lived.faults = simulation.trouble.kinds + simulation.refusals.kinds
+    lived.events = simulation.happened
     return lived
