@@ -1,1 +1,1 @@
-"""Real processes killed at moments drawn from a seed; see docs/kills.md."""
+"""Real processes killed at moments drawn from a seed; see docs/simulation.md."""
