@@ -153,6 +153,24 @@ def _zeros_lost(where: str, profile: Profile) -> Diagnosis | None:
     return diagnosed("leading_zeros_lost", explained(share), told, [seen("leading_zeros_share", share, share)])
 
 
+def _letters_lost(where: str, profile: Profile, rival: float) -> Diagnosis | None:
+    """Signs that stand where letters were lost; unless what is left of the values still names what was meant."""
+    share = number(mapping(profile, "hypotheses"), "letters_lost_share")
+    if share < MOST or rival >= MOST:
+        return None
+    told = f"{_percent(share)} of the failing values{where} have replacement signs or question marks inside words."
+    return diagnosed("encoding_broken", explained(share, rival), told, [seen("letters_lost_share", share, share)])
+
+
+def _other_keys(where: str, table: str, profile: Profile) -> Diagnosis | None:
+    """Numbers that are a parent's behind another prefix: of most rows at once, since a few may be so by chance."""
+    share, different = number(mapping(profile, "hypotheses"), "other_prefix_share"), number(profile, "distinct_failed")
+    if share < EXPLAINS or different < _CODES_MIN or number(profile, "share_failed") < MOST:
+        return None
+    told = f"{_percent(share)} of the keys{where} that {table} lacks are numbers of its keys behind another prefix."
+    return diagnosed("key_mismatch", explained(share) * 0.9, told, [seen("other_prefix_share", share, share)])
+
+
 def _allowed(where: str, profile: Profile) -> Diagnosis:
     guesses = mapping(profile, "hypotheses")
     normal, near = number(mapping(guesses, "normalised"), "any"), number(guesses, "near_match_share")
@@ -161,6 +179,8 @@ def _allowed(where: str, profile: Profile) -> Diagnosis:
     if normal >= MOST and normal >= near:
         told = f"{_percent(normal)} of the values{where} are allowed ones but for case, spaces or Unicode form."
         return diagnosed("value_not_normalised", explained(normal), told, [seen("normalised", normal, normal)])
+    if found := _letters_lost(where, profile, max(normal, near)):
+        return found
     both = min(1.0, normal + near)
     if near >= MOST or both >= EXPLAINS:
         told = f"{_percent(near)} of the values{where} are one letter away from exactly one allowed value."
@@ -182,9 +202,13 @@ def _relationship(where: str, profile: Profile) -> Diagnosis:
     if normal >= MOST:
         told = f"{_percent(normal)} of the keys{where} are keys of {table} but for case, spaces or Unicode form."
         return diagnosed("value_not_normalised", explained(normal), told, [seen("normalised", normal, normal)])
+    if found := _other_keys(where, table, profile):
+        return found
     if near >= MOST:
         told = f"{_percent(near)} of the keys{where} are one letter away from exactly one key of {table}."
         return diagnosed("value_misspelled", explained(near) * 0.9, told, [seen("near_match_share", near, near)])
+    if found := _letters_lost(where, profile, max(normal, near)):
+        return found
     told = f"Rows refer to keys{where} that {table} lacks."
     rival = max(normal, near)
     return diagnosed("orphan_rows", explained(1 - rival), told, [seen("parent_table", table, 1 - rival)])
@@ -195,6 +219,8 @@ def _pattern(where: str, profile: Profile) -> Diagnosis:
     if normal >= MOST:
         told = f"{_percent(normal)} of the values{where} have the form but for case, spaces or Unicode form."
         return diagnosed("value_not_normalised", explained(normal), told, [seen("normalised", normal, normal)])
+    if found := _letters_lost(where, profile, normal):
+        return found
     told = f"Values{where} do not have the form that the contract demands."
     return diagnosed("pattern_broken", PLAIN, told, [seen("normalised", normal, 1 - normal)])
 

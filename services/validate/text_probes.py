@@ -16,6 +16,8 @@ NULL_WORDS = (
 )  # fmt: skip
 ALLOWED_MAX = 50_000
 NEAR_DISTINCT_MAX = 1_000
+LETTERS_LOST = r"\x{FFFD}|\p{L}\?+\p{L}"
+_NUMBERED = r"^[^0-9]*([0-9]{2,})$"
 _INVISIBLE = r"[\p{Cf}\x{FFFD}]"
 
 
@@ -65,6 +67,8 @@ def membership_probes(allowed: pl.Series) -> dict[str, pl.Expr]:
         single = forms.group_by("form").agg(pl.len().alias("n")).filter(pl.col("n") == 1)["form"]
         probes[f"normalised.{name}"] = normal(pl.col("value")).is_in(single.implode())
     probes["leading_zeros_share"] = _zeros_lost(allowed)
+    probes["other_prefix_share"] = _otherwise_prefixed(allowed)
+    probes["letters_lost_share"] = _letters_lost()
     return probes
 
 
@@ -77,6 +81,25 @@ def _zeros_lost(allowed: pl.Series) -> pl.Expr:
     single = bare.group_by("bare").agg(pl.len().alias("n"), pl.col("value").first())
     lost = single.filter((pl.col("n") == 1) & pl.col("value").str.starts_with("0"))["bare"]
     return pl.col("value").str.contains(r"^[1-9][0-9]*$") & pl.col("value").is_in(lost.implode())
+
+
+def _otherwise_prefixed(allowed: pl.Series) -> pl.Expr:
+    """True for numbers that are exactly one allowed key's once what stands before the digits is taken off both."""
+    import polars as pl
+
+    def bare(text: pl.Expr) -> pl.Expr:
+        return text.str.extract(_NUMBERED, 1)
+
+    keys = allowed.to_frame("value").select(bare(pl.col("value")).alias("bare")).drop_nulls()
+    single = keys.group_by("bare").agg(pl.len().alias("n")).filter(pl.col("n") == 1)["bare"]
+    return bare(pl.col("value")).is_in(single.implode())
+
+
+def _letters_lost() -> pl.Expr:
+    """True for words with a replacement sign, or with question marks between letters."""
+    import polars as pl
+
+    return pl.col("value").str.contains(LETTERS_LOST)
 
 
 def pattern_probes(fits: Callable[[pl.Expr], pl.Expr]) -> dict[str, pl.Expr]:
@@ -95,6 +118,7 @@ def pattern_probes(fits: Callable[[pl.Expr], pl.Expr]) -> dict[str, pl.Expr]:
         "normalised.casefold": either_case(text),
         "normalised.unicode": fits(forms["unicode"](text)),
         "normalised.any": fits(clean) | either_case(clean),
+        "letters_lost_share": _letters_lost(),
     }
 
 

@@ -21,6 +21,8 @@ from shared.domain.contract import Column
 from tests.simulation.planes.plain_cells import as_number, beyond, cast_of
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufffd]")
+_LETTERS_LOST = re.compile("\ufffd|[^\\W\\d_]\\?+[^\\W\\d_]")
+_NUMBERED = re.compile("[^0-9]*([0-9]{2,})")
 _SPACES = re.compile(r"\s+")
 _FORMATS = {
     name: re.compile(re.sub(r"\\x\{([0-9A-F]{4})\}", lambda found: chr(int(found[1], 16)), pattern))
@@ -138,10 +140,22 @@ def _membership(counts: Counter[str], allowed: list[str]) -> dict[str, Any]:
         hits = sum(count for text, count in counts.items() if normal_forms(text)[name] in single)
         if hits:
             found.setdefault("normalised", {})[name] = rounded(hits / total)
+    found |= _bare_and_lost(counts, allowed, total)
     found["allowed"] = len(allowed)
     if counts:
         found["near_match_share"] = rounded(text_probes.near_match_share(counts.items(), allowed))
     return found
+
+
+def _bare_and_lost(counts: Counter[str], allowed: list[str], total: int) -> dict[str, float]:
+    """How many failing cells are an allowed value's number behind another prefix, and how many lost letters."""
+    numbers = Counter(match[1] for match in map(_NUMBERED.fullmatch, allowed) if match)
+    bare = {text: match[1] for text in counts if (match := _NUMBERED.fullmatch(text))}
+    shares = {
+        "other_prefix_share": sum(counts[text] for text, digits in bare.items() if numbers[digits] == 1),
+        "letters_lost_share": sum(count for text, count in counts.items() if _LETTERS_LOST.search(text)),
+    }
+    return {name: rounded(count / total) for name, count in shares.items() if count}
 
 
 def _type_hypotheses(counts: Counter[str], column: Column, profile: BatchProfile) -> dict[str, Any]:

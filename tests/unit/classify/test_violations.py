@@ -79,6 +79,15 @@ VIOLATIONS = [
     ("enum", cell({"leading_zeros_share": 0.9, "near_match_share": 1.0}, distinct_failed=9), "value_misspelled"),
     ("relationship", cell({"leading_zeros_share": 0.99}, distinct_failed=40), "leading_zeros_lost"),
     ("relationship", cell({"leading_zeros_share": 0.5}, distinct_failed=40), "orphan_rows"),
+    ("relationship", cell({"other_prefix_share": 0.97}, distinct_failed=40, share_failed=0.9), "key_mismatch"),
+    ("relationship", cell({"other_prefix_share": 0.97}, distinct_failed=40, share_failed=0.2), "orphan_rows"),
+    ("relationship", cell({"other_prefix_share": 0.97}, distinct_failed=2, share_failed=0.9), "orphan_rows"),
+    ("relationship", cell({"other_prefix_share": 0.9}, distinct_failed=40, share_failed=0.9), "orphan_rows"),
+    ("relationship", cell({"letters_lost_share": 0.9}), "encoding_broken"),
+    ("enum", cell({"letters_lost_share": 0.9, "near_match_share": 0.4}), "encoding_broken"),
+    ("enum", cell({"letters_lost_share": 1.0, "near_match_share": 1.0}), "value_misspelled"),  # what is left names it
+    ("enum", cell({"letters_lost_share": 0.4}), "value_unknown"),
+    ("pattern", cell({"letters_lost_share": 0.9}), "encoding_broken"),
 ]  # fmt: skip
 DATASET = [
     ("delivery_complete", {"problem": "truncated", "alternatives": []}, "truncated_delivery"),

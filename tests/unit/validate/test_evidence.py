@@ -115,6 +115,35 @@ def test_codes_that_lost_their_zeros_are_recognised(world: Make, cells: list[str
     assert hypotheses(world, column, cells, "enum").get("leading_zeros_share", 0.0) == share
 
 
+@pytest.mark.parametrize(
+    ("cells", "share"),
+    [
+        (["CUST-1007", "1008", "X1009"], 1.0),
+        (["C-1007 b", "C-7", "CUST-"], 0.0),  # something behind the digits; a single one; none
+        (["Q-5005"], 0.0),  # two keys have it
+        (["1007", "Paris"], 0.5),
+    ],
+)
+def test_keys_behind_another_prefix_are_recognised(world: Make, cells: list[str], share: float) -> None:
+    keys = ("C-1007", "C-1008", "C-1009", "A-5005", "B-5005", "C-7")
+    column = {"logicalType": "string", "enum": [{"value": key} for key in keys]}
+    assert hypotheses(world, column, cells, "enum").get("other_prefix_share", 0.0) == share
+
+
+@pytest.mark.parametrize(
+    ("cells", "share"),
+    [
+        (["M\ufffdnchen", "Z?rich", "Malm??n"], 1.0),
+        (["why?", "?", "a ? b", "5?6", "Newark"], 0.0),
+    ],
+)
+def test_letters_that_were_lost_are_recognised(world: Make, cells: list[str], share: float) -> None:
+    column = {"logicalType": "string", "enum": [{"value": "Kennedy"}]}
+    assert hypotheses(world, column, cells, "enum").get("letters_lost_share", 0.0) == share
+    form = {"logicalType": "string", "logicalTypeOptions": {"pattern": "^[A-Z]+$"}}
+    assert hypotheses(world, form, cells, "pattern").get("letters_lost_share", 0.0) == share
+
+
 def test_sides_of_a_range_are_told(world: Make) -> None:
     column = {"logicalType": "integer", "logicalTypeOptions": {"minimum": 0, "maximum": 9}}
     found = hypotheses(world, column, ["-1", "10", "11", "12", "5"], "range")
