@@ -115,8 +115,9 @@ def _subscription(target: Target, queue: Queue) -> Step:
 def recordings(target: Target) -> Iterator[Step]:
     """Pub/Sub itself writes every event down; what it writes twice the views show once."""
     for topic in recorded():
-        table = f"--bigquery-table={target.project}:{history.DATASET}.{history.table_of(topic.schema)}"
-        how = (table, "--use-topic-schema", "--write-metadata", "--drop-unknown-fields")
+        table = f"{history.DATASET}.{history.table_of(topic.schema)}"
+        place = f"--bigquery-table={target.project}:{table}"
+        how = (place, "--use-topic-schema", "--write-metadata", "--drop-unknown-fields")
         name = history_of(topic)
         named = (f"--topic={topic.name}", "--expiration-period=never")
         yield Step(
@@ -125,8 +126,17 @@ def recordings(target: Target) -> Iterator[Step]:
             gcloud(target, "pubsub subscriptions describe", name),
             users_of(topic.name),
             update=gcloud(target, "pubsub subscriptions update", name, *how),
+            same=_written_so(target, name, f"{target.project}.{table}"),
             patient=True,
         )
+
+
+def _written_so(target: Target, name: str, table: str) -> Words:
+    """Asked first: where a subscription writes may be changed rarely, and the emulator lets nobody change it."""
+    wanted = ("table", "useTopicSchema", "writeMetadata", "dropUnknownFields")
+    shown = ",".join(f"bigqueryConfig.{each}" for each in wanted)
+    described = shell(gcloud(target, "pubsub subscriptions describe", name, f"--format=value({shown})"))
+    return ("sh", "-c", f"{described} | tr ':\\t' '. ' | grep -qxF '{table} True True True'")
 
 
 def destroyed(target: Target, queues: Iterable[Queue]) -> Iterator[Step]:

@@ -219,6 +219,20 @@ def test_a_subscription_that_is_there_is_brought_up_to_date(emulators: Emulators
         assert (found.retry_policy.minimum_backoff.seconds, found.retry_policy.maximum_backoff.seconds) == (10, 600)
 
 
+def test_what_writes_history_is_made_once(emulators: Emulators, gcloud: dict[str, str]) -> None:
+    """The emulator refuses every change of it: it is asked whether it writes where it should."""
+    topic = topic_of(ClockTicked)
+    target = TARGET._replace(project="history-test")
+    steps = {step.what: step for step in plan(target)}
+    for what in (f"schema {topic}", f"topic {topic}", *2 * [f"subscription history.{topic}"]):
+        run(steps[what], gcloud)
+    subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channels.insecure(emulators.pubsub)))
+    found = subscriber.get_subscription(subscription=f"projects/{target.project}/subscriptions/history.{topic}")
+    how = found.bigquery_config
+    assert how.table.replace(":", ".") == "history-test.mend_history.clock_ticked_v1"
+    assert all((how.use_topic_schema, how.write_metadata, how.drop_unknown_fields))
+
+
 def test_nothing_is_found_without_gcloud() -> None:
     """The commands are gcloud's and bq's; no other program is asked for."""
     programs = {step.make[0] for step in [*plan(TARGET), *destroyed(TARGET)]}
