@@ -30,13 +30,13 @@ TARGETS: tuple[tuple[str, float, bool, Callable[[Mapping[str, Any]], float]], ..
 def measured(folder: Path, *, short: bool, soak_seconds: float) -> dict[str, Any]:
     """Every figure, each measure on a store of its own."""
     measures: dict[str, Callable[[Path], dict[str, Any]]] = {
-        "fdatasync": lambda place: events.syncs(place, 1.0),
-        "sustained": lambda place: events.sustained(place, 2.0 if short else 30.0),
-        "burst": lambda place: events.burst(place, 1_000 if short else 20_000),
-        "latency": lambda place: arrivals.latency(place, 3.0 if short else 60.0),
-        "pipelines_200": lambda place: crowds.many_pipelines(place, 20 if short else 200),
-        "executions_20": lambda place: crowds.at_once(place, 4 if short else 20),
-        "checks_50": lambda place: crowds.many_checks(place, 5_000 if short else 100_000),
+        "fdatasync": lambda place: events.syncs(place, 0.5 if short else 1.0),
+        "sustained": lambda place: events.sustained(place, 1.0 if short else 30.0),
+        "burst": lambda place: events.burst(place, 500 if short else 20_000),
+        "latency": lambda place: arrivals.latency(place, 1.5 if short else 60.0),
+        "pipelines_200": lambda place: crowds.many_pipelines(place, 8 if short else 200),
+        "executions_20": lambda place: crowds.at_once(place, 2 if short else 20),
+        "checks_50": lambda place: crowds.many_checks(place, 2_000 if short else 100_000),
         "soak": lambda place: arrivals.soak(place, soak_seconds),
     }
     figures = {}
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--soak", type=float, default=1_800.0, metavar="SECONDS", help="how long memory is watched")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     given = parser.parse_args()
-    found = result(given.folder, short=given.short, soak_seconds=4.0 if given.short else given.soak)
+    found = result(given.folder, short=given.short, soak_seconds=2.0 if given.short else given.soak)
     if given.json:
         print(json.dumps(found, indent=1))
         return
