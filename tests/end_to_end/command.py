@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 MEND = Path(sys.executable).with_name("mend")
 SECONDS_MAX = 120.0
+_ABORT_SECONDS = 10.0  # to write down where its threads are
 
 
 class Ended(NamedTuple):
@@ -53,7 +54,7 @@ class Running:
         self._process = subprocess.Popen(
             [*before, str(MEND), *(str(argument) for argument in arguments)],
             cwd=cwd,
-            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **(environment or {})},
+            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "PYTHONFAULTHANDLER": "1", **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=self._out,
             stderr=self._err,
@@ -74,14 +75,17 @@ class Running:
         os.kill(self.pid, signal.SIGKILL)
 
     def wait(self, seconds_max: float = SECONDS_MAX) -> Ended:
-        """Its end; one that takes too long is killed and fails the test."""
-        late = not until(self._looked_after, seconds_max)
+        """Its end; one that takes too long is killed and fails the test, which says where each of its threads was and
+        how long it had a processor: a busy machine gives it little, one that hangs wants little."""
+        late = "" if until(self._looked_after, seconds_max) else self._processor()
         if late:
+            os.kill(self.pid, signal.SIGABRT)
+            until(lambda: self.ended, _ABORT_SECONDS)
             self.kill()
         self._process.wait()
         seconds = time.monotonic() - self._started
         out, err = (self._text(file) for file in (self._out, self._err))
-        assert not late, f"still running after {seconds:.0f} s\n{out}\n{err}"
+        assert not late, f"still running after {seconds:.0f} s, {late}\n{out}\n{err}"
         return Ended(self._process.returncode, out, err, seconds, self._peak_mb)
 
     def _looked_after(self) -> bool:
@@ -93,6 +97,14 @@ class Running:
         peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
         self._peak_mb = max(self._peak_mb, *(int(peak) / 1024 for peak in peaks), 0.0)
         return self.ended
+
+    def _processor(self) -> str:
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return "without a word about its processor"
+        used = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return f"of which a processor was its own for {used:.1f} s (state {fields[0]}, load {os.getloadavg()[0]:.1f})"
 
     @staticmethod
     def _text(file: Any) -> str:

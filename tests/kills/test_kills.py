@@ -2,10 +2,12 @@
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.command import mend
+from tests.end_to_end.command import Running, mend
+from tests.end_to_end.shop import make_shop
 from tests.kills import doomed
 from tests.kills.case import carry_out
 from tests.kills.plan import SHARES, Kill, drawn
@@ -66,3 +68,14 @@ def test_a_doomed_process_dies_at_its_effect_and_no_later(world: World) -> None:
         kinds = [path.relative_to(objects).parts[0] for path in sorted(objects.rglob("*")) if path.is_file()]
         left.append([kind for kind in kinds if kind != ".unfinished"])
     assert left[0] == left[1]
+
+
+@pytest.mark.slow
+def test_one_that_takes_too_long_says_where_it_was(tmp_path: Path) -> None:
+    """So that a case that hung on a machine that one cannot get back to can be understood."""
+    up = Running("up", "--root", "store", cwd=make_shop(tmp_path / "shop"))
+    with pytest.raises(
+        AssertionError, match=r"still running after \d+ s, of which a processor was its own for"
+    ) as late:
+        up.wait(3.0)
+    assert "most recent call first" in str(late.value)
