@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,18 +18,21 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 _FILE: Final = re.compile(r"--(?:config|definition-file|config-from-file|policy-from-file)=(.+)")
 _FOLDER: Final = re.compile(rf"{STAGED}/([a-z]+)")
 _SDK: Final = "https://cloud.google.com/sdk/docs/install"
+_COMPONENT: Final = re.compile(r"\bgcloud (alpha|beta) ")
 
 
 class ProjectUnknown(Exception):
     """gcloud does not know the project; the message is its own."""
 
 
-def missing(steps: Iterable[Step], root: Path = ROOT) -> str:
+def missing(steps: Sequence[Step], root: Path = ROOT) -> str:
     """What is not on this machine and a step needs, and what to do about it; "" when all is there."""
     words = [word for step in steps for word in step.make]
     for program in ("gcloud", "bq"):
         if program in words and shutil.which(program) is None:
             return f"{program} is not installed, or not on the PATH: {_SDK}"
+    if parts := _components_missing({part for step in steps for part in _COMPONENT.findall(step.shell())}):
+        return f"gcloud lacks its components {' and '.join(parts)}: gcloud components install {' '.join(parts)}"
     named = dict.fromkeys(found[1] for found in map(_FILE.fullmatch, words) if found)
     absent = [each for each in named if not (root / each).exists()]
     if absent:
@@ -39,6 +43,18 @@ def missing(steps: Iterable[Step], root: Path = ROOT) -> str:
         stage = f"make stage SERVICE={unstaged[0]}" if len(unstaged) == 1 else "make stage"
         return f"nothing is staged for {', '.join(unstaged)}: {stage}"
     return ""
+
+
+def _components_missing(wanted: set[str]) -> list[str]:
+    """Those of gcloud's components that are not on this machine: without one gcloud asks whether to install it."""
+    if not wanted:
+        return []
+    answer = subprocess.run(["gcloud", "version", "--format=json"], capture_output=True, text=True, check=False)
+    try:
+        there = json.loads(answer.stdout)
+    except ValueError:
+        return []  # it does not say: the step that needs one will
+    return sorted(wanted - there.keys())
 
 
 def number_of(project: str) -> str:

@@ -1,6 +1,7 @@
 """What a user or an engineer meets is written down: every event, every command, every service, every setting."""
 
 import re
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
@@ -63,6 +64,41 @@ def test_every_setting_is_documented() -> None:
     assert not missing, f"describe in docs/settings.md, as `{PREFIX}NAME` with default, unit and a sentence: {missing}"
     unexplained = [name for name, field in Settings.model_fields.items() if not field.description]
     assert not unexplained, f"give each setting a description with its unit: {unexplained}"
+
+
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_SET = re.compile(r"(?:^|[\s;(])([A-Z][A-Z_]*)=|\bfor ([A-Z]+) in|\bread .*? ([A-Z][A-Z_]*)(?=;|$)", re.MULTILINE)
+_PLACEHOLDER = re.compile(r"(?<![\w$\"'{])[A-Z][A-Z_]{2,}(?![\w=}])")
+_WORDS = {"POST"}  # what a command wants in capitals
+
+
+def _typed(text: str) -> Iterator[str]:
+    """What a page says to type: its indented blocks, and commands within sentences."""
+    block: list[str] = []
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("    "):
+            block.append(line)
+            continue
+        yield from ["\n".join(block)] if block else []
+        block = []
+        yield from re.findall(r"`((?:gcloud|bq|curl|make|(?:\.venv/bin/)?mend) [^`]+)`", line)
+
+
+def test_what_the_guide_says_to_type_can_be_pasted() -> None:
+    """No word is left to be filled in, no variable is used before it is set, and the page's first command is a form."""
+    text = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
+    first, *rest = _typed(text)
+    assert first.split()[:4] == ["gcloud", "pubsub", "topics", "publish"]
+    known = {"HOME"}
+    for typed in rest:
+        names = {name for found in _SET.findall(typed) for name in found if name}
+        used = set(re.findall(r"\$\{?([A-Z][A-Z_]*)", typed))
+        left = set(_PLACEHOLDER.findall(_QUOTED.sub(" ", typed))) - _WORDS - names
+        assert "…" not in typed, typed
+        assert not left, f"{left} stands for something else in: {typed}"
+        assert used <= known | names, f"{used - known - names} is not set yet in: {typed}"
+        known |= names
+    assert text.count("my-project") == 1, "said once, and a variable from there on"
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -68,7 +68,8 @@ def test_a_destruction_that_took_nothing_away_has_failed(gcloud: Gcloud) -> None
     ended = run("--destroy", "--yes")
     assert ended.exit_code == 1
     assert f"these {len(destroyed(TARGET))} steps failed" in ended.stderr, "every one is tried"
-    assert len(asked.read_text().splitlines()) == 1 + len(destroyed(TARGET))
+    beforehand = 2  # gcloud's components, the project's number
+    assert len(asked.read_text().splitlines()) == beforehand + len(destroyed(TARGET))
 
 
 def test_what_is_not_there_is_taken_away(gcloud: Gcloud) -> None:
@@ -108,6 +109,20 @@ def test_what_a_deployment_needs_is_looked_for_before_its_first_step(
     assert missing(alone, tmp_path) == ""
     assert missing(whole, tmp_path).startswith("nothing is staged for ingest, ")
     assert missing(destroyed(TARGET), tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("told", "lacks"),
+    [
+        ('{"alpha": "1", "core": "1"}', ""),
+        ('{"core": "1"}', "gcloud lacks its components alpha: gcloud components install alpha"),
+        ("no JSON", ""),
+    ],
+)
+def test_a_component_that_a_step_needs_is_looked_for(gcloud: Gcloud, told: str, lacks: str) -> None:
+    gcloud(f"echo '{told}'")
+    alerts = [step for step in plan(TARGET) if step.what == "alert backlog"]
+    assert missing(alerts) == lacks
 
 
 def test_a_step_finds_its_files_wherever_one_is(
