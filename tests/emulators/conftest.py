@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.emulators.quick_gcloud import quick_gcloud
 from tests.emulators.running import Emulators, running
 from tests.emulators.sdk import EmulatorMissing
 
@@ -34,3 +35,10 @@ def emulators() -> Iterator[Emulators]:
         if os.environ.get("EMULATORS") == "required":
             pytest.fail(f"the emulators are required: {missing}")
         pytest.skip(f"NO EMULATORS, THE CLOUD ADAPTERS ARE NOT TESTED: {missing}")
+
+
+@pytest.fixture(scope="session")
+def quick(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PATH on which gcloud is the real one, loaded once for all tests."""
+    with quick_gcloud(tmp_path_factory.mktemp("gcloud")) as folder:
+        yield f"{folder}{os.pathsep}{os.environ['PATH']}"

@@ -7,25 +7,28 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
-from google.api_core.exceptions import InvalidArgument
 from google.pubsub_v1 import PublisherClient, SchemaServiceClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
-from google.pubsub_v1.types import PubsubMessage
+from google.pubsub_v1.types import Encoding, SchemaView, Subscription, Topic
 from typer.testing import CliRunner
 
-from mend.deploy import refusals
+from mend.deploy import history, refusals
 from mend.deploy.plan import destroyed, plan
 from mend.deploy.steps import PRELUDE, Step, Target
+from mend.deploy.topology import Queue, history_of, queues, recorded, topics
 from mend.deploy.watching import MONITORING
 from mend.main import app
 from shared.adapters.gcp import channels
+from shared.adapters.gcp.event_bus import PubsubEventBus
+from shared.domain.errors import MalformedEvent
 from shared.events.codec import encode, topic_of
 from shared.events.types import BatchStaged, BatchValidated, ClockTicked, SourceDue
-from shared.ports.event_bus import DEAD_LETTER_TOPIC
+from shared.ports.event_bus import DEAD_LETTER_TOPIC, Message
 from tests.emulators.running import Emulators
 from tests.emulators.test_doctor import refused
 from tests.support.heard_commands import ALL_IS_THERE, NOTHING_IS_THERE, heard
@@ -106,10 +109,11 @@ def test_the_guides_own_commands_are_taken(emulators: Emulators) -> None:
 
 
 @pytest.fixture
-def gcloud(emulators: Emulators, tmp_path: Path) -> dict[str, str]:
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+def gcloud(emulators: Emulators, quick: str, tmp_path: Path) -> dict[str, str]:
+    inherited = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
     return {
         **inherited,
+        "PATH": quick,
         "NUMBER": "123",
         "CLOUDSDK_CONFIG": str(tmp_path / "gcloud"),
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"http://{emulators.pubsub}/",
@@ -125,49 +129,104 @@ def run(step: Step, environment: dict[str, str]) -> None:
     assert ended.returncode == 0, f"{step.what}: {ended.stderr}"
 
 
+class Made:
+    """What a project on the emulator holds, as Google's clients read it."""
+
+    def __init__(self, emulators: Emulators) -> None:
+        self.home = f"projects/{TARGET.project}"
+
+        def channel() -> object:
+            return channels.insecure(emulators.pubsub)
+
+        self.publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channel()))
+        self.subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel()))
+        self.schemas = SchemaServiceClient(transport=SchemaServiceGrpcTransport(channel=channel()))
+
+    def topics(self) -> dict[str, Topic]:
+        return {_last(each.name): each for each in self.publisher.list_topics(project=self.home)}
+
+    def subscriptions(self) -> dict[str, Subscription]:
+        return {_last(each.name): each for each in self.subscriber.list_subscriptions(project=self.home)}
+
+    def definitions(self) -> dict[str, Any]:
+        asked = {"parent": self.home, "view": SchemaView.FULL}
+        return {_last(each.name): json.loads(each.definition) for each in self.schemas.list_schemas(request=asked)}
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
 def test_what_is_made_for_pubsub_is_there(emulators: Emulators, gcloud: dict[str, str]) -> None:
-    """One event's schema, topic and subscription, and the dead letters; made twice, as after a failure."""
-    due = topic_of(SourceDue)
-    wanted = [f"topic {DEAD_LETTER_TOPIC}", f"schema {due}", f"topic {due}", f"subscription ingest.{due}"]
-    steps = {step.what: step for step in plan(TARGET)}
-    for what in [*wanted, wanted[-1]]:
-        run(steps[what], gcloud)
+    """Every schema, topic and subscription of the plan, by its own commands; made twice, as after a failure."""
+    kinds = ("schema", "topic", "subscription")
+    steps = [step for step in plan(TARGET) if step.what.split()[0] in kinds and not step.what.endswith(" as it is now")]
+    assert len(steps) == len(topics()) + len(queues()) + 2 * len(recorded())
+    made = Made(emulators)
+    for step in steps:
+        run(step, gcloud)
+    first = made.topics(), made.subscriptions(), made.definitions()
+    for step in steps[:: len(steps) // 9]:
+        run(step, gcloud)
+    assert (made.topics(), made.subscriptions(), made.definitions()) == first, "made once"
+    there, subscribed, definitions = first
+    assert there.keys() == {each.name for each in topics()}
+    assert subscribed.keys() == {*(each.name for each in queues()), *map(history_of, recorded())}
+    for topic in topics():
+        settings = there[topic.name].schema_settings
+        assert settings.schema == (f"{made.home}/schemas/{topic.name}" if topic.schema else "")
+        if topic.schema:
+            file = ROOT / "schemas" / "events" / f"{topic.schema}.avsc"
+            assert definitions.pop(topic.name) == json.loads(file.read_text(encoding="utf-8"))
+            assert settings.encoding == Encoding.JSON
+    assert definitions == {}
+    for queue in queues():
+        are_pushed(subscribed[queue.name], queue, made.home)
+    for topic in recorded():
+        written = subscribed[history_of(topic)]
+        assert (_last(written.topic), written.push_config.push_endpoint) == (topic.name, "")
+        table = f"{TARGET.project}.{history.DATASET}.{history.table_of(topic.schema)}"
+        how = written.bigquery_config
+        assert how.table.replace(":", ".") == table, "gcloud has a colon after the project"
+        assert all((how.use_topic_schema, how.write_metadata, how.drop_unknown_fields))
 
-    def channel() -> object:
-        return channels.insecure(emulators.pubsub)
 
-    publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channel()))
-    subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel()))
-    schemas = SchemaServiceClient(transport=SchemaServiceGrpcTransport(channel=channel()))
-    home = f"projects/{TARGET.project}"
-    topic = publisher.get_topic(topic=f"{home}/topics/{due}")
-    assert topic.schema_settings.schema == f"{home}/schemas/{due}"
-    kept = json.loads(schemas.get_schema(name=f"{home}/schemas/{due}").definition)
-    assert kept == json.loads((ROOT / "schemas" / "events" / f"{SourceDue.TYPE}.avsc").read_text())
-    made = subscriber.get_subscription(subscription=f"{home}/subscriptions/ingest.{due}")
-    assert made.push_config.push_endpoint == "https://mend-ingest-123.europe-west1.run.app"
+def are_pushed(made: Subscription, queue: Queue, home: str) -> None:
+    """A subscription pushes to its service as our own account, and ends in the dead letters."""
+    assert _last(made.topic) == queue.topic
+    assert made.push_config.push_endpoint == f"https://mend-{queue.service}-123.europe-west1.run.app"
     assert made.push_config.oidc_token.service_account_email == TARGET.account("push")
-    assert (made.ack_deadline_seconds, made.dead_letter_policy.max_delivery_attempts) == (600, 20)
-    assert made.dead_letter_policy.dead_letter_topic == f"{home}/topics/{DEAD_LETTER_TOPIC}"
     assert (made.retry_policy.minimum_backoff.seconds, made.retry_policy.maximum_backoff.seconds) == (10, 600)
-    # The topic takes its own event, and refuses another.
+    buried = (f"{home}/topics/{DEAD_LETTER_TOPIC}", 20) if queue.buried else ("", 0)
+    dead = made.dead_letter_policy
+    assert (made.ack_deadline_seconds, dead.dead_letter_topic, dead.max_delivery_attempts) == (600, *buried)
+
+
+def test_a_topic_takes_its_own_event_alone(emulators: Emulators, gcloud: dict[str, str]) -> None:
+    """What does not fit is refused as what no service will ever take, and not tried again."""
+    due = topic_of(SourceDue)
+    steps = {step.what: step for step in plan(TARGET)}
+    for what in (f"schema {due}", f"topic {due}"):
+        run(steps[what], gcloud)
+    bus = PubsubEventBus(TARGET.project, emulator=emulators.pubsub)
     event = SourceDue(id="e", time=1, subject="b", correlation_id="c", pipeline="p")
     other = ClockTicked(id="e", time=1, subject="b", correlation_id="c")
-    publisher.publish(topic=topic.name, messages=[PubsubMessage(data=encode(event, "/t").data)], retry=None, timeout=10)
-    with pytest.raises(InvalidArgument):
-        publisher.publish(
-            topic=topic.name, messages=[PubsubMessage(data=encode(other, "/t").data)], retry=None, timeout=10
-        )
+    good, wrong = (Message(due, encode(each, "/t").data, {}) for each in (event, other))
+    assert len(bus.publish([good])) == 1
+    with pytest.raises(MalformedEvent, match=f"topic {due} refuses"):
+        bus.publish([wrong])
+    assert len(bus.publish([good])) == 1, "the next one is taken"
 
 
 def test_an_event_that_has_grown_is_a_new_revision_of_its_schema(emulators: Emulators, gcloud: dict[str, str]) -> None:
-    name = f"projects/{TARGET.project}/schemas/{topic_of(ClockTicked)}"
+    target = TARGET._replace(project="grown-test")
+    name = f"projects/{target.project}/schemas/{topic_of(ClockTicked)}"
     schemas = SchemaServiceClient(transport=SchemaServiceGrpcTransport(channel=channels.insecure(emulators.pubsub)))
     older = {"type": "record", "name": "older", "fields": [{"name": "id", "type": "string"}]}
     schema = {"type_": "AVRO", "definition": json.dumps(older)}
-    parent = f"projects/{TARGET.project}"
+    parent = f"projects/{target.project}"
     schemas.create_schema(request={"parent": parent, "schema_id": topic_of(ClockTicked), "schema": schema})
-    steps = {step.what: step for step in plan(TARGET)}
+    steps = {step.what: step for step in plan(target)}
     known = []
     for what in (f"schema {topic_of(ClockTicked)}", *2 * [f"schema {topic_of(ClockTicked)} as it is now"]):
         run(steps[what], gcloud)

@@ -22,7 +22,6 @@ from mend.deploy.steps import PRELUDE, STAGED, Step, Target, shell
 from mend.deploy.watching import MONITORING
 from shared.ports.event_bus import SIGNALS_TOPIC
 from tests.emulators.http_server import Answer, Asked, Recorder
-from tests.emulators.running import Emulators
 from tests.tidy.tree import ROOT
 
 TARGET = Target("p-1", "europe-west1")
@@ -76,11 +75,12 @@ def cloud() -> Cloud:
 
 
 @pytest.fixture
-def gcloud(emulators: Emulators, cloud: Cloud, tmp_path: Path) -> Iterator[dict[str, str]]:
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+def gcloud(quick: str, cloud: Cloud, tmp_path: Path) -> Iterator[dict[str, str]]:
+    inherited = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
     with Recorder(cloud.answer) as server:
         yield {
             **inherited,
+            "PATH": quick,
             **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{service}": f"{server.url}/" for service in SERVICES},
             "NUMBER": "123",
             "CLOUDSDK_CONFIG": str(tmp_path / "gcloud"),
