@@ -153,7 +153,7 @@ def _of_work(root: Path, health: StoreHealth, now: int) -> Iterator[Finding]:
         oldest = (now - min(queue.oldest_due for queue in late)) / 1_000_000
         overdue = sum(queue.overdue for queue in late)
         names = ", ".join(f"{queue.subscription} {queue.overdue:,}" for queue in late[:5])
-        what = f"{overdue:,} messages wait, the first for {_span(oldest)}: {names}"
+        what = f"{overdue:,} messages wait, the first for {span(oldest)}: {names}"
         yield Finding("problem" if oldest > LATE_SECONDS else "notice", "messages", what, todo)
     tired = [queue for queue in health.queues if queue.attempts >= 5]
     for queue in tired:
@@ -161,7 +161,7 @@ def _of_work(root: Path, health: StoreHealth, now: int) -> Iterator[Finding]:
         yield Finding("notice", "messages", what, "after 20 times it becomes a dead letter and an incident")
     if health.timers:
         oldest = (now - health.timers[0].wake_at) / 1_000_000
-        what = f"{len(health.timers)} timers rang and nobody heard, the first {_span(oldest)} ago"
+        what = f"{len(health.timers)} timers rang and nobody heard, the first {span(oldest)} ago"
         yield Finding("problem" if oldest > LATE_SECONDS else "notice", "timers", what, todo)
 
 
@@ -308,7 +308,8 @@ def _size(count: int) -> str:
     return f"{count} bytes"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """How long, for people."""
     for unit, each in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * each:
             return f"{seconds / each:.0f} {unit}"

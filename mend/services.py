@@ -15,3 +15,8 @@ def every_service() -> list[Service]:
     from services.validate.handlers import SERVICE as VALIDATE
 
     return [INGEST, VALIDATE, LOAD, CLASSIFY, REMEDIATE, NOTIFY]
+
+
+def timed_collections() -> list[str]:
+    """The collections whose documents may have a moment at which something is to be done."""
+    return [collection for service in every_service() for collection in service.timers]

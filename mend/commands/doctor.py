@@ -13,6 +13,8 @@ from mend.commands.options import Json, Root
 from mend.output import Exit, console, print_json
 
 if TYPE_CHECKING:
+    from mend.deploy.refusals import Finding as Lack
+    from mend.deploy.steps import Target
     from mend.doctor import Diagnosis
 
 _PROJECT: Final = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{1,29}")
@@ -46,6 +48,7 @@ def doctor(
 def _look_here(root: Path | None, project: Path | None, as_json: bool) -> NoReturn:
     from mend import doctor as looking
     from mend.project import ROOT_NAME, noted
+    from mend.services import timed_collections
     from shared.runtime import settings, wiring
 
     place = root or Path(ROOT_NAME)
@@ -55,7 +58,7 @@ def _look_here(root: Path | None, project: Path | None, as_json: bool) -> NoRetu
     now = time.time_ns() // 1_000
     diagnosis = looking.examine(
         place,
-        inspection.health(now - looking.SETTLED_SECONDS * 1_000_000),
+        inspection.health(now - looking.SETTLED_SECONDS * 1_000_000, timed_collections()),
         inspection.warehouse_holder(),
         wiring.definitions_of(given, files),
         now,
@@ -70,7 +73,8 @@ def _look_here(root: Path | None, project: Path | None, as_json: bool) -> NoRetu
 
 
 def _look_there(project: str, region: str, as_json: bool) -> NoReturn:
-    from mend.deploy.diagnosis import ANYWHERE, diagnosed
+    from mend.deploy.checks import ANYWHERE
+    from mend.deploy.diagnosis import diagnosed
     from mend.deploy.steps import Target
     from shared.runtime.settings import environment
 
@@ -78,7 +82,8 @@ def _look_there(project: str, region: str, as_json: bool) -> NoReturn:
         raise typer.BadParameter(
             f"{project or 'nothing'} is neither a folder nor a project's name", param_hint="--project"
         )
-    findings = diagnosed(Target(project, region or ANYWHERE), environment())
+    seen = diagnosed(Target(project, region or ANYWHERE), environment())
+    findings = [*seen.findings, *(_left_undone(seen.target) if seen.has_state else [])]
     if as_json:
         print_json({"ok": not findings, "findings": [finding._asdict() for finding in findings]})
     for finding in [] if as_json else findings:
@@ -86,6 +91,19 @@ def _look_there(project: str, region: str, as_json: bool) -> NoReturn:
     if not findings and not as_json:
         console().print("nothing is missing")
     raise typer.Exit(Exit.FAILED if findings else Exit.DONE)
+
+
+def _left_undone(target: Target) -> list[Lack]:
+    """What the documents of the state say, read by Google's libraries and not by gcloud."""
+    from mend.deploy.undone import undone
+    from mend.services import timed_collections
+    from shared.runtime import cloud, settings
+
+    def now() -> int:
+        return time.time_ns() // 1_000
+
+    store = cloud.state_of(settings.load(project_id=target.project), now)
+    return undone(store, timed_collections(), target, now())
 
 
 def _show(diagnosis: Diagnosis, root: Path) -> None:

@@ -25,9 +25,11 @@ class _Refusal(NamedTuple):
 
 _API: Final = re.compile(r"\b([a-z]+\.googleapis\.com)\b")
 _QUOTA: Final = re.compile(r"quota_limit\W+([A-Za-z][\w-]+)")
-_LOOK: Final = (
-    'gcloud projects add-iam-policy-binding {project} --member="user:$(gcloud config get account)" --role=roles/viewer'
-)
+CALLER: Final = "user:$(gcloud config get account)"  # who asks, as long as the account is not known
+_LOOK: Final = 'gcloud projects add-iam-policy-binding {project} --member="{caller}" --role={look}'
+# What lets somebody look, and read no more than that: it lists everything and shows who may do what.
+LOOKS: Final = "roles/iam.securityReviewer"
+_LOOKS_AT: Final = {"log": "roles/logging.viewer", "state": "roles/datastore.viewer"}
 _QUOTAS: Final = "gcloud beta quotas info list --service={api} --project={project}"
 _MORE: Final = (
     "gcloud beta quotas preferences create --service={api} --quota-id={quota} --preferred-value=MORE"
@@ -42,8 +44,12 @@ _GONE: Final = (*_ABSENT, "could not be found", "does not exist", "Cannot find")
 _UNINVITED: Final = ("was not authorized to invoke this service",)  # Cloud Run's words of who has an identity
 _NOBODY: Final = ("UNAUTHENTICATED", "active account", "gcloud auth login", "Reauthentication")
 
+_UNEQUIPPED: Final = ("command group installed",)
+_CREDENTIALS: Final = ("DefaultCredentialsError", "RefreshError", "Reauthentication")
+
 # What gcloud says to a person who asks.
 _TO_US: Final = (
+    _Refusal(_UNEQUIPPED, "gcloud lacks its components alpha and beta", "gcloud components install alpha beta"),
     _Refusal(_NOBODY, "nobody is logged in", "gcloud auth login"),
     _Refusal(_DISABLED, "the API {api} is not enabled", "gcloud services enable {api} --project={project}"),
     _Refusal(_EXHAUSTED, "a quota of {api} is used up{quota_said}", "{more}"),
@@ -52,8 +58,13 @@ _TO_US: Final = (
 )
 # Who asks for a project that does not exist hears the same as who may not see it.
 _OF_THE_PROJECT: Final = (
-    *_TO_US[:3],
+    *_TO_US[:4],
     _Refusal((*_DENIED, *_ABSENT), "there is none of that name, or you may not see it", "gcloud projects list"),
+)
+# What Google's libraries say to a command of ours.
+_TO_OURS: Final = (
+    _Refusal(_CREDENTIALS, "mend itself has no credentials here", "gcloud auth application-default login"),
+    *_TO_US[1:],
 )
 # What our services write into their log when they meet it.
 _TO_A_SERVICE: Final = (
@@ -95,6 +106,11 @@ def of_question(what: str, said: str, target: Target) -> Finding:
     return Finding(f"{what}: {last}", target.command())
 
 
+def of_library(what: str, said: str, target: Target) -> Finding:
+    """Why Google's libraries could not answer a command of ours, which gcloud's login does not help."""
+    return _found(_TO_OURS, what, said, target) or Finding(f"{what}: {said[:300]}", target.command())
+
+
 def of_service(function: str, service: str, said: str, target: Target) -> Finding | None:
     """What a function of ours met; None when its words are of something else."""
     return _found(_TO_A_SERVICE, f"{function} met", said, target, service, function=function)
@@ -107,6 +123,7 @@ def _found(
         if not any(mark in said for mark in refusal.marks):
             continue
         place = {"project": target.project, "region": target.region, "api": _api_of(said)}
+        place |= {"caller": CALLER, "look": _LOOKS_AT.get(what, LOOKS)}
         place |= {"again": target.command(), "again_alone": target.command(service)}
         quota = _QUOTA.search(said)
         more = (_MORE if quota else _QUOTAS).format(**place, quota=quota[1] if quota else "")

@@ -14,6 +14,7 @@ from shared.ports.gauges import Gauges
 from shared.ports.log_reader import LogReader
 from shared.ports.secrets import Secrets
 from shared.ports.source import Source
+from shared.ports.state_store import StateStore
 from shared.ports.warehouse import Warehouse
 from shared.runtime import receipts, wiring
 from shared.runtime.logs import EventLog
@@ -29,7 +30,6 @@ def build(
     """A process's ports. Clients are made at first use; what a service does not use it never imports."""
     from shared.adapters.gcp.event_bus import PubsubEventBus
     from shared.adapters.gcp.metrics import LogMetrics
-    from shared.adapters.gcp.state_store import FirestoreStateStore
     from shared.adapters.local.clock import SystemClock
     from shared.adapters.local.ids import SystemIds
 
@@ -41,13 +41,7 @@ def build(
     project = settings.project_id
     return wiring.Process(
         settings=settings,
-        store=FirestoreStateStore(
-            project,
-            database=settings.database,
-            emulator=settings.firestore_emulator,
-            lives_seconds=receipts.lives_seconds,
-            now=clock.now,
-        ),
+        store=state_of(settings, clock.now),
         bus=PubsubEventBus(project, emulator=settings.pubsub_emulator),
         objects=objects_of(settings),
         warehouse=warehouse_of(settings),
@@ -74,6 +68,19 @@ def check_settings(settings: Settings) -> None:
         if not getattr(settings, name).startswith("gs://"):
             what = f"MEND_{name.upper()}: is gs://bucket with the backend gcp"
             raise DefinitionError("environment", 0, 0, what, hint)
+
+
+def state_of(settings: Settings, now: Callable[[], int]) -> StateStore:
+    """The services' documents."""
+    from shared.adapters.gcp.state_store import FirestoreStateStore
+
+    return FirestoreStateStore(
+        settings.project_id,
+        database=settings.database,
+        emulator=settings.firestore_emulator,
+        lives_seconds=receipts.lives_seconds,
+        now=now,
+    )
 
 
 def log_of(settings: Settings) -> EventLog:

@@ -264,9 +264,7 @@ def test_an_image_is_asked_for_before_it_is_built(cloud: Cloud, gcloud: dict[str
     assert subprocess.run(["sh", "-c", shell(tuple(other))], env=gcloud, timeout=60).returncode == 1
 
 
-def test_what_is_staged_is_built_under_its_own_account(
-    emulators: Emulators, gcloud: dict[str, str], tmp_path: Path
-) -> None:
+def test_what_is_staged_is_built_under_its_own_account(gcloud: dict[str, str], tmp_path: Path) -> None:
     """The folder is put into the bucket of builds, and Cloud Build is told what ``infra/image.yaml`` says."""
     stage("notify", tmp_path / STAGED / "notify", requirements=False)
     (tmp_path / "infra").symlink_to(ROOT / "infra")

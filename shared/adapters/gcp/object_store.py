@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 from shared.adapters.gcp import channels
 from shared.adapters.gcp.errors import translated, web_errors
 from shared.domain.checks import check
-from shared.domain.errors import ObjectsUnavailable
+from shared.domain.errors import DefinitionError, ObjectsUnavailable
 from shared.ports.object_store import ObjectInfo
 
 if TYPE_CHECKING:
@@ -23,13 +23,21 @@ _NAME_BYTES_MAX: Final = 1_024
 
 
 def bucket_of(project: str, name: str, emulator: str = "") -> Bucket:
-    """A bucket, which nothing has asked for yet."""
+    """A bucket, which nothing has asked for yet; ``DefinitionError`` where Google's libraries have no credentials.
+
+    It is the first client that a command makes: what it lacks all the others lack.
+    """
+    from google.auth.exceptions import DefaultCredentialsError
     from google.cloud import storage
 
     if emulator:
         options = {"api_endpoint": emulator}
         return storage.Client(project, credentials=channels.anonymous(), client_options=options).bucket(name)
-    return storage.Client(project).bucket(name)
+    try:
+        return storage.Client(project).bucket(name)
+    except DefaultCredentialsError as error:
+        hint = "gcloud auth application-default login"
+        raise DefinitionError("environment", 0, 0, "there are no credentials for Google's libraries", hint) from error
 
 
 class GcsObjectStore:

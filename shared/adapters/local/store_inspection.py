@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +27,7 @@ _RECEIPTS = """SELECT json_extract(data, '$.service'), json_extract(data, '$.eve
 _QUEUES = """SELECT subscription, count(*), sum(due_at < ? AND holder = ''), max(attempts), min(due_at)
     FROM deliveries GROUP BY subscription ORDER BY subscription"""
 _TIMERS = """SELECT collection, key, json_extract(data, '$.wake_at') FROM documents
-    WHERE collection IN ('healings', 'remedies') AND json_extract(data, '$.wake_at') > 0
+    WHERE collection IN (SELECT value FROM json_each(?)) AND json_extract(data, '$.wake_at') > 0
     AND json_extract(data, '$.wake_at') < ? ORDER BY 3 LIMIT ?"""
 _DEAD_LETTERS = """SELECT i.key, json_extract(i.data, '$.service'), json_extract(i.data, '$.event_id'),
         coalesce(json_extract(h.data, '$.state'), json_extract(i.data, '$.state'), '')
@@ -51,15 +52,15 @@ class StoreInspection:
         self.path = root / ".mend" / "store.db"
         self._warehouse_lock = root / "warehouse.duckdb.lock"
 
-    def health(self, before: int) -> StoreHealth:
-        """Everything that is wrong or was left undone before a moment (microseconds)."""
+    def health(self, before: int, timers: Sequence[str] = ()) -> StoreHealth:
+        """Everything that is wrong or was left undone before a moment (microseconds); ``timers`` are collections."""
         in_use = self._in_use()
-        found = self._health(before)
+        found = self._health(before, timers)
         if found.state == "damaged" and self._in_use() and not in_use:
-            return self._health(before)  # somebody began to write while it was read as if at rest
+            return self._health(before, timers)  # somebody began to write while it was read as if at rest
         return found
 
-    def _health(self, before: int) -> StoreHealth:
+    def _health(self, before: int, timers: Sequence[str]) -> StoreHealth:
         try:
             size = self.path.stat().st_size
         except FileNotFoundError:
@@ -75,7 +76,7 @@ class StoreInspection:
                 if found != ["ok"]:
                     problems = tuple(found)
                     return StoreHealth("damaged", "SQLite finds it damaged", size, 0, problems, self._readable())
-                return _undone(connection, before, size)
+                return _undone(connection, before, timers, size)
         except StoreDamaged as error:
             return StoreHealth("damaged", str(error), size, readable=self._readable())
         except MendError as error:
@@ -153,8 +154,8 @@ def _strange(connection: sqlite3.Connection) -> tuple[Literal["newer", "stranger
     return None
 
 
-def _undone(connection: sqlite3.Connection, before: int, size: int) -> StoreHealth:
-    def listed(sql: str, *values: int) -> list[tuple[Any, ...]]:
+def _undone(connection: sqlite3.Connection, before: int, timers: Sequence[str], size: int) -> StoreHealth:
+    def listed(sql: str, *values: int | str) -> list[tuple[Any, ...]]:
         return connection.execute(sql, values).fetchall()
 
     unpublished = _RECEIPTS.format(condition="json_extract(data, '$.published') = 0")
@@ -168,7 +169,7 @@ def _undone(connection: sqlite3.Connection, before: int, size: int) -> StoreHeal
         failing=tuple(Stuck(*row) for row in listed(failing, before, LISTED_MAX)),
         queues=tuple(Queue(*row) for row in listed(_QUEUES, before)),
         holders=tuple(holder for holder in holders if lease_holder.is_dead(holder)),
-        timers=tuple(Timer(*row) for row in listed(_TIMERS, before, LISTED_MAX)),
+        timers=tuple(Timer(*row) for row in listed(_TIMERS, json.dumps(list(timers)), before, LISTED_MAX)),
         dead_letters=tuple(DeadLetter(*(str(cell or "") for cell in row)) for row in listed(_DEAD_LETTERS, LISTED_MAX)),
         pipelines=tuple(str(row[0]) for row in listed(_PIPELINES)),
     )

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from mend import doctor
 from mend.main import app
+from mend.services import timed_collections
 from services.classify import text_model
 from shared.ports.event_bus import Message, Subscription
 from shared.ports.state_store import Put
@@ -169,9 +171,12 @@ def test_receipts_that_are_not_finished(root: Path, change: dict[str, object], s
     assert says in found(report, "receipts")["what"]
 
 
-def test_timers_that_nobody_heard(root: Path) -> None:
-    rung, ahead = Past().now(), Past().now() * 2
-    opened(root).store.commit([Put("healings", "b1", {"wake_at": rung}), Put("healings", "b2", {"wake_at": ahead})])
+@pytest.mark.parametrize("collection", timed_collections())
+def test_timers_that_nobody_heard(root: Path, collection: str) -> None:
+    """Of whatever a service says has timers: heals, loads that wait for others, batches that wait for earlier ones."""
+    rung, ahead = Past().now(), 2 * time.time_ns() // 1_000
+    opened(root).store.commit([Put(collection, "b1", {"wake_at": rung}), Put(collection, "b2", {"wake_at": ahead})])
+    opened(root).store.commit([Put(collection, "b3", {"wake_at": 0}), Put("knowledge", "k", {"wake_at": rung})])
     code, report = examined(root)
     assert code == 1
     assert found(report, "timers")["what"].startswith("1 timers")
