@@ -20,7 +20,7 @@ from google.cloud.monitoring_dashboard_v1.types import Dashboard
 from google.cloud.monitoring_v3.types import AlertPolicy
 from google.protobuf.json_format import ParseError
 
-from mend.deploy import scheduled_jobs
+from mend.deploy import history, scheduled_jobs
 from mend.deploy.description import FUNCTIONS
 from mend.deploy.images import BUILD
 from mend.deploy.plan import plan
@@ -109,6 +109,27 @@ def test_alerts_look_at_every_subscription_and_function_of_ours() -> None:
         (pattern,) = re.findall(r'full_match\("(.+?)"\)', asked)
         assert all(re.fullmatch(pattern.replace("\\\\", "\\"), each) for each in ours), name
         assert not re.fullmatch(pattern.replace("\\\\", "\\"), "somebody.else"), name
+
+
+def test_the_dashboard_shows_our_subscriptions_alone_and_money_beside_what_costs_it() -> None:
+    text = (ROOT / MONITORING / "dashboards" / "loop.json").read_text(encoding="utf-8")
+    widgets = [tile.widget for tile in Dashboard.from_json(text).mosaic_layout.tiles]
+    charts = [each for widget in widgets for each in widget.xy_chart.data_sets]
+    filters = [each.time_series_query.time_series_filter.filter for each in charts]
+    of_queues = [each for each in filters if "pubsub_subscription" in each]
+    assert len(of_queues) == 3
+    for asked in of_queues:
+        (pattern,) = re.findall(r'full_match\("(.+?)"\)', asked)
+        shown = pattern.replace("\\\\", "\\")
+        ours = [*(each.name for each in queues()), *(history_of(each) for each in recorded())]
+        assert all(re.fullmatch(shown, each) for each in ours)
+        assert not re.fullmatch(shown, "somebody.else")
+    costs = [each.title for each in widgets if each.title.startswith("Cost: ")]
+    assert [title.count(" $") for title in costs] == [1, 1, 0], (
+        "two charts with their price, and the page that explains"
+    )
+    (told,) = [each.text.content for each in widgets if each.text.content]
+    assert f"{history.PRICE_PER_TIB} $ a TiB" in told
 
 
 def test_the_guide_says_where_a_schedule_is_that_it_changes() -> None:
