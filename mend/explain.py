@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from mend import report
+from mend import load_waits, report
 from mend.beliefs import believed
 from mend.evidence_words import sentences
 from mend.lookup import Named
@@ -104,7 +104,7 @@ def of_incident(store: Store, key: str, incident: dict[str, Any], *, values: boo
             "rows_left": healing.get("rows_left", incident.get("rows_left", 0)),
         },
     }
-    story["waits"] = _waits(store, story, healing)
+    story["waits"] = [*_waits(store, story, healing), *load_waits.told(store.state, batch)]
     return story
 
 
@@ -325,7 +325,7 @@ def _batch_waits(store: Store, story: Story) -> list[Story]:
     if opened:
         commands = [store.command(f"explain {each['id']}") for each in opened[:5]]
         waits.append({"what": f"{len(opened)} incidents are a person's", "commands": commands})
-    return waits
+    return [*waits, *load_waits.told(store.state, story["id"])]
 
 
 def _reading(noted: dict[str, Any], delivery: dict[str, Any]) -> Story:

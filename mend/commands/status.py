@@ -14,11 +14,12 @@ Pipeline = Annotated[str, typer.Option("--pipeline", help="Only this pipeline.")
 
 def status(root: Root = None, pipeline: Pipeline = "", as_json: Json = False) -> None:
     """Batches by state, where their rows are, what is open."""
-    from mend import project, report
+    from mend import load_waits, project, report
 
     process = project.open_process(project.of_root(root))
     store = report.Store(process.store, process.objects)
     batches = report.batches(store, pipeline)
+    loads = load_waits.waiting_loads(process.store, pipeline=pipeline)
     incidents = report.incidents(store, pipeline)
     opened = [entry for entry in incidents if report.waits_for_person([entry])]
     if as_json:
@@ -28,6 +29,7 @@ def status(root: Root = None, pipeline: Pipeline = "", as_json: Json = False) ->
                 "batches_by_state": report.states(batches),
                 "incidents_by_state": report.states(incidents),
                 "batches": batches,
+                "loads_waiting": loads,
                 "open_incidents": opened,
             }
         )
@@ -42,6 +44,11 @@ def status(root: Root = None, pipeline: Pipeline = "", as_json: Json = False) ->
             rows.append([name or "(no pipeline)", shown, *(sums[count] for count in report.COUNTS), waiting])
         columns = ("pipeline", "batches", "read", "loaded", "quarantined", "discarded", "in flight", "open incidents")
         print_table(f"store {process.settings.root}", columns, rows, empty="no batch yet; run: mend run PIPELINE.yaml")
+        if loads:
+            tables = ", ".join(sorted({each["table"] for each in loads}))
+            console().print(
+                f"{len(loads):,} batches wait to be loaded together, the warehouse has had its jobs: {tables}"
+            )
     raise typer.Exit(Exit.WAITING if opened else Exit.DONE)
 
 

@@ -13,7 +13,9 @@ from typer.testing import CliRunner, Result
 from mend.evidence_words import sentences, share
 from mend.explain import _waits
 from mend.main import app
+from shared.adapters.local.warehouse import DuckDbWarehouse
 from shared.domain.causes import CAUSES
+from shared.domain.errors import WarehouseBusy
 from shared.ports.state_store import Put
 from tests.unit.mend.small_project import HEADER, SmallProject, lines
 
@@ -108,6 +110,42 @@ def test_an_incident_that_is_a_persons_says_where_to_begin(healed: SmallProject)
     assert told["state"] == "escalated"
     assert told["waits"][0]["commands"] == [f"mend quarantine show {told['batch_id']} --root {healed.root}"]
     assert mend(healed, told["id"]).exit_code == 3
+
+
+def test_an_attempt_that_waits_for_others_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The warehouse has had its number of jobs: batch, incident and overview say for what nobody has to do anything."""
+
+    def busy(*_: object) -> object:
+        raise WarehouseBusy("too many jobs")
+
+    project = SmallProject(tmp_path, healing="propose")
+    deliver_dates(project)
+    with monkeypatch.context() as broken:
+        broken.setattr(DuckDbWarehouse, "run", busy)
+        process = project.run()
+    waiting = process.store.query("loads")
+    batches = {each.data["batch_id"] for each in waiting}
+    assert {each.data["kind"] for each in waiting} == {"waiting"}
+    assert len(batches) == 2
+    (batch,) = {each.data["batch_id"] for each in process.store.query("incidents") if each.data.get("check") == "type"}
+    what = "attempt 1 waits to be loaded into shop.orders together with others"
+    because = "because the warehouse has had its number of jobs"
+    for key in (batch, incident(project, "type")):
+        told = story(project, key)["waits"][-1]
+        assert (told["what"], told["commands"]) == (f"{what}, {because}", [])
+        assert told["until"] == waiting[0].data["wake_at"]
+        assert f"  {what}, {because} (until 20" in mend(project, key).output
+    overview = CliRunner().invoke(app, ["status", "--root", str(project.root)]).output
+    assert "2 batches wait to be loaded together, the warehouse has had its jobs: shop.orders" in overview
+    told = json.loads(CliRunner().invoke(app, ["status", "--root", str(project.root), "--json"]).output)
+    assert {each["batch_id"] for each in told["loads_waiting"]} == batches
+    project.clock.sleep(60)
+    project.run()
+    assert all(each["commands"] for each in story(project, batch)["waits"]), "they were loaded"
+    assert (
+        json.loads(CliRunner().invoke(app, ["status", "--root", str(project.root), "--json"]).output)["loads_waiting"]
+        == []
+    )
 
 
 def test_a_proposal_waits_with_the_exact_commands(proposed: SmallProject) -> None:
