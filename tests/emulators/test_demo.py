@@ -19,6 +19,7 @@ from mend import report
 from mend.deploy import scheduled_jobs
 from mend.deploy.stage import stage
 from mend.runner import run_pipeline
+from mend.services import every_service
 from shared.adapters.gcp import channels
 from shared.ports.event_bus import REQUESTS_TOPIC, Message
 from shared.ports.state_store import Where
@@ -28,6 +29,7 @@ from shared.runtime.wiring import Process
 from tests.emulators.functions import deployed
 from tests.emulators.place import Place
 from tests.emulators.running import Emulators
+from tests.emulators.spans import Collector, Sent
 from tests.emulators.standing import account, audited, ends
 from tests.end_to_end.command import mend
 from tests.tidy.tree import ROOT
@@ -47,13 +49,14 @@ def here(folder: Path) -> Process:
     return wiring.build(settings)
 
 
-def there(emulators: Emulators, folder: Path, local: Process) -> Process:
+def there(emulators: Emulators, folder: Path, local: Process, collector: Collector) -> Process:
     place = Place(emulators, "demo")
     for path in EXAMPLE.rglob("*"):
         if path.is_file():
             place.put(path, str(path.relative_to(EXAMPLE)))
     process = wiring.build(load(place.environment))
-    with deployed(place.project, emulators.pubsub, folder, place.environment):
+    sending = {**place.environment, "MEND_OTLP_ENDPOINT": collector.address}
+    with deployed(place.project, emulators.pubsub, folder, sending):
         for pipeline in PIPELINES:
             request = json.dumps({"pipeline": pipeline}).encode()
             process.bus.publish([Message(REQUESTS_TOPIC, request, {})])
@@ -127,11 +130,29 @@ def table(process: Process, name: str) -> list[dict[str, Any]]:
     return sorted(shown, key=repr)
 
 
+def is_one_trace(cloud: Process, sent: list[Sent]) -> None:
+    """What the processes did with a batch, heals and a person's undo included, is one trace that begins once."""
+    every = {service.name for service in every_service()}
+    batches = {each.key for each in cloud.store.query("deliveries")}
+    alone = {batch: {each.service for each in sent if each.about == batch} for batch in batches}
+    for batch in batches:
+        (trace,) = {each.trace for each in sent if each.about == batch}
+        path = [each for each in sent if each.trace == trace]
+        known = {each.span for each in path}
+        # Who asked for the pipeline made no span of their own: what ingest did with the request is the first.
+        assert [(each.service, each.about) for each in path if each.parent not in known] == [("ingest", REQUESTS_TOPIC)]
+        assert {"validate", "load", "remediate"} <= alone[batch]
+    assert len(batches) == 4
+    assert every - {"ingest"} in alone.values(), "one that was broken went through all"
+
+
 def test_here_and_there(emulators: Emulators, tmp_path: Path) -> None:
     local = here(tmp_path)
     (tmp_path / "there").mkdir()
-    cloud = there(emulators, tmp_path / "there", local)
+    with Collector() as collector:
+        cloud = there(emulators, tmp_path / "there", local, collector)
     try:
+        is_one_trace(cloud, collector.spans())
         for name in PIPELINES:
             rows = table(local, f"shop.{name}")
             assert rows
