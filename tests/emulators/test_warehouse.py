@@ -8,6 +8,7 @@ not that BigQuery plans them well.
 import io
 import itertools
 import json
+import re
 import urllib.error
 import urllib.request
 from datetime import date
@@ -19,13 +20,14 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
+from mend.deploy.history import PRICE_PER_TIB
 from shared.adapters.gcp import warehouse_jobs
 from shared.adapters.gcp.object_store import GcsObjectStore, bucket_of
 from shared.adapters.gcp.warehouse import BigQueryWarehouse, bytes_of, client_of
 from shared.adapters.gcp.warehouse_files import File, Staged
 from shared.adapters.gcp.warehouse_jobs import Jobs
-from shared.adapters.gcp.warehouse_schema import COLUMN_FORBIDDEN
-from shared.adapters.gcp.warehouse_sql import pruning
+from shared.adapters.gcp.warehouse_schema import COLUMN_FORBIDDEN, TableName
+from shared.adapters.gcp.warehouse_sql import Books, Script, matching, pruning
 from shared.adapters.table_shape import StoredColumn
 from shared.domain.errors import ForeignFailure, LimitExceeded, WarehouseBusy
 from shared.ports.warehouse import Layout, TableColumn
@@ -35,6 +37,7 @@ from tests.conformance.warehouse_suite import WarehouseSuite
 from tests.conformance.warehouse_tables_suite import WarehouseTablesSuite
 from tests.emulators.http_server import Answer, Asked, Recorder
 from tests.emulators.running import PROJECT, Emulators
+from tests.tidy.tree import ROOT
 
 numbers = itertools.count(1)
 
@@ -285,6 +288,29 @@ def test_a_merge_reads_no_other_partitions_than_the_keys_name() -> None:
     assert pruning(day, known) == ' AND t.`d` BETWEEN CAST("2026-01-01" AS DATE) AND CAST("2026-01-03" AS DATE)'
     assert pruning(None, known) == ""
     assert pruning(day, [*known, *staged()]) == "", "nothing is known of one of the files"
+
+
+def test_an_upsert_reads_as_many_tables_as_the_guide_counts() -> None:
+    """Each is billed as 10 MB at the least: it is what most of a day of small deliveries costs."""
+    columns = tuple(StoredColumn(name, "INT64", "integer") for name in ("k", "v"))
+    keys, name = columns[:1], TableName("p", "d", "t")
+    file = File("a", "gs://b/a", "1", 1, 1, (("k", "INT64"), ("v", "INT64")), frozenset(), {})
+    staged = [Staged("p.s.t", (file,))]
+    script = Script(Books("`p.b.jobs`", "`p.b.shown`"), "load-1", name, columns).upsert(staged, keys, 1, "")
+    read = re.findall(r"(?:FROM|MERGE) `([^`]+)`", script + matching(name, staged, keys))
+    assert sorted(read) == 2 * ["p.b.jobs"] + 2 * ["p.d.t"] + 2 * ["p.s.t"]
+    guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    assert "An upsert reads six tables" in guide
+    a_batch = len(read) * 10 * 2**20 / 2**40 * PRICE_PER_TIB
+    assert f"upserts a day × {a_batch * 30:.3f} $" in guide
+    assert f"{round(100_000 * 30 * a_batch, -1):,.0f} $ (" in guide
+
+
+def test_books_are_looked_up_and_not_read_through(warehouse: BigQueryWarehouse, client: bigquery.Client) -> None:
+    """They hold a row of every script that ever ran, and every load asks for one of them."""
+    books = warehouse._tables.books()
+    laid = {each: client.get_table(each.strip("`")).clustering_fields for each in books}
+    assert laid == {books.jobs: ["job_id"], books.shown: ["table_name"]}
 
 
 def test_a_new_table_is_laid_out_as_asked(warehouse: BigQueryWarehouse, client: bigquery.Client) -> None:

@@ -117,6 +117,8 @@ class Tables:
             for table, columns in (("jobs", jobs), ("shown", shown)):
                 full = self._book(table)
                 made = bigquery.Table(full, schema=[bigquery.SchemaField(*column) for column in columns])
+                # Looked up by it with every load, for good: else each would read the ids of all that ever were.
+                made.clustering_fields = [columns[0][0]]
                 with answering():
                     self._client.create_table(made, exists_ok=True, **patience())
                 places.append(f"`{full}`")
