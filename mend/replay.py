@@ -59,7 +59,7 @@ class Replay:
         self._process = process
         self._services = {service.name: service for service in services}
         self._by = by
-        self._carried = process.inspection().event
+        self._carried = process.carried
 
     def cases_of(self, what: str) -> list[Case]:
         """The cases that an event's or an incident's id names; ``DefinitionMissing`` says why there is none."""

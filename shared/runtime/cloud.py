@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from shared.domain.errors import DefinitionError
+from shared.domain.store_health import KeptEvent
 from shared.ports.clock import Clock
 from shared.ports.definitions import Definitions
 from shared.ports.gauges import Gauges
@@ -102,6 +103,13 @@ def gauges_of(settings: Settings) -> Gauges:
     from shared.adapters.gcp.gauges import MonitoringGauges
 
     return MonitoringGauges(settings.project_id, settings.location)
+
+
+def carried(settings: Settings, event_id: str) -> KeptEvent | None:
+    """The event of that id, if the bus has carried it."""
+    from shared.adapters.gcp import carried_events
+
+    return carried_events.carried(event_id, warehouse_of(settings))
 
 
 def bucket_in(settings: Settings) -> Callable[[str], Any]:

@@ -37,6 +37,7 @@ from shared.runtime.worker import Worker
 
 if TYPE_CHECKING:
     from shared.adapters.local.store_inspection import StoreInspection
+    from shared.domain.store_health import KeptEvent
 
 if TYPE_CHECKING:
     from shared.adapters.local.history import LocalHistory
@@ -121,9 +122,13 @@ class Process:
             deferring=None if self.together is nullcontext else self.deferring,
         )
 
-    def inspection(self) -> StoreInspection:
-        """A look at the store from outside."""
-        return inspection_of(self.settings)
+    def carried(self, event_id: str) -> KeptEvent | None:
+        """The event of that id, if the bus has carried it."""
+        if self.settings.backend == "gcp":
+            from shared.runtime import cloud
+
+            return cloud.carried(self.settings, event_id)
+        return inspection_of(self.settings).event(event_id)
 
     def log_reader(self) -> LogReader:
         """What the services wrote down."""

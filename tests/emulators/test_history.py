@@ -10,8 +10,11 @@ from typing import Any
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from mend.deploy.history import new_columns, tables, views
-from shared.events.codec import payload_of
+from mend.deploy.history import DATASET, new_columns, tables, views
+from shared.adapters.gcp import carried_events
+from shared.adapters.gcp.object_store import GcsObjectStore, bucket_of
+from shared.adapters.gcp.warehouse import BigQueryWarehouse
+from shared.events.codec import from_document, payload_of
 from shared.events.types import BatchLoaded, DeliveryRegistered, Event
 from tests.emulators.running import Emulators
 
@@ -27,6 +30,10 @@ def row_of(event: Event, number: int) -> dict[str, Any]:
     at = "2026-01-01T00:00:00Z"
     metadata = {"subscription_name": "s", "message_id": str(number), "publish_time": at, "attributes": "{}"}
     return {**json.loads(payload_of(event)), **metadata}
+
+
+def objects_of_nobody() -> GcsObjectStore:
+    return GcsObjectStore(bucket_of("history", "none", "http://127.0.0.1:1"))
 
 
 def test_the_views_tell_of_what_was_written(emulators: Emulators) -> None:
@@ -51,5 +58,12 @@ def test_the_views_tell_of_what_was_written(emulators: Emulators) -> None:
             assert client.insert_rows_json(f"history.mend_history.{table}", [row_of(event, copy)]) == []
     once = list(client.query_and_wait("SELECT id FROM mend_history.events_delivery_registered_v1"))
     assert [row["id"] for row in once] == ["e1"]
+    # An event that left no receipt is taken from here to be handled once more.
+    warehouse = BigQueryWarehouse(client, objects_of_nobody())
+    found = carried_events.carried("e2", warehouse)
+    assert found is not None
+    assert from_document(found._asdict()) == loaded
+    assert carried_events.carried("e9", warehouse) is None
+    assert carried_events.DATASET == DATASET
     batches = [dict(row) for row in client.query_and_wait("SELECT batch_id, pipeline FROM mend_history.batches")]
     assert batches == [{"batch_id": "b1", "pipeline": "orders"}]
