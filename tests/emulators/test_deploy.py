@@ -238,9 +238,10 @@ def test_an_event_that_has_grown_is_a_new_revision_of_its_schema(emulators: Emul
 
 def test_the_twenty_first_revision_takes_the_place_of_the_first(emulators: Emulators, gcloud: dict[str, str]) -> None:
     """Pub/Sub keeps twenty; its emulator keeps more, so that only the deployment's own step can have made room."""
-    name = f"projects/{TARGET.project}/schemas/{topic_of(BatchStaged)}"
+    target = TARGET._replace(project="older-test")
+    name = f"projects/{target.project}/schemas/{topic_of(BatchStaged)}"
     schemas = SchemaServiceClient(transport=SchemaServiceGrpcTransport(channel=channels.insecure(emulators.pubsub)))
-    parent, topic = f"projects/{TARGET.project}", topic_of(BatchStaged)
+    parent, topic = f"projects/{target.project}", topic_of(BatchStaged)
     for number in range(20):
         fields = [{"name": f"n{count}", "type": "string", "default": ""} for count in range(number + 1)]
         definition = json.dumps({"type": "record", "name": "grown", "fields": fields})
@@ -250,7 +251,7 @@ def test_the_twenty_first_revision_takes_the_place_of_the_first(emulators: Emula
         else:
             schemas.commit_schema(request={"name": name, "schema": schema})
     before = [each.revision_id for each in schemas.list_schema_revisions(name=name)]
-    run({step.what: step for step in plan(TARGET)}[f"schema {topic} as it is now"], gcloud)
+    run({step.what: step for step in plan(target)}[f"schema {topic} as it is now"], gcloud)
     after = [each.revision_id for each in schemas.list_schema_revisions(name=name)]
     assert (len(before), len(after)) == (20, 20)
     assert len(set(before) - set(after)) == 1
@@ -260,10 +261,11 @@ def test_the_twenty_first_revision_takes_the_place_of_the_first(emulators: Emula
 
 def test_a_subscription_that_is_there_is_brought_up_to_date(emulators: Emulators, gcloud: dict[str, str]) -> None:
     """Made with another endpoint and another patience, as by an earlier version."""
-    home, topic = f"projects/{TARGET.project}", topic_of(BatchValidated)
+    target = TARGET._replace(project="changed-test")
+    home, topic = f"projects/{target.project}", topic_of(BatchValidated)
     publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channels.insecure(emulators.pubsub)))
     subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channels.insecure(emulators.pubsub)))
-    steps = {step.what: step for step in plan(TARGET)}
+    steps = {step.what: step for step in plan(target)}
     run(steps[f"topic {DEAD_LETTER_TOPIC}"], gcloud)
     publisher.create_topic(name=f"{home}/topics/{topic}")
     name = f"{home}/subscriptions/load.{topic}"
@@ -273,7 +275,7 @@ def test_a_subscription_that_is_there_is_brought_up_to_date(emulators: Emulators
         run(steps[f"subscription load.{topic}"], gcloud)
         found = subscriber.get_subscription(subscription=name)
         assert found.push_config.push_endpoint == "https://mend-load-123.europe-west1.run.app"
-        assert found.push_config.oidc_token.service_account_email == TARGET.account("push")
+        assert found.push_config.oidc_token.service_account_email == target.account("push")
         assert (found.ack_deadline_seconds, found.dead_letter_policy.max_delivery_attempts) == (600, 20)
         assert (found.retry_policy.minimum_backoff.seconds, found.retry_policy.maximum_backoff.seconds) == (10, 600)
 
