@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
+from tests.simulation.rules import Rules, draw
+
 MARK = "zqx"  # every note holds it, followed by a number: it may stand in no event, log or state document
 STATUSES = ("planned", "shipped", "returned", "cancelled")
 COUNTRIES = ("germany", "portugal", "norway")
@@ -55,6 +57,7 @@ alerts: {{channels: [jsonl]}}
 # With these, how many records there are depends on the reading.
 _COUNT_DEPENDS = {"open_quote", "headless", "preamble", "delimiter", "encoding", "decimal_comma", "three_decimals"}
 _COMMA = str.maketrans(".,", ",.")
+LOW = 50  # the transform drops shorter distances
 TRANSFORM = (
     "transform: SELECT id, UPPER(status) AS status, distance, day, note, customer FROM batch"
     " WHERE distance IS NULL OR distance >= 50\n"
@@ -96,6 +99,7 @@ class Plan:
     parents: bool = False
     rows: str = "quarantine"
     score: int = 0
+    share: float = 1.0  # of a batch's rows that one remedy may change by itself in mode guarded
 
 
 @dataclass(slots=True)
@@ -105,7 +109,7 @@ class World:
     files: dict[str, str]
     plans: dict[str, Plan]
     deliveries: list[Delivery]
-    budget: int = 200  # remedies that may run by themselves in an hour
+    rules: Rules = field(default_factory=Rules)
 
 
 def make_world(seed: int, plane: str = "real", faults: Sequence[str] = ()) -> World:
@@ -159,10 +163,10 @@ class _Maker:
         if parents:
             deliveries += self._customers()
         chance.shuffle(deliveries)
-        budget = chance.choice([200, 200, 200, 1])
-        if budget != 200:
-            files["policy.yaml"] = f"budget: {{remedies_per_hour: {budget}}}\n"
-        return World(files, plans, sorted(deliveries, key=lambda each: each.step), budget)
+        rules = draw(self.seed, chance.choice([200, 200, 200, 1]), sorted(plans))
+        if rules.text():
+            files["policy.yaml"] = rules.text()
+        return World(files, plans, sorted(deliveries, key=lambda each: each.step), rules)
 
     def history(self) -> World:
         plan = Plan("orders", "append", "name", "guarded")
@@ -183,15 +187,17 @@ class _Maker:
         declared = '{format: csv, encoding: utf-8, delimiter: ",", decimal: "."}'
         plan.rows = chance.choices(["quarantine", "reject_batch"], [9, 1])[0]
         plan.score = chance.choice([0, 0, 40, 80])
+        written = chance.choice([declared, declared, "auto"])
+        plan.share = chance.choice([1.0, 0.25])
         pipeline = _PIPELINE.format(
             name=plan.name,
             order=plan.order,
-            format=chance.choice([declared, declared, "auto"]),
+            format=written,
             mode=plan.mode,
             rows=plan.rows,
             score=plan.score,
             healing=plan.healing,
-            share=chance.choice([1.0, 0.25]),
+            share=plan.share,
             transform=TRANSFORM if plan.transform else "",
         )
         return {

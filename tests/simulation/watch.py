@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mend.services import every_service
-from shared.domain.policy import Policy
 from shared.ports.event_bus import DEAD_LETTER_TOPIC, REQUESTS_TOPIC, SIGNALS_TOPIC, Message
 from shared.ports.state_store import Delete, Put
 from shared.ports.warehouse import LoadJob
 from shared.runtime.handling import FAILURES_MAX
 from shared.runtime.logs import LogLine
+from tests.simulation.caps import beyond
 from tests.simulation.project import MARK
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ UNTYPED = (DEAD_LETTER_TOPIC, REQUESTS_TOPIC, SIGNALS_TOPIC)
 _MARK = MARK.encode()
 _OWNER = {collection: service.name for service in every_service() for collection in service.collections}
 _PROBLEMS_MAX = 20
-_HOUR = 3_600_000_000
 _SAME = ("time", "id", "traceparent")
 
 
@@ -38,7 +37,7 @@ class Watch:
         self._simulation = simulation
         self._touched: set[str] = set()
         self._failures: Counter[tuple[str, str]] = Counter()
-        self._budget = Policy().budget
+        simulation.log.note = self.noted  # type: ignore[method-assign]
 
     def say(self, problem: str) -> None:
         """Something is wrong, now."""
@@ -77,37 +76,14 @@ class Watch:
         self._touched.clear()
 
     def decided(self, key: str, remedy: Mapping[str, Any]) -> None:
-        """Tiers, thresholds and the budget hold for what the policy let run."""
-        if remedy.get("decided_by") != "policy" or remedy["state"] not in ("approved", "applied"):
-            return
-        if remedy["tier"] == "dangerous":
-            self.say(f"policy: {remedy['remedy']} {key} is dangerous and ran by itself")
-        plan = self._simulation.world.plans.get(remedy["pipeline"])
-        mode = plan.healing if plan is not None else "guarded"
-        if mode in ("observe", "propose") and not remedy["precedent"]:
-            self.say(f"policy: {remedy['remedy']} {key} ran by itself in mode {mode}")
-        least = {"guarded": 0.8, "autonomous": 0.6}.get(mode, 0.0)
-        likely = float(remedy["p_cause"]) * float(remedy["p_success"])
-        if remedy["tier"] != "safe" and not remedy["precedent"] and likely < least - 1e-9:
-            self.say(f"policy: {remedy['remedy']} {key} ran at {likely:.3f}, below {least}")
-        self._within_budget(key, remedy)
+        """The policy holds for what it let run."""
+        for problem in beyond(self._simulation, key, remedy):
+            self.say(problem)
 
-    def _within_budget(self, key: str, remedy: Mapping[str, Any]) -> None:
-        if remedy["tier"] == "safe" or remedy["precedent"]:
-            return
-        at = int(remedy["decided_at"])
-        spent = sum(
-            other["decided_by"] == "policy"
-            and other["tier"] != "safe"
-            and not other["precedent"]
-            and other["pipeline"] == remedy["pipeline"]
-            and at - _HOUR < int(other["decided_at"]) <= at
-            for name, other in self._simulation.store.documents("remedies").items()
-            if name != key
-        )
-        most = self._simulation.world.budget
-        if spent + 1 > most:
-            self.say(f"budget: {remedy['remedy']} {key} was the {spent + 1}. in an hour, of {most}")
+    def noted(self, kind: str, service: str, message: str) -> None:
+        """Nor does a note in the log hold a cell's value."""
+        if MARK in message:
+            self.say(f"values: a cell's value in a note ({kind}) of {service}")
 
 
 class _WatchedStore:
@@ -123,6 +99,8 @@ class _WatchedStore:
     def commit(self, writes: Sequence[Put | Delete], expect: Sequence[Any] = ()) -> None:
         self._inner.commit(writes, expect)
         service = next((each.key.partition(":")[0] for each in writes if each.collection == "receipts"), "")
+        if not service:
+            self._watch.say(f"receipt: {sorted({each.collection for each in writes})} committed without a receipt")
         for write in writes:
             if write.collection != "receipts" and _OWNER.get(write.collection) != service:
                 self._watch.say(f"owner: {service or 'somebody'} wrote {write.collection}")
