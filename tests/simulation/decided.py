@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.project import MARK, Plan
+
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
@@ -31,6 +33,7 @@ def problems_of(simulation: Simulation) -> Iterator[str]:
         if documents("loads")[key]["kind"] == "waiting"
     )
     yield from _told_once(simulation)
+    yield from _kept_apart(simulation)
     yield from _one_is_kept(simulation, healings)
 
 
@@ -40,6 +43,8 @@ def _released(simulation: Simulation, verdicts: Documents, healings: Documents) 
         plan = simulation.world.plans.get(str(each.get("pipeline")))
         attempts = healings.get(str(each.get("batch_id")), {}).get("attempts", [])
         whole = any(other["number"] == each.get("attempt") and other["kind"] != "rows" for other in attempts)
+        if plan is not None and each["state"] != "released":
+            yield from _held_rightly(key, each, plan)
         if plan is None or not whole or each["state"] != "released":
             continue
         if each["score"] < plan.score and "score" not in each["waive"]:
@@ -47,6 +52,15 @@ def _released(simulation: Simulation, verdicts: Documents, healings: Documents) 
         failing = each["rows_quarantined"] > 0 and "rows" not in each["waive"]
         if failing and (plan.mode == "overwrite" or plan.rows == "reject_batch"):
             yield f"released: {key} ({plan.mode}, {plan.rows}) although {each['rows_quarantined']} rows fail"
+
+
+def _held_rightly(key: str, verdict: Mapping[str, Any], plan: Plan) -> Iterator[str]:
+    """Nor is anything held for what the pipeline's file lets pass."""
+    if verdict["reason"] == "score" and verdict["score"] >= plan.score:
+        yield f"held: {key} for a score of {verdict['score']}, and {plan.score} is enough"
+    lets = plan.mode != "overwrite" and plan.rows != "reject_batch"
+    if verdict["reason"] == "rows" and (lets or not any(each["rows_failed"] for each in verdict["findings"])):
+        yield f"held: {key} ({plan.mode}, {plan.rows}) for its rows"
 
 
 def _terms(contracts: Documents, remedies: Documents) -> Iterator[str]:
@@ -90,12 +104,27 @@ def _taken_back(healings: Documents, remedies: Documents) -> Iterator[str]:
 
 
 def _told_once(simulation: Simulation) -> Iterator[str]:
-    """People hear of a thing once, but for what a process that died had just said."""
+    """People hear of a thing once, but for what was said and could not be written down."""
+    again = sum(map(_may_repeat, simulation.trouble.told))
     for channel in simulation.channels.values():
         told = Counter(each.key.rpartition("|")[0] for each in channel.notices)
         for key, times in told.items():
-            if times > 1 + simulation.trouble.struck:
+            if times > 1 + again:
                 yield f"told: {channel.name} heard {times} times: {key[:80]}"
+
+
+def _may_repeat(trouble: str) -> bool:
+    """Whether after that somebody may say again what he had said: he died, or the channel or the commit failed."""
+    where, _, kind = trouble.partition(": ")
+    return kind.startswith("dies") or where in ("channel.send", "store.commit", "together")
+
+
+def _kept_apart(simulation: Simulation) -> Iterator[str]:
+    """No cell's value is told to people."""
+    for channel in simulation.channels.values():
+        for each in channel.notices:
+            if MARK in repr(each):
+                yield f"values: a cell's value in a notice of {channel.name}: {each.key[:80]}"
 
 
 def _one_is_kept(simulation: Simulation, healings: Documents) -> Iterator[str]:

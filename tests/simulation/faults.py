@@ -22,6 +22,7 @@ from shared.ports.channel import Channel, Notice
 from shared.ports.event_bus import Delivery, Message
 from shared.ports.warehouse import JobResult, LoadJob, TableInfo
 from shared.runtime.wiring import Process
+from tests.simulation.project import MARK
 from tests.simulation.refusals import Refusals
 
 # Methods that only look, do nothing outside, or belong to the worker's own bookkeeping.
@@ -29,6 +30,7 @@ _QUIET = frozenset({"close", "uri", "subscribe", "next_due", "leased", "under_wa
 
 
 _BUGS_STAY = 0.3
+_QUOTES = f"planted: cannot read '{MARK}0n0e'"  # as libraries do, it quotes a cell, which nobody may pass on
 
 
 class Died(BaseException):
@@ -115,7 +117,7 @@ class Faulty:
                 kinds += ["meanwhile", "meanwhile after"] * 3
             call = (self._name, method, repr(given[:2])) if self._trouble.spoilt else None
             if call in self._trouble.spoilt:
-                raise RuntimeError("planted")
+                raise RuntimeError(_QUOTES)
             kind = self._trouble.kind(f"{self._name}.{method}", kinds)
             if kind == "bug" and self._trouble.chance.random() < _BUGS_STAY:
                 self._trouble.spoilt.add((self._name, method, repr(given[:2])))
@@ -136,7 +138,7 @@ class Faulty:
         if kind == f"dies {moment}":
             raise Died
         if kind == "bug" and moment == "before":
-            raise RuntimeError("planted")
+            raise RuntimeError(_QUOTES)
         if kind == ("meanwhile" if moment == "before" else "meanwhile after"):
             self._trouble.meanwhile()
 
@@ -315,7 +317,7 @@ class FaultyChannel:
         if kind == "dies after":
             raise Died
         if kind:
-            raise ForeignFailure("planted", system=self.name, exception_type="TimeoutError")
+            raise ForeignFailure(_QUOTES, system=self.name, exception_type="TimeoutError")
 
 
 def _together(process: Process, trouble: Trouble) -> Callable[[], AbstractContextManager[None]]:
@@ -344,7 +346,7 @@ def _together(process: Process, trouble: Trouble) -> Callable[[], AbstractContex
 def troubled(process: Process, trouble: Trouble, chance: random.Random, ahead: int, *, apart: bool) -> Process:
     """The process with ports that fail; ``apart``: state and bus share no transaction, as in the cloud."""
     timed_out = {"system": "files", "exception_type": "TimeoutError", "reason": "ETIMEDOUT"}
-    source = FaultySource(process.source("files"), "source", trouble, lambda: ForeignFailure("planted", **timed_out))
+    source = FaultySource(process.source("files"), "source", trouble, lambda: ForeignFailure(_QUOTES, **timed_out))
     channels: Mapping[str, Channel] = {
         name: FaultyChannel(channel, trouble) for name, channel in process.channels.items()
     }

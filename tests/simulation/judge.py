@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 from mend.audit import audit
 from shared.domain import paths
 from tests.simulation.decided import problems_of
-from tests.simulation.project import Delivery, Row
+from tests.simulation.project import LOW, Delivery, Row
+from tests.simulation.set_aside import ALIASES, not_loaded
+from tests.simulation.set_aside import problems_of as set_aside
 from tests.simulation.shown import same_row
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 Key = tuple[str, int]
-_ALIASES = {"order_date": "day", "order_status": "status"}  # delivered: in the contract
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _MISREAD = {"ragged", "open_quote", "nul", "headless", "null_key", "preamble", "delimiter", "encoding"}
-_LOW = 50  # the transform drops shorter distances
 
 
 class Judge:
@@ -40,20 +40,21 @@ class Judge:
         self.healings = documents("healings")
         self.remedies = documents("remedies")
         self.incidents = documents("incidents")
+        self.verdicts = documents("verdicts")
         self.loads = [data for data in documents("loads").values() if data.get("kind") == "load"]
         by_precedent = {each["batch_id"] for each in self.remedies.values() if each.get("precedent")}
         # Of which a person approved something; a person's yes to an earlier batch holds for later ones, name by name.
-        self.touched = simulation.touched | by_precedent | self._renamed(simulation.touched, documents("verdicts"))
+        self.touched = simulation.touched | by_precedent | self._renamed(simulation.touched)
         self.meddled = simulation.meddled  # batches about which a person said anything
         self.files = simulation.files
         self.rows_read = 0
         self.rows_loaded = 0
 
-    def _renamed(self, touched: set[str], verdicts: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    def _renamed(self, touched: set[str]) -> set[str]:
         """Batches read with a name that a remedy gave a column of a batch about which a person was asked."""
         plans = [each["plan"].get("rename") or {} for each in self.remedies.values() if each["batch_id"] in touched]
         said = {pair for plan in plans for pair in plan.items()}
-        renames = [(each["batch_id"], json.loads(each["rename_json"] or "{}")) for each in verdicts.values()]
+        renames = [(each["batch_id"], json.loads(each["rename_json"] or "{}")) for each in self.verdicts.values()]
         return {batch for batch, rename in renames if said & set(rename.items())}
 
     def judge(self) -> list[str]:
@@ -63,7 +64,8 @@ class Judge:
         self._tables(loaded)
         if not self._simulation.people.misled:  # what people call by a wrong name may be healed as if it were that
             self._values(loaded)
-            self._clean(loaded)
+            self.problems += not_loaded(self, loaded)
+        self.problems += set_aside(self)
         self._duplicates()
         self._incidents()
         self._repairs()
@@ -79,7 +81,8 @@ class Judge:
 
     # ── where each record is ──
 
-    def _rows(self, *paths: str) -> Iterator[dict[str, Any]]:
+    def rows(self, *paths: str) -> Iterator[dict[str, Any]]:
+        """The rows of some files."""
         for path in paths:
             yield from self._simulation.rows(path)
 
@@ -136,11 +139,11 @@ class Judge:
             folder = f"{batch}/a{number:04d}/"
             staged = self._numbers(f"staged/{folder}")
             gone = {
-                info.path.rpartition("/")[2].partition(".")[0]: {row["_mend_row"] for row in self._rows(info.path)}
+                info.path.rpartition("/")[2].partition(".")[0]: {row["_mend_row"] for row in self.rows(info.path)}
                 for info in list(self.objects.list(f"discarded/{folder}"))
             }
             dropped = set().union(*gone.values()) if gone else set()
-            given = {row["_mend_row"]: row for row in self._rows(*load["files"])} if shown and load else {}
+            given = {row["_mend_row"]: row for row in self.rows(*load["files"])} if shown and load else {}
             if set(given) & dropped:
                 self.say(f"places: {batch}: rows both loaded and discarded in attempt {number}")
             failed = self._numbers(f"quarantine/{folder}")
@@ -230,31 +233,9 @@ class Judge:
             wanted = tuple(each.upper() for each in right) if plan.transform and name == "status" else right
             if not any(_same(value, each) for each in wanted):
                 found.append(f"{name} = {value!r}, not {wanted}")
-        if plan.transform and row.get("distance") is not None and row["distance"] < _LOW:
+        if plan.transform and row.get("distance") is not None and row["distance"] < LOW:
             found.append("the transform drops it")
         return "; ".join(found)
-
-    def _clean(self, loaded: dict[Key, dict[str, Any]]) -> None:
-        """A delivery without any fault is loaded whole, unless its parents are missing."""
-        parents = {row["id"] for row in self.table("customers").values()} if "customers" in self.world.plans else None
-        for batch, document in self.deliveries.items():
-            delivery = self.delivery(document)
-            if delivery is None or delivery.faults or batch in self.meddled or document["duplicate_of"]:
-                continue
-            plan = self.world.plans[delivery.pipeline]
-            lacking = [
-                row.note
-                for row in delivery.rows
-                if not (plan.transform and row.right["distance"][0] is not None and row.right["distance"][0] < _LOW)
-            ]
-            if any(each.get("batch_id") == batch and each.get("check") == "shift" for each in self.incidents.values()):
-                continue  # by chance these rows look unlike those before; held, and a person is asked
-            orphans = plan.parents and any(row.right["customer"][0] not in (parents or ()) for row in delivery.rows)
-            shown = {row["note"] for key, row in loaded.items() if key[0] == batch}
-            if set(lacking) - shown and not orphans and plan.healing in ("guarded", "autonomous"):
-                self.say(
-                    f"clean: {document['name']}: clean, but {len(set(lacking) - shown)} of its rows are not loaded"
-                )
 
     def _duplicates(self) -> None:
         """X, Y, X must end at X: only the repetition of the one just before counts as one, but in append mode."""
@@ -282,7 +263,7 @@ class Judge:
             logged: set[tuple[int, str]] = set()
             for attempt in healing["attempts"]:
                 path = paths.repairs(batch, int(attempt["number"]))
-                for row in self._rows(path) if self.objects.stat(path) is not None else ():
+                for row in self.rows(path) if self.objects.stat(path) is not None else ():
                     logged.add((row["_mend_row"], row["column"]))
                     if not attempt["undone"]:
                         tried[int(attempt["reading"]), row["_mend_row"], row["column"], row["remedy"]] += 1
@@ -294,14 +275,14 @@ class Judge:
     def _logged(self, batch: str, healing: Mapping[str, Any], logged: set[tuple[int, str]]) -> None:
         """Staged cells of later attempts are those of the reading, or they stand in the log."""
         first: dict[int, dict[int, dict[str, Any]]] = {}
-        others = dict(_ALIASES)
-        for each in self._simulation.store.documents("verdicts").values():
+        others = dict(ALIASES)
+        for each in self.verdicts.values():
             if each["batch_id"] == batch and each["rename_json"]:
                 others |= json.loads(each["rename_json"])
         for attempt in healing["attempts"]:
             rows = {}
             for info in list(self.objects.list(f"staged/{batch}/a{int(attempt['number']):04d}/")):
-                rows |= {row["_mend_row"]: row for row in self._rows(info.path)}
+                rows |= {row["_mend_row"]: row for row in self.rows(info.path)}
             known = first.setdefault(int(attempt["reading"]), rows if attempt["kind"] == "reading" else {})
             for number, row in rows.items():
                 before = known.get(number, row)
