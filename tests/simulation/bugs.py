@@ -6,21 +6,13 @@ import contextlib
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from types import ModuleType
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from services.ingest import delivery
-from services.remediate import (
-    carrying_out,
-    closing,
-    healing,
-)
-from shared.adapters.local import warehouse_rows
-from shared.domain import ids
+from shared.domain import paths
 from shared.domain.errors import TerminalError
-from shared.events.types import LoadDue
 from shared.runtime import receipts, worker
 from shared.runtime.handling import Outcome, Runtime
 
@@ -107,6 +99,55 @@ def _seen_as_published(original: Any) -> Any:
     return read
 
 
+def _no_receipt(original: Any) -> Any:
+    """Nobody writes down that an event was handled."""
+
+    def writes(*given: Any, **named: Any) -> Any:
+        return [] if named["state"] == "handled" else original(*given, **named)
+
+    return writes
+
+
+def _receipt_first(original: Any) -> Any:
+    """An event counts as handled before what handling it changed is there."""
+
+    def commit(self: Runtime, service: Any, event: Any, version: int, changes: Any, expects: Any) -> None:
+        alone = [each for each in changes if each.collection == receipts.COLLECTION]
+        if len(alone) < len(changes):
+            original(self, service, event, version, alone, [])
+            known = self._store.get(receipts.COLLECTION, receipts.key_of(service.name, event.id))
+            version = known.version if known is not None else 0
+        original(self, service, event, version, changes, expects)
+
+    return commit
+
+
+_IN_HAND: list[tuple[Any, Any]] = []
+
+
+def _held_in_hand(original: Any) -> Any:
+    def deliver(self: worker.Worker, found: Any) -> Any:
+        _IN_HAND.append((self._bus, found))
+        try:
+            return original(self, found)
+        finally:
+            _IN_HAND.pop()
+
+    return deliver
+
+
+def _acknowledges(original: Any) -> Any:
+    """The message is gone, and then what it caused is published."""
+
+    def publish(self: Runtime, service: Any, emitted: Any) -> None:
+        if emitted and _IN_HAND:
+            bus, found = _IN_HAND[-1]
+            bus.ack(found)
+        original(self, service, emitted)
+
+    return publish
+
+
 def _swallows(kind: type[Exception]) -> Callable[[Any], Any]:
     def make(original: Any) -> Any:
         def settle(self: Runtime, *given: Any) -> Outcome:
@@ -157,6 +198,37 @@ def _keeps_half(original: Any) -> Any:
     return keep
 
 
+def _believes_the_event(original: Any) -> Any:
+    """As many bytes came as the event says."""
+
+    def keep(event: Any, *given: Any) -> Any:
+        return original(event.model_copy(update={"bytes": 0}), *given)._replace(bytes=event.bytes)
+
+    return keep
+
+
+def _anywhere(original: Any) -> Any:
+    """The files of a reading get names that nobody can derive."""
+
+    def make(*given: Any, **named: Any) -> Any:
+        mark, derived = secrets.token_hex(4), paths.staged
+        with patch.object(paths, "staged", lambda *about: f"{derived(*about)}{mark}-"):
+            return original(*given, **named)
+
+    return make
+
+
+def _counts_what_was_read(original: Any) -> Any:
+    """The audit believes that a delivery has as many records as were read of it."""
+
+    def count(self: Any, document: Any, options: Any) -> Any:
+        found = original(self, document, options)
+        made = document["readings"]
+        return found._replace(records=int(made[-1]["rows"])) if found is not None and made else found
+
+    return count
+
+
 def _without_misfits(original: Any) -> Any:
     def interleaved(columns: Any, schema: Any, rows: int, raw: Any, first: int) -> Any:
         return original(columns, schema, rows, [], first)
@@ -185,6 +257,15 @@ def _first_failures(most: int) -> Callable[[Any], Any]:
     return make
 
 
+def _neighbours_too(original: Any) -> Any:
+    """The row after each failing one fails as well."""
+
+    def failing(*given: Any) -> Any:
+        return [each._replace(mask=each.mask | each.mask.shift(1, fill_value=False)) for each in original(*given)]
+
+    return failing
+
+
 def _forgets_some_quarantine(original: Any) -> Any:
     def write(self: Any, path: str, rows: Any, failures: Any, aside: Any, held: Any, delivered: Any) -> None:
         count = rows.height if aside is None else int(aside.sum())
@@ -207,144 +288,6 @@ def _tells_a_value(original: Any) -> Any:
         return found.model_copy(update={"message": f"{found.message}: {told}"[:1_000]})
 
     return incident
-
-
-# ── load ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _random_job(original: Any) -> Any:
-    return lambda *given: f"load-{secrets.token_hex(8)}"
-
-
-def _upsert_by_batch_time_alone(original: Any) -> Any:
-    """The row number is not compared: of two rows of one delivery any may win."""
-
-    def upsert(self: Any, files: Any, keys: Any) -> int:
-        with patch.object(warehouse_rows, "_NEWEST_FIRST", f"{warehouse_rows._SEQ} DESC, {warehouse_rows._ROW} ASC"):
-            rows: int = original(self, files, keys)
-        return rows
-
-    return upsert
-
-
-def _forgets_jobs(original: Any) -> Any:
-    def run(self: Any, job: Any) -> Any:
-        self._done.pop(job.job_id, None)
-        return original(self, job)
-
-    return run
-
-
-def _plain_upsert_replaces(original: Any) -> Any:
-    def upsert(self: Any, files: Any, keys: Any) -> int:
-        places = self.places(keys)
-        keyed = {tuple(row[place] for place in places) for row in self.fitted(files)}
-        self.rows = [row for row in self.rows if tuple(row[place] for place in places) not in keyed]
-        rows: int = original(self, files, keys)
-        return rows
-
-    return upsert
-
-
-def _plain_overwrite_always(original: Any) -> Any:
-    def overwrite(self: Any, files: Any, batch: str, seq: str) -> int:
-        self.shown = None if self.shown is not None and self.shown.batch != batch else self.shown
-        rows: int = original(self, files, batch, seq)
-        return rows
-
-    return overwrite
-
-
-def _upsert_replaces_always(original: Any) -> Any:
-    def upsert(self: Any, files: Any, keys: Any) -> int:
-        columns = self.key_columns(keys)
-        keyed = self.source(files, [column.name.casefold() for column in columns])
-        self._count(f"DELETE FROM {self._sql} AS t USING {keyed} AS f WHERE {warehouse_rows._same(columns)}")
-        rows: int = original(self, files, keys)
-        return rows
-
-    return upsert
-
-
-def _drops_the_refused(original: Any) -> Any:
-    """A group that is refused is not loaded one by one."""
-
-    def load(event: Any, ports: Any) -> Any:
-        return [each for each in original(event, ports) if len(event.members) == 1 or not isinstance(each, LoadDue)]
-
-    return load
-
-
-def _halted_is_done(original: Any) -> Any:
-    """A job that a withdrawal or a refusal has halted is taken for one that was done."""
-    return lambda *given: (original(*given), True)[1]
-
-
-def _group_by_table(original: Any) -> Any:
-    """Another group of the same table has the same job."""
-    return lambda after, members: ids.derive(members[0].written.table)
-
-
-def _blind_undo(original: Any) -> Any:
-    """What stood there before the load comes back, whatever was loaded since."""
-
-    def restorable(mode: str, standing: Any, every: Any, objects: Any) -> tuple[str, ...]:
-        if mode == "append":
-            return ()
-        oldest = sorted(every, key=lambda each: each.seq)[:1]
-        return tuple(file for each in oldest for file in each.files)
-
-    return restorable
-
-
-# ── remediate ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _reads_again_at_once(original: Any) -> Any:
-    def withdraw(work: Any, batch: Any, remedy_id: str, number: int, options_json: str) -> None:
-        original(work, batch, remedy_id, number, options_json)
-        work.events.pop()
-        record = carrying_out.load_remedy(work.ports.state, remedy_id)
-        if record is not None:
-            healing._ask_for_reading(work, batch, record)
-
-    return withdraw
-
-
-def _some_violation_is_enough(original: Any) -> Any:
-    def repair(frame: Any, repairs: Any, before: Any) -> Any:
-        found = original(frame, repairs, before)
-        touched = found.cells["_mend_row"].unique()
-        return replace(found, ready=touched) if len(touched) else found
-
-    return repair
-
-
-def _unlogged(original: Any) -> Any:
-    def write(objects: Any, path: str, frame: Any) -> int:
-        if path.startswith("repairs/") and "old" in frame.columns:
-            frame = frame.head(0)
-        size: int = original(objects, path, frame)
-        return size
-
-    return write
-
-
-def _drops_the_kept_too(original: Any) -> Any:
-    def dropped(*given: Any) -> Any:
-        found = original(*given)
-        return {**{kept: (kept, reason) for kept, reason in found.values()}, **found}
-
-    return dropped
-
-
-def _closes_everything(original: Any) -> Any:
-    def settled(work: Any, batch: Any, findings: Any) -> Any:
-        for each in findings:
-            closing.close(work, each, closing.IncidentState.HEALED, "surely")
-        return []
-
-    return settled
 
 
 class _NoDeadLetters:

@@ -1,8 +1,8 @@
 """Plants each bug of ``mutants`` and lives through worlds until one shows it: ``python -m tests.simulation.hunt``.
 
 The world in which the table of docs/simulation.md says a bug was seen is tried first: most changes elsewhere leave it
-as it was. ``--only NAME`` plants one; ``--write`` puts the table of what caught what into docs/simulation.md. The exit
-code is 1 when a bug stayed unseen that the design does not bear.
+as it was. ``--only NAME`` plants one; ``--write`` puts what caught what into the table of docs/simulation.md,
+whose other rows stay. The exit code is 1 when a bug stayed unseen that the design does not bear.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def hunt(mutant: Mutant, seeds_max: int) -> Caught:
 
 def _seen_before(name: str) -> list[int]:
     """The seed in the document's table."""
-    found = re.search(rf"^\| `{name}` \|.*\| (\d+) \| \w+ \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
-    return [int(found[1])] if found else []
+    known = _known().get(name)
+    return [known.seed] if known is not None else []
 
 
 def _fails_anyway(plane: str, seed: int) -> bool:
@@ -66,8 +66,15 @@ def _hunt_named(name: str, seeds_max: int) -> Caught:
     return hunt(mutant, seeds_max)
 
 
+def _known() -> dict[str, Caught]:
+    """What the document's table says of each."""
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (\d+) \| (\w+) \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: Caught(name, int(seed), kind, "", 0, 0.0) for name, seed, kind in rows}
+
+
 def table(found: dict[str, Caught]) -> str:
-    """The table for the document."""
+    """The table for the document; what was not planted now stays as it is."""
+    found = _known() | found
     lines = ["| planted bug | what it does | plane | seed | caught by |", "|---|---|---|---|---|"]
     borne = ["| planted bug | why the design bears it |", "|---|---|"]
     for mutant in MUTANTS:
