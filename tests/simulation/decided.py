@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.project import MARK, Plan
+from tests.simulation.project import Plan
+from tests.simulation.watch import shows_a_cell
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -123,7 +124,7 @@ def _kept_apart(simulation: Simulation) -> Iterator[str]:
     """No cell's value is told to people."""
     for channel in simulation.channels.values():
         for each in channel.notices:
-            if MARK in repr(each):
+            if shows_a_cell(repr(each)):
                 yield f"values: a cell's value in a notice of {channel.name}: {each.key[:80]}"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mend.audit import audit
 from shared.domain import paths
 from tests.simulation.decided import problems_of
-from tests.simulation.project import LOW, Delivery, Row
+from tests.simulation.project import LOW, ORPHAN, Delivery, Row
 from tests.simulation.set_aside import ALIASES, not_loaded
 from tests.simulation.set_aside import problems_of as set_aside
 from tests.simulation.shown import same_row
@@ -224,7 +224,7 @@ class Judge:
         found = []
         if not truth.loadable and not (_MISREAD & set(delivery.faults)):
             found.append("it may not be loaded")
-        if plan.parents and plan.name == "orders" and truth.right["customer"] == (99999,):
+        if plan.parents and plan.name == "orders" and truth.right["customer"] == (ORPHAN,):
             found.append("it has no parent")
         for name, right in truth.right.items():
             if name not in row:

@@ -8,6 +8,8 @@ from copy import deepcopy
 from datetime import date
 from typing import TYPE_CHECKING
 
+from tests.simulation.project import ORPHAN
+
 if TYPE_CHECKING:
     from tests.simulation.project import Row, _Draft
 
@@ -188,7 +190,7 @@ def _miles(draft: _Draft) -> None:
 
 def _orphan(draft: _Draft) -> None:
     for row in _some(draft, 0.05):
-        row.cells["customer"], row.right["customer"] = "99999", (99999,)
+        row.cells["customer"], row.right["customer"] = str(ORPHAN), (ORPHAN,)
 
 
 # ── rows ──

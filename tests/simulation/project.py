@@ -13,7 +13,8 @@ from typing import Any
 
 from tests.simulation.rules import Rules, draw
 
-MARK = "zqx"  # every note holds it, followed by a number: it may stand in no event, log or state document
+MARK = "zqx"  # every note holds it, followed by a number: it may stand in no event, notice, log or state document
+ORPHAN = 982451653  # the customer that no parent has, and a number that may stand nowhere else either
 STATUSES = ("planned", "shipped", "returned", "cancelled")
 COUNTRIES = ("germany", "portugal", "norway")
 ROWS_MAX, ROWS_MAX_PLAIN = 120, 60

@@ -13,6 +13,8 @@ _MINUTE = 60_000_000
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
 _STRICTER = 0.3  # of the worlds have more of a policy than a budget
+_KINDS = ("freeze", "breaker", "caps", "cost", "all", "safe")
+_OFTEN = (3, 5, 3, 1, 1, 1)  # few remedies fail, so that a breaker seldom has anything to do
 
 
 class Freeze(NamedTuple):
@@ -90,12 +92,12 @@ def draw(seed: int, budget: int, pipelines: list[str]) -> Rules:
     rules = Rules(budget=budget)
     if chance.random() >= _STRICTER:
         return rules
-    for kind in chance.sample(["freeze", "breaker", "caps", "cost", "all", "safe"], chance.choice([1, 1, 2])):
+    for kind in dict.fromkeys(chance.choices(_KINDS, _OFTEN, k=chance.choice([1, 1, 2]))):
         if kind == "freeze":
             rules.freezes = [_freeze(chance, pipelines) for _ in range(chance.choice([1, 1, 2]))]
         elif kind == "breaker":
-            rules.failures, rules.window = chance.choice([1, 1, 2]), chance.choice([_HOUR, 6 * _HOUR])
-            rules.pause = chance.choice([10 * _MINUTE, 6 * _HOUR, 2 * _DAY])
+            rules.failures, rules.window = chance.choice([1, 1, 1, 2]), chance.choice([_HOUR, 6 * _HOUR])
+            rules.pause = chance.choice([10 * _MINUTE, 2 * _DAY, 2 * _DAY])
         elif kind == "caps":
             rules.rows_max, rules.share_max = chance.choice([(1_000_000, 0.1), (8, 1.0), (12, 0.5)])
         elif kind == "cost":

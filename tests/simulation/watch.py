@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,27 @@ from shared.ports.warehouse import LoadJob
 from shared.runtime.handling import FAILURES_MAX
 from shared.runtime.logs import LogLine
 from tests.simulation.caps import beyond
-from tests.simulation.project import MARK
+from tests.simulation.project import MARK, ORPHAN
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 UNTYPED = (DEAD_LETTER_TOPIC, REQUESTS_TOPIC, SIGNALS_TOPIC)
-_MARK = MARK.encode()
+_MARKS = (MARK, str(ORPHAN))
+_TEXTS = tuple(each.encode() for each in _MARKS)
+_PACKED = (*_TEXTS, struct.pack("<i", ORPHAN))  # as a document may hold them
 _OWNER = {collection: service.name for service in every_service() for collection in service.collections}
 _PROBLEMS_MAX = 20
 _SAME = ("time", "id", "traceparent")
+
+
+def shows_a_cell(text: str) -> bool:
+    """Whether a text has a marked cell's value in it."""
+    return any(each in text for each in _MARKS)
+
+
+def _holds(content: bytes, marks: tuple[bytes, ...]) -> bool:
+    return any(each in content for each in marks)
 
 
 class Watch:
@@ -46,7 +58,7 @@ class Watch:
 
     def logged(self, line: LogLine) -> None:
         """No log line holds a cell's value, and nothing is tried for ever."""
-        if MARK in line.about or MARK in line.event:
+        if shows_a_cell(line.about) or shows_a_cell(line.event):
             self.say(f"values: a cell's value in a log line of {line.service}")
         if line.outcome == "foreign":
             self._simulation.foreign[line.service] += 1
@@ -82,7 +94,7 @@ class Watch:
 
     def noted(self, kind: str, service: str, message: str) -> None:
         """Nor does a note in the log hold a cell's value."""
-        if MARK in message:
+        if shows_a_cell(message):
             self.say(f"values: a cell's value in a note ({kind}) of {service}")
 
 
@@ -104,8 +116,8 @@ class _WatchedStore:
         for write in writes:
             if write.collection != "receipts" and _OWNER.get(write.collection) != service:
                 self._watch.say(f"owner: {service or 'somebody'} wrote {write.collection}")
-            told = isinstance(write, Put) and _MARK in self._inner.packed(write.collection, write.key)
-            if told and MARK in repr(write.data):  # and not by chance, in the bytes of a number
+            told = isinstance(write, Put) and _holds(self._inner.packed(write.collection, write.key), _PACKED)
+            if told and shows_a_cell(repr(write.data)):  # and not by chance, in the bytes of a number
                 self._watch.say(f"values: a cell's value in document {write.collection}/{write.key[:40]}")
             self._watch.changed(write)
             if isinstance(write, Put) and write.collection == "remedies":
@@ -128,7 +140,7 @@ class _WatchedBus:
 
     def publish(self, messages: Sequence[Message]) -> list[str]:
         for message in messages:
-            if _MARK in message.data or any(MARK in value for value in message.attributes.values()):
+            if _holds(message.data, _TEXTS) or any(map(shows_a_cell, message.attributes.values())):
                 self._watch.say(f"values: a cell's value in a message of {message.topic}")
             self._check_id(message)
         return self._inner.publish(messages)
