@@ -9,6 +9,7 @@ from services.remediate import budget, posterior, precedents
 from services.remediate.decision import Request, Ruling, decide
 from services.remediate.freeze import frozen
 from services.remediate.plans import Case, Plan, RemedyKind
+from services.remediate.posterior import Kind, Outcome
 from services.remediate.records import DECISIONS, Remedy
 from services.remediate.registry import prior_of
 from services.remediate.work import Work
@@ -18,7 +19,7 @@ from shared.domain.remedy import Mode, RemedyState, Tier
 from shared.events.types import ContractAmended, RemedyApplied, RemedyProposed, RemedyVerified
 
 if TYPE_CHECKING:
-    from shared.domain.policy import Policy
+    from shared.domain.policy import CircuitBreaker, Policy
 
 PLAN_JSON_CHARACTERS_MAX = 30_000
 
@@ -38,11 +39,8 @@ def assess(work: Work, case: Case, remedy: RemedyKind, plan: Plan) -> Assessment
     """Ask the policy about a planned remedy."""
     finding, policy, state = case.finding, case.policy, work.ports.state
     limits = case.definition.healing if case.definition is not None else HealingLimits()
-    outcomes = posterior.outcomes_of(state, finding.cause, remedy.name, finding.pipeline)
+    outcomes, recent = _outcomes(work, Kind(finding.cause, remedy.name, finding.pipeline), policy.circuit_breaker)
     likely = posterior.posterior(prior_of(remedy, finding.cause, policy), outcomes).mean * plan.confidence
-    window = policy.circuit_breaker.window_seconds + policy.circuit_breaker.pause_seconds
-    since = work.now - window * 1_000_000
-    recent = posterior.recent_outcomes(state, remedy.name, finding.pipeline, since, policy.circuit_breaker.failures)
     here, everywhere = budget.spent(state, finding.pipeline, work.now, policy.budget.remedies_per_hour_all)
     mine = (finding.pipeline, finding.incident_id, remedy.name)
     beside = [pipeline for pipeline, *_ in work.allowed - {mine}]  # allowed by this handler, not to be seen yet
@@ -65,7 +63,7 @@ def assess(work: Work, case: Case, remedy: RemedyKind, plan: Plan) -> Assessment
         spent_pipeline=here,
         spent_all=everywhere,
         frozen=frozen(policy, finding.pipeline, work.now),
-        outcomes=tuple(recent),
+        outcomes=recent,
         now=work.now,
     )
     ruling = decide(request, policy, limits)
@@ -82,6 +80,19 @@ def assess(work: Work, case: Case, remedy: RemedyKind, plan: Plan) -> Assessment
         rejected if answer.state == "rejected" else "",
         answer.remedy_id if answer.state == "asked" else "",
     )
+
+
+def _outcomes(work: Work, kind: Kind, breaker: CircuitBreaker) -> tuple[list[Outcome], tuple[Outcome, ...]]:
+    """What became of the remedy for the cause; and lately for any, oldest first.
+
+    What this handler has just fed counts too: a remedy that failed once too often is not taken again in the same step.
+    """
+    state, since = work.ports.state, work.now - (breaker.window_seconds + breaker.pause_seconds) * 1_000_000
+    known = posterior.outcomes_of(state, *kind)
+    recent = posterior.recent_outcomes(state, kind.remedy, kind.pipeline, since, breaker.failures)
+    known += [outcome for fed, outcome in work.outcomes if fed == kind]
+    recent += [outcome for fed, outcome in work.outcomes if fed[1:] == kind[1:]]
+    return known, tuple(recent)
 
 
 def cost_of(case: Case, plan: Plan) -> float:
@@ -247,8 +258,9 @@ def verified(
     if success or counts:
         _settle_precedent(work, record, success=success)
     if counts:
-        kind, state = (record.cause, record.remedy, record.pipeline), work.ports.state
-        posterior.feed(state, record.remedy_id, *kind, success, work.now)
+        kind, outcome = Kind(record.cause, record.remedy, record.pipeline), Outcome(success, work.now)
+        if posterior.feed(work.ports.state, record.remedy_id, kind, outcome):
+            work.outcomes.append((kind, outcome))
     work.emit(
         RemedyVerified,
         f"verified|{record.remedy_id}",

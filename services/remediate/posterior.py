@@ -30,6 +30,14 @@ class Outcome(NamedTuple):
     at: int
 
 
+class Kind(NamedTuple):
+    """What outcomes are kept of: a remedy for a cause in a pipeline."""
+
+    cause: str
+    remedy: str
+    pipeline: str
+
+
 def posterior(prior: Beta, outcomes: list[Outcome]) -> Beta:
     """The prior, grown by what was seen."""
     good = sum(1 for each in outcomes if each.success)
@@ -62,20 +70,18 @@ def recent_outcomes(state: State, remedy: str, pipeline: str, since: int, most: 
     )
 
 
-def feed(state: State, remedy_id: str, cause: str, remedy: str, pipeline: str, success: bool, at: int) -> None:
-    """Keep an outcome; each remedy counts once, however often it is told."""
+def feed(state: State, remedy_id: str, kind: Kind, outcome: Outcome) -> bool:
+    """Keep an outcome; each remedy counts once, however often it is told (False: it had been)."""
     if state.get(POSTERIORS, remedy_id) is not None:
-        return
+        return False
     state.put(
         POSTERIORS,
         remedy_id,
         {
-            "key": key_of(cause, remedy, pipeline),
-            "breaker": breaker_key(remedy, pipeline),
-            "cause": cause,
-            "remedy": remedy,
-            "pipeline": pipeline,
-            "success": success,
-            "at": at,
+            "key": key_of(*kind),
+            "breaker": breaker_key(kind.remedy, kind.pipeline),
+            **kind._asdict(),
+            **outcome._asdict(),
         },
     )
+    return True

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.remediate.plans import Case
+from services.remediate.posterior import Kind, Outcome
 from services.remediate.quarantine import Quarantine
 from services.remediate.records import Finding, Healing
 from shared.domain.contract import Contract, parse_contract
@@ -28,6 +29,7 @@ class Work:
     ports: Ports
     events: list[Event] = field(default_factory=list)
     allowed: set[tuple[str, str, str]] = field(default_factory=set)  # (pipeline, incident, remedy) on the budget now
+    outcomes: list[tuple[Kind, Outcome]] = field(default_factory=list)  # fed by this handler, not to be seen yet
 
     @property
     def now(self) -> int:

@@ -209,3 +209,17 @@ def test_any_order_and_repetition_ends_the_same(tmp_path: Path, seed: int) -> No
     assert {world.finding("enum", "city").state, world.finding("type", "price").state} == {"escalated"}
     assert world.healing().flight is None
     world.places(20)
+
+
+def test_a_remedy_that_has_just_failed_too_often_rests_at_once(tmp_path: Path) -> None:
+    """Its failure and its next use are decided on in one step, in which no store tells of the failure yet."""
+    only_newark = ("enum", "city", "value_not_normalised", pl.col("city") != "Newark")
+    price = ("type", "price", "value_not_normalised", fails_price()[3])
+    world = World(tmp_path, [only_newark, price])
+    (tmp_path / "policy.yaml").write_text("circuit_breaker: {failures: 1}\n")
+    # The second row goes on only with the next remedy of its city, after the first row's was in vain.
+    world.deliver(trips(city=["boston", "Bosten"], price=["1.5", " 2.5"]))
+    states = {(each.remedy, *each.columns): each.state for each in world.remedies()}
+    assert states["normalise_text", "city"] == "failed"
+    assert states["normalise_text", "price"] == "proposed"
+    assert "rests" in next(each.reason for each in world.remedies() if each.columns == ["price"])
