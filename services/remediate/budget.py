@@ -15,11 +15,13 @@ _ALL = "*"
 
 
 def spent(state: State, pipeline: str, now: int, most: int) -> tuple[int, int]:
-    """Remedies of the last hour in this pipeline and in all, each counted up to a little above ``most``."""
-    hour = now // HOUR_MICROSECONDS
-    found = state.query(BUDGETS, [Where("hour", "in", [hour - 1, hour])], limit=2 * most + 1)
-    recent = [each.data for each in found if int(each.data["at"]) > now - HOUR_MICROSECONDS]
-    return sum(1 for each in recent if each["pipeline"] == pipeline), len(recent)
+    """Remedies of the last hour in this pipeline and in all, counted up to one above ``most``.
+
+    Asked by the hour itself, and not by clock hours: of those, what is no longer of the last hour could hide the rest
+    from a limit that somebody has just lowered.
+    """
+    found = state.query(BUDGETS, [Where("at", ">", now - HOUR_MICROSECONDS)], limit=most + 1)
+    return sum(1 for each in found if each.data["pipeline"] == pipeline), len(found)
 
 
 def spend(state: State, remedy_id: str, pipeline: str, now: int) -> None:

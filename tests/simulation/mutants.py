@@ -183,8 +183,8 @@ LOAD = (
                 swap(plain_table.PlainTable, "upsert", _plain_upsert_replaces))),
     Mutant("upsert_replaces_equal", "a row as old as the one that is there takes its place (>= for >)",
            swap(plain_table.PlainTable, "upsert", _plain_equal_replaces),
-           "Batch and row number are in the order, so that equal ones are one row of one delivery. It is given to the table again "
-           "with the same cells only: a row that was loaded is repaired by no later attempt, and another reading comes after it left."),
+           "Equal ones are one row of one delivery: it comes by one job, which is done once; what is repaired later was not in the "
+           "table, and another reading comes after the rows of the one before have left. No upsert of 300 worlds met an equal row."),
     Mutant("overwrite_by_an_older_batch", "the last one handled is shown, not the newest",
            both(swap(warehouse_rows.Table, "shown", always(None)),
                 swap(plain_table.PlainTable, "overwrite", _plain_overwrite_always))),
