@@ -118,9 +118,9 @@ def test_never_raises(head: bytes) -> None:
             assert ReadingOptions.from_json(options.to_json()) == options
 
 
-def test_it_is_quick() -> None:
+def test_it_is_linear() -> None:
+    """What grows with the square of the head would take minutes."""
     head = (ROWS + "3,é,1.5\n" * 20_000).encode("cp1252")[:HEAD_BYTES]
+    started = time.process_time()
     sniff(head, "x.csv")
-    started = time.perf_counter()
-    sniff(head, "x.csv")
-    assert time.perf_counter() - started < 0.2
+    assert time.process_time() - started < 20
