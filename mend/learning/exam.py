@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import StratifiedGroupKFold
 
 from mend.learning import calibration, training
 from mend.learning.baseline import forest
@@ -45,9 +45,10 @@ def sit(examples: Sequence[Example]) -> Exam:
     """Train on four fifths and judge the last, five times; the catalogue of known failures is always there to learn."""
     messages = [each for each in examples if each.weight == 1.0]
     catalogue = [each for each in examples if each.weight < 1.0]
-    cases = np.array([each.case for each in messages])
+    cases, labels = (np.array([getattr(each, name) for each in messages]) for name in ("case", "label"))
     answers: dict[str, Answers] = {}
-    for seen, apart in GroupKFold(FOLDS, shuffle=True, random_state=_SEED).split(cases, groups=cases):
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=_SEED)
+    for seen, apart in folds.split(cases, labels, groups=cases):
         rest, asked = [*(messages[at] for at in seen), *catalogue], [messages[at] for at in apart]
         found = {**_answered(training.train(rest), asked), FOREST: _by_forest(rest, asked)}
         for name, part in found.items():
