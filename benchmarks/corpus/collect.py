@@ -67,6 +67,8 @@ _MISTAKEN = re.compile(
     r"IndentationError: |^unexpected indent|execute_in_process|NameError: name '(?!undefined|nothing)"
     r"|takes \d+ positional argument but \d+ were given|has pseudo-type void"
 )
+_RAISED = re.compile(r"raise |(?:aws_error|gcs_http|status_of|throw )\(?|print\(\"")
+_ANSWERED = re.compile(r"; raise |serve\([45]\d\d, ?[^)\s]")  # or a server's answer that was written down
 _CLIENT = re.compile(r"^run_\w+")  # the same statement through another client is the same case
 
 
@@ -86,7 +88,7 @@ def rows(raw: Path) -> Iterator[dict[str, str]]:
 
 def _written(case: str) -> bool:
     """Whether the case raises a library's error with a text of its documentation instead of provoking it."""
-    return bool(re.match(r"raise |(?:aws_error|gcs_http|status_of|throw )\(?|print\(\"", case)) or "; raise " in case
+    return bool(_RAISED.match(case) or _ANSWERED.search(case))
 
 
 def _clean(message: str) -> str:
