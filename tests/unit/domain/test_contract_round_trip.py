@@ -76,8 +76,13 @@ def contracts(draw: st.DrawFn) -> Contract:
     made = tuple(draw(columns(name)) for name in names)
     words = [column.name for column in made if column.name.isascii() and column.name.isidentifier()]
     key = draw(st.permutations(names))[: draw(st.integers(0, len(names)))]
+    called = [*names, *(column.logical_name for column in made)]
     made = tuple(
-        Column(**{f: getattr(c, f) for f in Column.__slots__} | {"primary_key_position": n})
+        Column(
+            **{f: getattr(c, f) for f in Column.__slots__}
+            # A relationship names columns by either name: what two columns are called says neither.
+            | {"primary_key_position": n, "logical_name": c.logical_name if called.count(c.logical_name) == 1 else ""}
+        )
         for c in made
         for n in [key.index(c.name) + 1 if c.name in key else 0]
     )
