@@ -123,7 +123,7 @@ def test_a_pipeline_loads_and_the_audit_counts_again(place: Path, ending: str) -
     checked = mend("check")
     assert (checked.exit_code, "0 errors" in checked.output) == (0, True)
     (place / "landing" / f"b.{ending}").write_bytes(content[: len(content) // 2])
-    assert mend("run", "pipelines/sales.yaml").exit_code == 3
+    assert mend("run", "pipelines/sales.yaml", "--wait", "0").exit_code == 3
     audit = told("audit")
     assert audit["problems"] == []
     assert audit["rows_loaded"] == 120
