@@ -91,7 +91,7 @@ class TextModel:
     unknown_below: float  # a class that is less likely than this is not named
     unknown_confidence: float
     starts: npt.NDArray[np.int32]  # of each feature's postings
-    documents: npt.NDArray[np.int32]
+    documents: npt.NDArray[np.int32]  # numbered so that those of a class stand together
     shares: _Floats
     document_labels: npt.NDArray[np.int8]
     known: Sequence[Sequence[str]]  # system, text
@@ -103,11 +103,10 @@ class TextModel:
         return tuple(self.vocabulary)
 
     @cached_property
-    def _by_label(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """The known failures class by class, where each class begins, and which it is."""
-        order = np.argsort(self.document_labels, kind="stable")
-        said, starts = np.unique(self.document_labels[order], return_index=True)
-        return order, starts, said.astype(np.int64)
+    def _by_label(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Where each class begins among the known failures, and which it is."""
+        said, starts = np.unique(self.document_labels, return_index=True)
+        return starts, said.astype(np.int64)
 
     def believe(self, text: str, votes: Mapping[FailureClass, float]) -> Belief:
         """The class that a text tells of; ``votes`` are what the codes written in it say (class → weight)."""
@@ -153,9 +152,9 @@ class TextModel:
         ids, shares = self._features(counted)
         likeness = self._likeness(ids, shares)
         near = np.zeros(len(self.labels), dtype=np.float32)
-        order, starts, said = self._by_label
-        if len(order):
-            near[said] = np.maximum.reduceat(likeness[order], starts)
+        starts, said = self._by_label
+        if len(said):
+            near[said] = np.maximum.reduceat(likeness, starts)
         return _Compared(ids, shares, shares @ self.weights[ids], near, self._nearest(likeness))
 
     def _features(self, counted: _Counted) -> tuple[npt.NDArray[np.int64], _Floats]:
@@ -286,6 +285,7 @@ def load(folder: Path) -> TextModel:
     check(str(held["version"]) == told["version"], "the text model's weights and names are of two trainings")
     names = told["features"]
     check(len(names) == len(held["weights"]), "the text model has a name for every feature")
+    order = np.argsort(held["document_labels"], kind="stable")
     return TextModel(
         labels=tuple(FailureClass(label) for label in told["labels"]),
         vocabulary={name: place for place, name in enumerate(names)},
@@ -301,9 +301,9 @@ def load(folder: Path) -> TextModel:
         unknown_confidence=float(told["unknown_confidence"]),
         sureness=held["sureness"].astype(np.float32),
         starts=held["starts"],
-        documents=held["documents"],
+        documents=np.argsort(order).astype(np.int32)[held["documents"]],
         shares=held["shares"].astype(np.float32),
-        document_labels=held["document_labels"],
-        known=told["known"],
+        document_labels=held["document_labels"][order],
+        known=[told["known"][place] for place in order],
         version=told["version"],
     )
